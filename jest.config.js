@@ -1,0 +1,15 @@
+// Two projects: unit tests beside the code (no root, no network), and e2e, which drives a built daemon as root.
+const shared = {
+  rootDir: import.meta.dirname,
+  transform: { '\\.ts$': ['@swc/jest'] },
+  extensionsToTreatAsEsm: ['.ts'],
+  injectGlobals: false,
+  testEnvironmentOptions: { customExportConditions: ['berth-src', 'node', 'node-addons'] },
+};
+
+export default {
+  projects: [
+    { ...shared, displayName: 'unit', testMatch: ['<rootDir>/{src,cri-api,tools}/**/*.test.ts'] },
+    { ...shared, displayName: 'e2e', testMatch: ['<rootDir>/e2e/**/*.e2e.test.ts'] },
+  ],
+};
