@@ -1,0 +1,85 @@
+import type { Ctx } from '#base/ctx';
+
+/**
+ * Images as the rest of Berth sees them. Everything in an Image comes from untrusted bytes: it is data for the
+ * container, never a decision on the node.
+ */
+export interface ImageStore {
+  /** By id (`sha256:…` config digest, with or without prefix, or a unique prefix of ≥ 7 digits), tag or repo digest. From memory. */
+  find(reference: string): Image | undefined;
+  /** All images, from memory. */
+  list(): readonly Image[];
+  /**
+   * Loads an OCI image layout or a docker-archive (a tar file, possibly compressed, or a directory).
+   *
+   * @returns the images it held
+   * @throws IMAGE_INVALID, RESOURCE_EXHAUSTED; nothing partial is ever visible
+   */
+  load(ctx: Ctx, source: LoadSource): Promise<readonly Image[]>;
+  /** Removes every name of the image; layers still in use stay until their last user goes. Unknown: no error. */
+  remove(ctx: Ctx, reference: string): Promise<void>;
+  /** Keeps the layers of an image while a container uses them. Throws NOT_FOUND. */
+  lease(ctx: Ctx, imageId: string, leaseId: string): Promise<RootfsLayers>;
+  release(ctx: Ctx, leaseId: string): Promise<void>;
+  /** Recovery: the leases that containers of the store own; all others are dropped. */
+  keepLeases(ctx: Ctx, leaseIds: ReadonlySet<string>): Promise<void>;
+  /** /etc/passwd and /etc/group of the image as text, bounded (1 MiB each), "" when missing. Cached. */
+  accounts(ctx: Ctx, imageId: string): Promise<{ readonly passwd: string; readonly group: string }>;
+  /** Bytes and inodes of blobs and layers, without walking a tree. */
+  usage(): ImageUsage;
+  /** What lies on disk that no row owns, for `berth check`. */
+  strays(ctx: Ctx): Promise<readonly string[]>;
+}
+
+export interface LoadSource {
+  readonly path: string;
+  /** Overrides the names inside the archive. */
+  readonly reference?: string;
+  readonly onProgress?: (progress: LoadProgress) => void;
+}
+
+export interface LoadProgress {
+  readonly layer: string;
+  readonly bytes: number;
+  readonly total: number;
+}
+
+/** Lower directories for an overlay, top layer first, as short names relative to `directory`. */
+export interface RootfsLayers {
+  readonly directory: string;
+  readonly lowers: readonly string[];
+}
+
+export interface ImageUsage {
+  readonly mountpoint: string;
+  readonly bytes: number;
+  readonly inodes: number;
+}
+
+export interface Image {
+  /** `sha256:` + digest of the config: Image.id, image_ref and ContainerStatus.image_id alike. */
+  readonly id: string;
+  /** Full names with host and tag: "localhost/busybox:latest". */
+  readonly repoTags: readonly string[];
+  /** "name@sha256:…" */
+  readonly repoDigests: readonly string[];
+  /** Bytes of the compressed layers and config; > 0. */
+  readonly size: number;
+  readonly config: ImageConfig;
+  readonly pinned: boolean;
+  readonly createdAtNs: bigint;
+}
+
+/** What of the OCI image config a runtime needs; bounded copies. */
+export interface ImageConfig {
+  readonly user: string;
+  readonly env: readonly string[];
+  readonly entrypoint: readonly string[];
+  readonly cmd: readonly string[];
+  readonly workingDir: string;
+  readonly volumes: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly stopSignal: string;
+  readonly architecture: string;
+  readonly os: string;
+}

@@ -1,0 +1,52 @@
+import type { Ctx } from '#base/ctx';
+import type { Fd } from '#linux/fd';
+
+/** A pod's network, whoever makes it. `network.mode` chooses the one in the config; a pod is torn down by its maker. */
+export interface PodNetwork {
+  readonly mode: NetworkMode;
+  /** Whether pods can get a network now; shown as NetworkReady. */
+  status(): NetworkStatus;
+  /** A namespace for a new pod: from the pool of ready ones, or fresh. The caller owns the fd. */
+  takeNamespace(ctx: Ctx): Promise<Fd>;
+  /** Connects the namespace. On failure nothing is left. */
+  setUp(ctx: Ctx, request: NetworkRequest): Promise<PodNetworkRecord>;
+  /** Idempotent; works without the namespace. Addresses are free afterwards. */
+  tearDown(ctx: Ctx, podId: string, record: PodNetworkRecord): Promise<void>;
+  /** Recovery: forgets addresses and host links of pods that are not in the set; returns what was freed. */
+  keepOnly(ctx: Ctx, podIds: ReadonlySet<string>): Promise<readonly string[]>;
+  /** Links, addresses, tables nobody owns, for `berth check`. */
+  strays(ctx: Ctx, podIds: ReadonlySet<string>): Promise<readonly string[]>;
+}
+
+export type NetworkMode = 'builtin' | 'cni';
+
+export interface NetworkStatus {
+  readonly ready: boolean;
+  readonly reason: string;
+  readonly message: string;
+}
+
+export interface NetworkRequest {
+  readonly podId: string;
+  readonly netns: Fd;
+}
+
+/** Stored with the pod. */
+export interface PodNetworkRecord {
+  readonly mode: NetworkMode;
+  /** First the primary address; without prefix length. */
+  readonly addresses: readonly string[];
+  readonly hostInterface: string;
+}
+
+/** Where the built-in network keeps who has which address; owned here, implemented over the store by main. */
+export interface AddressBook {
+  all(): readonly AddressLease[];
+  put(ctx: Ctx, lease: AddressLease): Promise<void>;
+  delete(ctx: Ctx, podId: string): Promise<void>;
+}
+
+export interface AddressLease {
+  readonly podId: string;
+  readonly addresses: readonly string[];
+}

@@ -1,0 +1,39 @@
+import type { Ctx } from '#base/ctx';
+import type { LinuxResources } from '#runtime/spec/oci';
+
+/**
+ * Control groups behind one interface: v1 and v2 by the cgroupfs driver now, the systemd driver later. Paths are cgroup
+ * paths as in the OCI spec ("/kubepods/burstable/pod1/<container id>"), the same in every hierarchy.
+ */
+export interface Cgroups {
+  readonly version: 1 | 2;
+  readonly driver: 'cgroupfs' | 'systemd';
+  /** Controllers the kernel offers here; a limit for a missing one is tolerated and reported. */
+  readonly controllers: readonly string[];
+  /** Refuses relative paths, `..`, and what the driver cannot mean (`foo.slice` for cgroupfs). Throws INVALID_ARGUMENT. */
+  checkParent(parent: string): void;
+  /** Makes the group in every hierarchy (and missing parents) and sets its limits, in one batch. On failure nothing is left. */
+  create(ctx: Ctx, path: string, resources: LinuxResources): Promise<CgroupHandle>;
+  /** The handle of a group that exists, without IO. */
+  handle(path: string): CgroupHandle;
+  update(ctx: Ctx, path: string, resources: LinuxResources): Promise<void>;
+  /** Kills every process in it and below (v2 cgroup.kill; v1 freeze, kill, thaw) and waits until it is empty or `ctx` ends. */
+  kill(ctx: Ctx, path: string): Promise<void>;
+  /** Removes the group and what is below it; missing is no error; EBUSY is retried until `ctx` ends. */
+  remove(ctx: Ctx, path: string): Promise<void>;
+  /** Paths of all groups below `parent`, in any hierarchy. */
+  list(ctx: Ctx, parent: string): Promise<readonly string[]>;
+  /** Pids in the group and below. */
+  processes(ctx: Ctx, path: string): Promise<readonly number[]>;
+}
+
+/** What the shim needs: where a child enters, where to kill, where the OOM counter is. */
+export interface CgroupHandle {
+  readonly path: string;
+  readonly enter: readonly { readonly dir: string; readonly v2: boolean }[];
+  readonly killDir: string;
+  readonly killDirV2: boolean;
+  readonly oomFile: string;
+  /** Limits that could not be set and were tolerated, for the log. */
+  readonly warnings: readonly string[];
+}

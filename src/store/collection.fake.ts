@@ -1,0 +1,33 @@
+import type { Ctx } from '#base/ctx';
+import type { Collection } from './collection.ts';
+
+/** A collection without a disk. `failNextPut` lets a test make the next write fail. */
+export class FakeCollection<T> implements Collection<T> {
+  readonly #records = new Map<string, T>();
+  failNextPut: Error | undefined;
+
+  get(id: string): T | undefined {
+    return this.#records.get(id);
+  }
+
+  values(): readonly T[] {
+    return [...this.#records.values()];
+  }
+
+  get size(): number {
+    return this.#records.size;
+  }
+
+  async put(_ctx: Ctx, id: string, value: T): Promise<void> {
+    if (this.failNextPut) {
+      const error = this.failNextPut;
+      this.failNextPut = undefined;
+      throw error;
+    }
+    this.#records.set(id, Object.freeze(value));
+  }
+
+  async delete(_ctx: Ctx, id: string): Promise<void> {
+    this.#records.delete(id);
+  }
+}
