@@ -11,7 +11,10 @@ export const errorCodes = {
   FAILED_PRECONDITION: { side: 'user', meaning: 'the object is not in a state that allows the call' },
   UNIMPLEMENTED: { side: 'user', meaning: 'Berth does not do this yet' },
   IMAGE_INVALID: { side: 'user', meaning: 'image bytes are corrupt, hostile or of an unknown kind' },
-  START_ERROR: { side: 'user', meaning: 'the container process could not be started (command, user, working directory)' },
+  START_ERROR: {
+    side: 'user',
+    meaning: 'the container process could not be started (command, user, working directory)',
+  },
   PATH_UNRESPONSIVE: { side: 'system', meaning: 'a volume path did not answer before the deadline' },
   DEADLINE_EXCEEDED: { side: 'system', meaning: 'the operation did not finish in time' },
   CANCELLED: { side: 'user', meaning: 'the caller went away' },

@@ -147,7 +147,8 @@ export type FileOperation = (
   readonly optional?: boolean | readonly string[];
 };
 
-export type FileResult = { readonly error?: undefined; readonly data?: string } | { readonly error: string; readonly data?: undefined };
+export type FileResult =
+  { readonly error?: undefined; readonly data?: string } | { readonly error: string; readonly data?: undefined };
 
 /** libseccomp's words, decided by runtime/seccomp from an OCI profile; names the kernel does not know are skipped. */
 export interface SeccompInput {
@@ -160,5 +161,10 @@ export interface SeccompInput {
 export interface SeccompRule {
   readonly names: readonly string[];
   readonly action: number;
-  readonly args: readonly { readonly index: number; readonly op: number; readonly value: bigint; readonly valueTwo: bigint }[];
+  readonly args: readonly {
+    readonly index: number;
+    readonly op: number;
+    readonly value: bigint;
+    readonly valueTwo: bigint;
+  }[];
 }

@@ -42,5 +42,10 @@ export interface Store extends AsyncDisposable {
 }
 
 export type Change =
-  | { readonly op: 'put'; readonly collection: Collection<never> | Collection<unknown>; readonly id: string; readonly value: unknown }
+  | {
+      readonly op: 'put';
+      readonly collection: Collection<never> | Collection<unknown>;
+      readonly id: string;
+      readonly value: unknown;
+    }
   | { readonly op: 'delete'; readonly collection: Collection<never> | Collection<unknown>; readonly id: string };

@@ -11,7 +11,12 @@ export interface OciSpec {
 
 export interface OciProcess {
   readonly terminal: boolean;
-  readonly user: { readonly uid: number; readonly gid: number; readonly umask: number; readonly additionalGids: readonly number[] };
+  readonly user: {
+    readonly uid: number;
+    readonly gid: number;
+    readonly umask: number;
+    readonly additionalGids: readonly number[];
+  };
   /** Bytes as they came, one character a byte (latin1): environment and arguments are never decoded. */
   readonly args: readonly string[];
   readonly env: readonly string[];
@@ -41,7 +46,10 @@ export interface OciMount {
 }
 
 export interface OciLinux {
-  readonly namespaces: readonly { readonly type: 'pid' | 'network' | 'ipc' | 'uts' | 'mount' | 'cgroup' | 'user'; readonly path?: string }[];
+  readonly namespaces: readonly {
+    readonly type: 'pid' | 'network' | 'ipc' | 'uts' | 'mount' | 'cgroup' | 'user';
+    readonly path?: string;
+  }[];
   readonly devices: readonly OciDevice[];
   readonly cgroupsPath: string;
   readonly resources: LinuxResources;
@@ -103,5 +111,10 @@ export interface OciSyscall {
   readonly names: readonly string[];
   readonly action: string;
   readonly errnoRet?: number;
-  readonly args: readonly { readonly index: number; readonly value: bigint; readonly valueTwo: bigint; readonly op: string }[];
+  readonly args: readonly {
+    readonly index: number;
+    readonly value: bigint;
+    readonly valueTwo: bigint;
+    readonly op: string;
+  }[];
 }

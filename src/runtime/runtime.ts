@@ -1,0 +1,136 @@
+import type { Ctx } from '#base/ctx';
+import type { Fd } from '#linux/fd';
+import type { OciSpec } from '#runtime/spec/oci';
+import type { ContainerInput, PodInput } from '#runtime/container-input';
+
+/**
+ * How Linux runs pods and containers. Knows containers, not Kubernetes: `sandbox` decides what happens and when.
+ *
+ * Every call names ids that the caller made (64 hex). None of them is retried here. State of processes is the shim's;
+ * the runtime remembers only which shims it is connected to.
+ */
+export interface Runtime {
+  /** Starts the pod's shim, pause and namespaces. On failure nothing is left. */
+  runPod(ctx: Ctx, pod: PodInput): Promise<PodProcess>;
+  /** Kills what still runs in the pod, ends pause and the shim, removes the shim's cgroup and runtime directory. Idempotent. */
+  endPod(ctx: Ctx, podId: string): Promise<void>;
+  /** The pod's network namespace as long as it runs; undefined on the node's network. */
+  openNetns(ctx: Ctx, podId: string): Promise<Fd | undefined>;
+
+  /** Makes the cgroup and the process, set up to the last step before execve. */
+  createContainer(ctx: Ctx, input: ContainerInput): Promise<CreatedContainer>;
+  /** Lets it go. Throws START_ERROR with details.exitCode (127, 126, 128) when execve failed: it is then exited. */
+  startContainer(ctx: Ctx, podId: string, id: string): Promise<{ readonly startedAtNs: bigint }>;
+  /** Sends a signal to init, or with `all` to every process. A container that is gone: no error. */
+  signalContainer(ctx: Ctx, podId: string, id: string, signal: number, all?: boolean): Promise<void>;
+  /** Removes what is left of an exited or created container: shim entry, cgroup. Idempotent. */
+  removeContainer(ctx: Ctx, podId: string, id: string, cgroupPath: string): Promise<void>;
+  /** Runs a command to its end. Never throws for a command that fails; throws START_ERROR when it could not be started. */
+  execSync(ctx: Ctx, podId: string, id: string, exec: ExecInput): Promise<ExecResult>;
+  reopenLog(ctx: Ctx, podId: string, id: string): Promise<void>;
+  /** The exit is in the store: the shim may forget its record file. */
+  acknowledgeExit(ctx: Ctx, podId: string, id: string): Promise<void>;
+
+  /** Exits and OOM kills, and shims that died (the pod's containers are then dead too). In order per pod. */
+  onEvent(listener: (event: RuntimeEvent) => void): Disposable;
+
+  /**
+   * Recovery: connects to the shims of pods that were running. Pods whose shim answers are adopted; for the others the
+   * cgroups are killed and they come back as gone. Never throws for one pod.
+   */
+  adopt(ctx: Ctx, podIds: readonly string[]): Promise<readonly AdoptedPod[]>;
+  /** Shims, pod directories and cgroups that belong to no pod of the set: listed, and ended with `remove`. */
+  strays(
+    ctx: Ctx,
+    podIds: ReadonlySet<string>,
+    containerIds: ReadonlySet<string>,
+    options?: { remove: boolean },
+  ): Promise<readonly string[]>;
+
+  /** What this machine and this berthd can do, for Status. */
+  readonly features: RuntimeFeatures;
+  close(): Promise<void>;
+}
+
+export interface PodProcess {
+  readonly pausePid: number;
+  readonly shimPid: number;
+  readonly startedAtNs: bigint;
+}
+
+export interface CreatedContainer {
+  readonly pid: number;
+  readonly cgroupPath: string;
+  /** What was asked and could not be had, for the log and `verbose` info. */
+  readonly warnings: readonly string[];
+  /** What the container runs by, for inspect. */
+  readonly spec: OciSpec;
+}
+
+export interface ExecInput {
+  /** Latin-1 strings: one character a byte. */
+  readonly args: readonly string[];
+  /** Milliseconds; 0: none. */
+  readonly timeoutMs: number;
+  /** stdout and stderr together; what exceeds it is read and dropped. */
+  readonly outputLimit: number;
+  /** The container's spec, whose process the exec resembles. */
+  readonly spec: OciSpec;
+}
+
+export interface ExecResult {
+  readonly stdout: Buffer;
+  readonly stderr: Buffer;
+  readonly exitCode: number;
+  readonly timedOut: boolean;
+  readonly truncated: boolean;
+}
+
+export interface ExitInfo {
+  /** 128 + n for a signal. */
+  readonly exitCode: number;
+  readonly signal: number;
+  readonly oomKilled: boolean;
+  readonly finishedAtNs: bigint;
+  /** 0n: it was never started. */
+  readonly startedAtNs: bigint;
+}
+
+export type RuntimeEvent =
+  | { readonly type: 'exit'; readonly podId: string; readonly containerId: string; readonly exit: ExitInfo }
+  | { readonly type: 'oom'; readonly podId: string; readonly containerId: string; readonly count: bigint }
+  | { readonly type: 'podLost'; readonly podId: string; readonly reason: string };
+
+export type AdoptedPod =
+  | {
+      readonly podId: string;
+      readonly alive: true;
+      readonly process: PodProcess;
+      readonly containers: readonly AdoptedContainer[];
+    }
+  /** `exits`: records found in the pod's directory of a shim that is gone. */
+  | {
+      readonly podId: string;
+      readonly alive: false;
+      readonly reason: string;
+      readonly exits: ReadonlyMap<string, ExitInfo>;
+    };
+
+export interface AdoptedContainer {
+  readonly id: string;
+  readonly state: 'created' | 'running' | 'exited';
+  readonly pid: number;
+  readonly startedAtNs: bigint;
+  readonly exit?: ExitInfo;
+}
+
+export interface RuntimeFeatures {
+  readonly cgroupVersion: 1 | 2;
+  readonly cgroupDriver: 'cgroupfs' | 'systemd';
+  readonly controllers: readonly string[];
+  readonly seccomp: boolean;
+  readonly apparmor: boolean;
+  readonly selinux: boolean;
+  readonly userNamespaces: boolean;
+  readonly recursiveReadOnlyMounts: boolean;
+}
