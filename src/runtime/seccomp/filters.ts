@@ -1,0 +1,53 @@
+import { createHash } from 'node:crypto';
+import type { Addon } from '#linux/addon';
+import type { OciSeccomp } from '#runtime/spec/oci';
+import { toSeccompInput } from './resolve.ts';
+
+/** Compiled filters kept at once; a profile is some 10 KiB. */
+const cacheLimit = 64;
+
+/**
+ * Compiles seccomp profiles once: libseccomp takes some 10 ms for a profile of the usual size, a look-up nothing. Keyed
+ * by content, so that equal profiles of different pods share a filter.
+ */
+export class SeccompFilters {
+  readonly #addon: Pick<Addon, 'compileSeccomp'>;
+  readonly #compiled = new Map<string, Promise<Uint8Array>>();
+
+  constructor(addon: Pick<Addon, 'compileSeccomp'>) {
+    this.#addon = addon;
+  }
+
+  async get(profile: OciSeccomp): Promise<Uint8Array> {
+    const key = keyOf(profile);
+    const known = this.#compiled.get(key);
+    if (known) {
+      this.#compiled.delete(key);
+      this.#compiled.set(key, known);
+      return known;
+    }
+    const compiling = this.#addon.compileSeccomp(toSeccompInput(profile));
+    this.#compiled.set(key, compiling);
+    const oldest = this.#compiled.size > cacheLimit ? this.#compiled.keys().next().value : undefined;
+    if (oldest !== undefined) this.#compiled.delete(oldest);
+    try {
+      return await compiling;
+    } catch (error) {
+      this.#compiled.delete(key);
+      throw error;
+    }
+  }
+}
+
+// Profiles made by defaultProfile are the same object again and again: their hash is remembered.
+const keys = new WeakMap<OciSeccomp, string>();
+
+function keyOf(profile: OciSeccomp): string {
+  let key = keys.get(profile);
+  if (key === undefined) {
+    const text = JSON.stringify(profile, (_name, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value));
+    key = createHash('sha256').update(text).digest('hex');
+    keys.set(profile, key);
+  }
+  return key;
+}

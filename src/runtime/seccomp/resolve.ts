@@ -1,0 +1,118 @@
+import { constants } from 'node:os';
+import { BerthError } from '#base/errors';
+import type { SeccompInput, SeccompRule } from '#linux/addon';
+import type { OciSeccomp, OciSyscall } from '#runtime/spec/oci';
+import {
+  afVsock,
+  allowedByCapability,
+  allowedPersonalities,
+  alwaysAllowed,
+  cloneNamespaceFlags,
+} from './default-profile.ts';
+
+const allow = 'SCMP_ACT_ALLOW';
+const plain = (names: readonly string[]): OciSyscall => ({ names, action: allow, args: [] });
+
+/** RuntimeDefault for a process with these capabilities, as an OCI profile. */
+export function defaultProfile(capabilities: ReadonlySet<string>, architectures: readonly string[]): OciSeccomp {
+  const opened = Object.entries(allowedByCapability)
+    .filter(([capability]) => capabilities.has(capability))
+    .flatMap(([, names]) => names);
+  const syscalls: OciSyscall[] = [plain(alwaysAllowed)];
+  if (opened.length > 0) syscalls.push(plain([...new Set(opened)]));
+  if (!capabilities.has('CAP_SYS_ADMIN')) {
+    // clone without a new namespace; clone3 hides its flags in memory, so libc must be told to use clone.
+    syscalls.push({
+      names: ['clone'],
+      action: allow,
+      args: [{ index: 0, value: cloneNamespaceFlags, valueTwo: 0n, op: 'SCMP_CMP_MASKED_EQ' }],
+    });
+    syscalls.push({ names: ['clone3'], action: 'SCMP_ACT_ERRNO', errnoRet: constants.errno.ENOSYS, args: [] });
+  }
+  for (const value of allowedPersonalities) {
+    syscalls.push({
+      names: ['personality'],
+      action: allow,
+      args: [{ index: 0, value, valueTwo: 0n, op: 'SCMP_CMP_EQ' }],
+    });
+  }
+  syscalls.push({
+    names: ['socket'],
+    action: allow,
+    args: [{ index: 0, value: afVsock, valueTwo: 0n, op: 'SCMP_CMP_NE' }],
+  });
+  return {
+    defaultAction: 'SCMP_ACT_ERRNO',
+    defaultErrnoRet: constants.errno.EPERM,
+    architectures,
+    flags: [],
+    syscalls,
+  };
+}
+
+/** The architectures a process of this machine may use: the native one and its 32-bit kin. */
+export function nativeArchitectures(arch: string): readonly string[] {
+  switch (arch) {
+    case 'x64':
+      return ['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86', 'SCMP_ARCH_X32'];
+    case 'arm64':
+      return ['SCMP_ARCH_AARCH64', 'SCMP_ARCH_ARM'];
+    default:
+      return [];
+  }
+}
+
+// libseccomp's SCMP_ACT_* and SCMP_CMP_* values (seccomp.h).
+const actions: Readonly<Record<string, number>> = {
+  SCMP_ACT_KILL: 0x00000000,
+  SCMP_ACT_KILL_THREAD: 0x00000000,
+  SCMP_ACT_KILL_PROCESS: 0x80000000,
+  SCMP_ACT_TRAP: 0x00030000,
+  SCMP_ACT_ERRNO: 0x00050000,
+  SCMP_ACT_TRACE: 0x7ff00000,
+  SCMP_ACT_LOG: 0x7ffc0000,
+  SCMP_ACT_ALLOW: 0x7fff0000,
+};
+
+const comparisons: Readonly<Record<string, number>> = {
+  SCMP_CMP_NE: 1,
+  SCMP_CMP_LT: 2,
+  SCMP_CMP_LE: 3,
+  SCMP_CMP_EQ: 4,
+  SCMP_CMP_GE: 5,
+  SCMP_CMP_GT: 6,
+  SCMP_CMP_MASKED_EQ: 7,
+};
+
+function actionNumber(name: string, errnoRet: number | undefined): number {
+  const base = Object.hasOwn(actions, name) ? actions[name] : undefined;
+  if (base === undefined) {
+    throw new BerthError('INVALID_ARGUMENT', `seccomp profile: action ${name} is not supported`);
+  }
+  const data = name === 'SCMP_ACT_ERRNO' || name === 'SCMP_ACT_TRACE' ? (errnoRet ?? constants.errno.EPERM) : 0;
+  return base + (data & 0xffff);
+}
+
+function comparisonNumber(name: string): number {
+  const op = Object.hasOwn(comparisons, name) ? comparisons[name] : undefined;
+  if (op === undefined) throw new BerthError('INVALID_ARGUMENT', `seccomp profile: comparison ${name} is unknown`);
+  return op;
+}
+
+/** An OCI profile in libseccomp's numbers. Throws INVALID_ARGUMENT for words it does not have. */
+export function toSeccompInput(profile: OciSeccomp): SeccompInput {
+  const defaultAction = actionNumber(profile.defaultAction, profile.defaultErrnoRet);
+  const rules: SeccompRule[] = [];
+  for (const syscall of profile.syscalls) {
+    const action = actionNumber(syscall.action, syscall.errnoRet);
+    // libseccomp refuses a rule that says what the default says already.
+    if (action === defaultAction) continue;
+    rules.push({
+      names: syscall.names,
+      action,
+      // A mask comparison has the mask first and the wanted value second, as in the OCI specification.
+      args: syscall.args.map((arg) => ({ ...arg, op: comparisonNumber(arg.op) })),
+    });
+  }
+  return { defaultAction, architectures: profile.architectures, flags: profile.flags, rules };
+}

@@ -1,0 +1,10 @@
+// Original file: native/protocol/shim.proto
+
+
+export interface DeleteContainer {
+  'id'?: (string);
+}
+
+export interface DeleteContainer__Output {
+  'id': (string);
+}

@@ -1,0 +1,22 @@
+// Original file: native/protocol/shim.proto
+
+
+export interface Device {
+  'path'?: (string);
+  'type'?: (number);
+  'major'?: (number);
+  'minor'?: (number);
+  'mode'?: (number);
+  'uid'?: (number);
+  'gid'?: (number);
+}
+
+export interface Device__Output {
+  'path': (string);
+  'type': (number);
+  'major': (number);
+  'minor': (number);
+  'mode': (number);
+  'uid': (number);
+  'gid': (number);
+}

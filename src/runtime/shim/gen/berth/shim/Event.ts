@@ -1,0 +1,19 @@
+// Original file: native/protocol/shim.proto
+
+import type { ExitRecord as _berth_shim_ExitRecord, ExitRecord__Output as _berth_shim_ExitRecord__Output } from '../../berth/shim/ExitRecord.ts';
+import type { ExecExited as _berth_shim_ExecExited, ExecExited__Output as _berth_shim_ExecExited__Output } from '../../berth/shim/ExecExited.ts';
+import type { Oom as _berth_shim_Oom, Oom__Output as _berth_shim_Oom__Output } from '../../berth/shim/Oom.ts';
+
+export interface Event {
+  'container_exited'?: (_berth_shim_ExitRecord | null);
+  'exec_exited'?: (_berth_shim_ExecExited | null);
+  'oom'?: (_berth_shim_Oom | null);
+  'what'?: "container_exited"|"exec_exited"|"oom";
+}
+
+export interface Event__Output {
+  'container_exited'?: (_berth_shim_ExitRecord__Output | null);
+  'exec_exited'?: (_berth_shim_ExecExited__Output | null);
+  'oom'?: (_berth_shim_Oom__Output | null);
+  'what'?: "container_exited"|"exec_exited"|"oom";
+}

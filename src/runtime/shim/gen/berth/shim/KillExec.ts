@@ -1,0 +1,10 @@
+// Original file: native/protocol/shim.proto
+
+
+export interface KillExec {
+  'exec_id'?: (string);
+}
+
+export interface KillExec__Output {
+  'exec_id': (string);
+}
