@@ -38,7 +38,7 @@ export interface Runtime {
    * Recovery: connects to the shims of pods that were running. Pods whose shim answers are adopted; for the others the
    * cgroups are killed and they come back as gone. Never throws for one pod.
    */
-  adopt(ctx: Ctx, podIds: readonly string[]): Promise<readonly AdoptedPod[]>;
+  adopt(ctx: Ctx, podIds: readonly string[], containers?: readonly KnownContainer[]): Promise<readonly AdoptedPod[]>;
   /** Shims, pod directories and cgroups that belong to no pod of the set: listed, and ended with `remove`. */
   strays(
     ctx: Ctx,
@@ -50,6 +50,13 @@ export interface Runtime {
   /** What this machine and this berthd can do, for Status. */
   readonly features: RuntimeFeatures;
   close(): Promise<void>;
+}
+
+/** A container of the store, named so that its processes can be killed when its shim is gone. */
+export interface KnownContainer {
+  readonly podId: string;
+  readonly id: string;
+  readonly cgroupPath: string;
 }
 
 export interface PodProcess {

@@ -1,0 +1,173 @@
+import type { Ctx } from '#base/ctx';
+import { BerthError, isBerthError } from '#base/errors';
+import { Rollback } from '#base/rollback';
+import type { ContainerInput } from './container-input.ts';
+import { compilePlan } from './plan/compile-plan.ts';
+import type { CreatedContainer } from './runtime.ts';
+import { type RuntimeParts, shimOf } from './runtime-parts.ts';
+import type { NsMode } from './shim/gen/berth/shim/NsMode.ts';
+import type { PodShim } from './shim/pod-shim.ts';
+import { encodePlan } from './shim/protocol.ts';
+import { type BuiltSpec, buildSpec } from './spec/build-spec.ts';
+import type { CgroupHandle } from './cgroup/cgroups.ts';
+
+/** Makes a container: spec, cgroup, plan, and the process up to the last step before execve. */
+export async function createContainer(parts: RuntimeParts, ctx: Ctx, input: ContainerInput): Promise<CreatedContainer> {
+  const shim = shimOf(parts, input.podId);
+  const rollback = new Rollback();
+  try {
+    ctx.stage('spec');
+    const built = await buildSpec(ctx, input, surroundings(parts, shim, input));
+    const { seccomp: profile, resources } = built.spec.linux;
+    ctx.stage('cgroup');
+    rollback.push(`cgroup ${input.cgroupPath}`, (cleanup) => parts.cgroups.remove(cleanup, input.cgroupPath));
+    const [cgroup, seccomp] = await Promise.all([
+      parts.cgroups.create(ctx, input.cgroupPath, resources),
+      profile ? parts.filters.get(profile) : undefined,
+    ]);
+    ctx.stage('process');
+    shim.cgroupPaths.set(input.id, input.cgroupPath);
+    rollback.push(`shim entry ${input.id}`, () => shim.forget(input.id));
+    const plan = encodePlan(compilePlan({ spec: built.spec, rootfs: input.rootfs, cgroup, seccomp }));
+    const created = await askShim(ctx, shim, input, plan, cgroup);
+    shim.pids.set(input.id, created.pid);
+    rollback.commit();
+    return result(input, built, cgroup, created);
+  } catch (error) {
+    await rollback.rollBack(ctx);
+    throw error;
+  }
+}
+
+function surroundings(parts: RuntimeParts, shim: PodShim, input: ContainerInput): Parameters<typeof buildSpec>[2] {
+  const targetPid = typeof input.pid === 'object' ? shim.pids.get(input.pid.target) : undefined;
+  if (typeof input.pid === 'object' && targetPid === undefined) {
+    throw new BerthError(
+      'NOT_FOUND',
+      `container ${input.pid.target}, whose pid namespace is to be joined, is not running`,
+    );
+  }
+  return {
+    heldCapabilities: parts.heldCapabilities,
+    architectures: parts.architectures,
+    maxOpenFiles: parts.maxOpenFiles,
+    namespacePath: (pid, name) => `/proc/${pid}/ns/${name}`,
+    pausePid: shim.pausePid,
+    ...(targetPid === undefined ? {} : { targetPid }),
+  };
+}
+
+/** What a shim must understand to run this container; it refuses what it does not know. */
+const containerRequires: readonly string[] = [];
+
+async function askShim(
+  ctx: Ctx,
+  shim: PodShim,
+  input: ContainerInput,
+  plan: Uint8Array,
+  cgroup: CgroupHandle,
+): Promise<{ readonly pid: number; readonly warnings: readonly string[] }> {
+  const request = {
+    create_container: {
+      requires: [...containerRequires],
+      id: input.id,
+      plan: Buffer.from(plan.buffer, plan.byteOffset, plan.byteLength),
+      pid: pidMode(input),
+      pid_target_id: typeof input.pid === 'object' ? input.pid.target : '',
+      kill_dir: cgroup.killDir,
+      kill_dir_v2: cgroup.killDirV2,
+      oom_file: cgroup.oomFile,
+      log_path: input.logPath,
+      tty: input.tty,
+      stdin: input.stdin,
+      stdin_once: input.stdinOnce,
+      setup_timeout_ms: input.setupTimeoutMs,
+    },
+  };
+  const { container_created: created } = await shim.call(request, `create container ${input.id}`, ctx.signal);
+  if (!created) throw new BerthError('INTERNAL', `shim did not say that container ${input.id} was created`);
+  return created;
+}
+
+function pidMode(input: ContainerInput): NsMode {
+  if (typeof input.pid === 'object') return 'NS_CONTAINER';
+  return input.pid === 'pod' ? 'NS_POD' : input.pid === 'node' ? 'NS_HOST' : 'NS_NEW';
+}
+
+function result(
+  input: ContainerInput,
+  built: BuiltSpec,
+  cgroup: CgroupHandle,
+  created: { readonly pid: number; readonly warnings: readonly string[] },
+): CreatedContainer {
+  const warnings = [...built.warnings, ...cgroup.warnings, ...created.warnings];
+  return { pid: created.pid, cgroupPath: input.cgroupPath, warnings, spec: built.spec };
+}
+
+/** Lets a created container go. */
+export async function startContainer(
+  parts: RuntimeParts,
+  ctx: Ctx,
+  podId: string,
+  id: string,
+): Promise<{ readonly startedAtNs: bigint }> {
+  const doing = `start container ${id}`;
+  const response = await shimOf(parts, podId).call({ start_container: { id } }, doing, ctx.signal);
+  if (!response.container_started) throw new BerthError('INTERNAL', `shim did not say that container ${id} started`);
+  return { startedAtNs: BigInt(response.container_started.started_at_ns) };
+}
+
+/** Sends a signal; a container or pod that is gone has nothing to be told. */
+export async function signalContainer(
+  parts: RuntimeParts,
+  ctx: Ctx,
+  podId: string,
+  id: string,
+  signal: number,
+  all: boolean,
+): Promise<void> {
+  const shim = parts.shims.get(podId);
+  if (!shim?.connected) return;
+  try {
+    await shim.call({ kill_container: { id, signal, all } }, `signal container ${id}`, ctx.signal);
+  } catch (error) {
+    if (isBerthError(error, 'NOT_FOUND') || isBerthError(error, 'FAILED_PRECONDITION')) return;
+    throw error;
+  }
+}
+
+/** Removes what is left: the shim's entry with its exit record, and the cgroup. */
+export async function removeContainer(
+  parts: RuntimeParts,
+  ctx: Ctx,
+  podId: string,
+  id: string,
+  cgroupPath: string,
+): Promise<void> {
+  const shim = parts.shims.get(podId);
+  if (shim?.connected) {
+    try {
+      await shim.call({ delete_container: { id } }, `remove container ${id}`, ctx.signal);
+    } catch (error) {
+      if (!isBerthError(error, 'NOT_FOUND') && !isBerthError(error, 'SHIM_DIED')) throw error;
+    }
+  }
+  // Without a shim nobody else ends what may still run in it.
+  if (!shim?.connected) await parts.cgroups.kill(ctx, cgroupPath);
+  await parts.cgroups.remove(ctx, cgroupPath);
+  shim?.forget(id);
+}
+
+export async function reopenLog(parts: RuntimeParts, ctx: Ctx, podId: string, id: string): Promise<void> {
+  await shimOf(parts, podId).call(
+    { reopen_log: { container_id: id } },
+    `reopen the log of container ${id}`,
+    ctx.signal,
+  );
+}
+
+export async function acknowledgeExit(parts: RuntimeParts, ctx: Ctx, podId: string, id: string): Promise<void> {
+  const shim = parts.shims.get(podId);
+  if (!shim?.connected) return;
+  await shim.call({ ack_exit: { container_id: id } }, `acknowledge the exit of container ${id}`, ctx.signal);
+}

@@ -1,0 +1,134 @@
+import { randomBytes } from 'node:crypto';
+import { Socket } from 'node:net';
+import type { Ctx } from '#base/ctx';
+import { raceSignal, sleep } from '#base/deadline';
+import { BerthError } from '#base/errors';
+import { Fd } from '#linux/fd';
+import { compileProcess } from './plan/process-plan.ts';
+import type { ExecInput, ExecResult } from './runtime.ts';
+import { type RuntimeParts, shimOf } from './runtime-parts.ts';
+import { encodeFrame, frameType } from './shim/frame.ts';
+import type { ExecExited__Output } from './shim/gen/berth/shim/ExecExited.ts';
+import type { PodShim } from './shim/pod-shim.ts';
+import { encodeProcess, encodeRequest } from './shim/protocol.ts';
+import { firstStream, ShimConnection } from './shim/shim-connection.ts';
+import type { OciSpec } from './spec/oci.ts';
+
+/**
+ * How long output may still come after the command's own process has ended: a child it left behind (`sleep 1000 &`) may
+ * hold the pipe for ever (CVE-2026-53495).
+ */
+const drainMs = 500;
+
+/** Runs a command in a container to its end and gives what it printed. */
+export async function execSync(
+  parts: RuntimeParts,
+  ctx: Ctx,
+  podId: string,
+  containerId: string,
+  input: ExecInput,
+): Promise<ExecResult> {
+  const shim = shimOf(parts, podId);
+  const process = await execProcess(parts, input.spec, input.args);
+  using pipes = new OutputPipes(parts, input.outputLimit);
+  const execId = randomBytes(8).toString('hex');
+  const doing = `exec in container ${containerId}`;
+  const message = encodeRequest({
+    exec: { container_id: containerId, exec_id: execId, process, timeout_ms: input.timeoutMs, tty: false },
+  });
+  const exited = Promise.withResolvers<ExecExited__Output>();
+  exited.promise.catch(() => undefined);
+  const frame = encodeFrame(frameType.request, firstStream, message);
+  const socket = parts.launcher.connectWith(podId, shim.directory, frame, [
+    parts.launcher.devNull,
+    ...pipes.writeEnds(),
+  ]);
+  pipes.closeWriteEnds();
+  const connection = new ShimConnection({
+    socket,
+    podId,
+    onEvent: (event) => {
+      if (event.exec_exited) exited.resolve(event.exec_exited);
+    },
+    onClose: () => exited.reject(new BerthError('SHIM_DIED', `${doing}: the shim of pod ${podId} is gone`)),
+  });
+  try {
+    await connection.firstAnswer(doing, ctx.signal);
+    const exit = await raceSignal(exited.promise, ctx.signal);
+    await pipes.drained(drainMs);
+    return { ...pipes.take(), exitCode: exit.exit_code, timedOut: exit.timed_out };
+  } catch (error) {
+    if (ctx.signal.aborted) await killExec(shim, execId);
+    throw error;
+  } finally {
+    connection.close();
+  }
+}
+
+async function execProcess(parts: RuntimeParts, spec: OciSpec, args: readonly string[]): Promise<Buffer> {
+  const seccomp = spec.linux.seccomp ? await parts.filters.get(spec.linux.seccomp) : undefined;
+  const message = encodeProcess(compileProcess({ ...spec.process, args, terminal: false }, seccomp));
+  return Buffer.from(message.buffer, message.byteOffset, message.byteLength);
+}
+
+/** The caller went away or its time is over: the command's whole tree goes as well. */
+async function killExec(shim: PodShim, execId: string): Promise<void> {
+  const patience = new AbortController();
+  await shim.call({ kill_exec: { exec_id: execId } }, `kill exec ${execId}`, patience.signal).catch(() => undefined);
+}
+
+/** The two output pipes of a command: bounded together, the rest read and dropped so that the command never blocks. */
+class OutputPipes implements Disposable {
+  readonly #limit: number;
+  readonly #writeEnds: Fd[] = [];
+  readonly #sockets: Socket[] = [];
+  readonly #chunks: [Buffer[], Buffer[]] = [[], []];
+  readonly #closed: Promise<void>[] = [];
+  #kept = 0;
+  #truncated = false;
+
+  constructor(parts: RuntimeParts, limit: number) {
+    this.#limit = limit;
+    for (const chunks of this.#chunks) {
+      const { read, write } = parts.addon.pipe();
+      this.#writeEnds.push(new Fd(write, (fd) => parts.addon.close(fd)));
+      const socket = new Socket({ fd: read, readable: true, writable: false });
+      this.#sockets.push(socket);
+      this.#closed.push(new Promise((resolve) => socket.once('close', () => resolve())));
+      socket.on('error', () => undefined);
+      socket.on('data', (chunk: Buffer) => this.#keep(chunks, chunk));
+    }
+  }
+
+  writeEnds(): number[] {
+    return this.#writeEnds.map((fd) => fd.number);
+  }
+
+  /** The shim has them now: without this we would never see the end of the output. */
+  closeWriteEnds(): void {
+    for (const fd of this.#writeEnds) fd[Symbol.dispose]();
+  }
+
+  async drained(ms: number): Promise<void> {
+    await Promise.race([Promise.all(this.#closed), sleep(ms)]);
+  }
+
+  take(): { stdout: Buffer; stderr: Buffer; truncated: boolean } {
+    const [stdout, stderr] = this.#chunks;
+    return { stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr), truncated: this.#truncated };
+  }
+
+  [Symbol.dispose](): void {
+    this.closeWriteEnds();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #keep(chunks: Buffer[], chunk: Buffer): void {
+    const room = this.#limit - this.#kept;
+    if (chunk.length > room) this.#truncated = true;
+    if (room <= 0) return;
+    const kept = chunk.subarray(0, room);
+    this.#kept += kept.length;
+    chunks.push(kept);
+  }
+}

@@ -1,0 +1,163 @@
+import { mkdir } from 'node:fs/promises';
+import { type Clock, systemClock } from '#base/clock';
+import type { Ctx } from '#base/ctx';
+import { Listeners } from '#base/listeners';
+import type { Logger } from '#base/log';
+import type { Addon } from '#linux/addon';
+import { Fd } from '#linux/fd';
+import { adopt } from './adopt.ts';
+import type { Cgroups } from './cgroup/cgroups.ts';
+import type { ContainerInput, PodInput } from './container-input.ts';
+import * as containers from './containers.ts';
+import { execSync } from './exec-sync.ts';
+import { endPod, runPod } from './pods.ts';
+import type * as face from './runtime.ts';
+import type { RuntimeParts } from './runtime-parts.ts';
+import { SeccompFilters } from './seccomp/filters.ts';
+import { defaultProfile, nativeArchitectures } from './seccomp/resolve.ts';
+import { PodDirectories } from './shim/pod-directory.ts';
+import { ShimLauncher } from './shim/shim-launcher.ts';
+import { capabilitiesOf, defaultCapabilities } from './spec/capabilities.ts';
+import { makeParents, removeParents, strays } from './strays.ts';
+
+export interface LinuxRuntimeOptions {
+  readonly addon: Addon;
+  readonly cgroups: Cgroups;
+  readonly log: Logger;
+  readonly clock?: Clock;
+  /** The berth-shim binary. */
+  readonly shimBinary: string;
+  /** `<run>/pods`, on a tmpfs. */
+  readonly podsDirectory: string;
+  readonly shimCgroupParent: string;
+  readonly defaultCgroupParent: string;
+  readonly buildId: string;
+  readonly features: Pick<face.RuntimeFeatures, 'apparmor' | 'selinux'>;
+}
+
+const rlimitNofile = 7;
+
+/** Pods and containers on Linux: the Runtime that berthd uses. */
+export class LinuxRuntime implements face.Runtime {
+  readonly features: face.RuntimeFeatures;
+  readonly #parts: RuntimeParts;
+
+  private constructor(parts: RuntimeParts, options: LinuxRuntimeOptions) {
+    this.#parts = parts;
+    this.features = {
+      cgroupVersion: parts.cgroups.version,
+      cgroupDriver: parts.cgroups.driver,
+      controllers: parts.cgroups.controllers,
+      seccomp: true,
+      ...options.features,
+      userNamespaces: false,
+      recursiveReadOnlyMounts: true,
+    };
+  }
+
+  static async open(options: LinuxRuntimeOptions): Promise<LinuxRuntime> {
+    const { addon, log } = options;
+    await mkdir(options.podsDirectory, { recursive: true, mode: 0o700 });
+    const caps = addon.capabilities();
+    const parts: RuntimeParts = {
+      addon,
+      cgroups: options.cgroups,
+      launcher: new ShimLauncher(addon, options.shimBinary),
+      directories: new PodDirectories(addon, options.podsDirectory),
+      filters: new SeccompFilters(addon),
+      clock: options.clock ?? systemClock,
+      log,
+      events: new Listeners((error) => log.error({ err: error }, 'a listener of runtime events failed')),
+      heldCapabilities: capabilitiesOf(caps.effective & caps.bounding),
+      architectures: nativeArchitectures(process.arch),
+      maxOpenFiles: addon.getrlimit(rlimitNofile).hard,
+      buildId: options.buildId,
+      shimCgroupParent: options.shimCgroupParent,
+      defaultCgroupParent: options.defaultCgroupParent,
+      shims: new Map(),
+    };
+    await makeParents(parts);
+    return new LinuxRuntime(parts, options);
+  }
+
+  /** Compiles the filter most containers will use, so that the first one need not wait for it. */
+  async warmUp(): Promise<void> {
+    const usual = new Set(defaultCapabilities.filter((name) => this.#parts.heldCapabilities.has(name)));
+    await this.#parts.filters.get(defaultProfile(usual, this.#parts.architectures));
+  }
+
+  runPod(ctx: Ctx, pod: PodInput): Promise<face.PodProcess> {
+    return runPod(this.#parts, ctx, pod);
+  }
+
+  endPod(ctx: Ctx, podId: string): Promise<void> {
+    return endPod(this.#parts, ctx, podId);
+  }
+
+  async openNetns(_ctx: Ctx, podId: string): Promise<Fd | undefined> {
+    const pid = this.#parts.shims.get(podId)?.pausePid ?? 0;
+    if (pid === 0) return undefined;
+    return new Fd(this.#parts.addon.open(`/proc/${pid}/ns/net`, 0, 0), (fd) => this.#parts.addon.close(fd));
+  }
+
+  createContainer(ctx: Ctx, input: ContainerInput): Promise<face.CreatedContainer> {
+    return containers.createContainer(this.#parts, ctx, input);
+  }
+
+  startContainer(ctx: Ctx, podId: string, id: string): Promise<{ readonly startedAtNs: bigint }> {
+    return containers.startContainer(this.#parts, ctx, podId, id);
+  }
+
+  signalContainer(ctx: Ctx, podId: string, id: string, signal: number, all = false): Promise<void> {
+    return containers.signalContainer(this.#parts, ctx, podId, id, signal, all);
+  }
+
+  removeContainer(ctx: Ctx, podId: string, id: string, cgroupPath: string): Promise<void> {
+    return containers.removeContainer(this.#parts, ctx, podId, id, cgroupPath);
+  }
+
+  execSync(ctx: Ctx, podId: string, id: string, exec: face.ExecInput): Promise<face.ExecResult> {
+    return execSync(this.#parts, ctx, podId, id, exec);
+  }
+
+  reopenLog(ctx: Ctx, podId: string, id: string): Promise<void> {
+    return containers.reopenLog(this.#parts, ctx, podId, id);
+  }
+
+  acknowledgeExit(ctx: Ctx, podId: string, id: string): Promise<void> {
+    return containers.acknowledgeExit(this.#parts, ctx, podId, id);
+  }
+
+  onEvent(listener: (event: face.RuntimeEvent) => void): Disposable {
+    return this.#parts.events.add(listener);
+  }
+
+  adopt(
+    ctx: Ctx,
+    podIds: readonly string[],
+    known: readonly face.KnownContainer[] = [],
+  ): Promise<readonly face.AdoptedPod[]> {
+    return adopt(this.#parts, ctx, podIds, known);
+  }
+
+  strays(
+    ctx: Ctx,
+    podIds: ReadonlySet<string>,
+    containerIds: ReadonlySet<string>,
+    options: { remove: boolean } = { remove: false },
+  ): Promise<readonly string[]> {
+    return strays(this.#parts, ctx, podIds, containerIds, options.remove);
+  }
+
+  /** Removes Berth's own cgroup parents when nothing is below them. */
+  removeParents(ctx: Ctx): Promise<void> {
+    return removeParents(this.#parts, ctx);
+  }
+
+  /** Lets go of all shims; pods live on. */
+  async close(): Promise<void> {
+    for (const shim of this.#parts.shims.values()) shim[Symbol.dispose]();
+    this.#parts.shims.clear();
+    this.#parts.launcher[Symbol.dispose]();
+  }
+}

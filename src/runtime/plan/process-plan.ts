@@ -1,0 +1,65 @@
+import { BerthError } from '#base/errors';
+import { capabilityMask } from '#runtime/spec/capabilities';
+import type { OciProcess } from '#runtime/spec/oci';
+import type { Process } from '#runtime/shim/gen/berth/shim/Process';
+
+/** RLIMIT_* numbers of the generic kernel headers. */
+const rlimitNumbers: Readonly<Record<string, number>> = {
+  RLIMIT_CPU: 0,
+  RLIMIT_FSIZE: 1,
+  RLIMIT_DATA: 2,
+  RLIMIT_STACK: 3,
+  RLIMIT_CORE: 4,
+  RLIMIT_RSS: 5,
+  RLIMIT_NPROC: 6,
+  RLIMIT_NOFILE: 7,
+  RLIMIT_MEMLOCK: 8,
+  RLIMIT_AS: 9,
+  RLIMIT_LOCKS: 10,
+  RLIMIT_SIGPENDING: 11,
+  RLIMIT_MSGQUEUE: 12,
+  RLIMIT_NICE: 13,
+  RLIMIT_RTPRIO: 14,
+  RLIMIT_RTTIME: 15,
+};
+
+/** Arguments and environment hold one byte per character. */
+const bytes = (texts: readonly string[]): Buffer[] => texts.map((text) => Buffer.from(text, 'latin1'));
+
+/** The confinement of one process, of a container's init and of its execs alike. */
+export function compileProcess(process: OciProcess, seccomp: Uint8Array | undefined): Process {
+  const { capabilities } = process;
+  return {
+    args: bytes(process.args),
+    env: bytes(process.env),
+    cwd: process.cwd,
+    create_cwd: true,
+    uid: process.user.uid,
+    gid: process.user.gid,
+    groups: [...process.user.additionalGids],
+    umask: process.user.umask,
+    cap_bounding: capabilityMask(capabilities.bounding).toString(),
+    cap_effective: capabilityMask(capabilities.effective).toString(),
+    cap_permitted: capabilityMask(capabilities.permitted).toString(),
+    cap_inheritable: capabilityMask(capabilities.inheritable).toString(),
+    cap_ambient: capabilityMask(capabilities.ambient).toString(),
+    rlimits: process.rlimits.map((limit) => ({
+      resource: rlimitNumber(limit.type),
+      soft: limit.soft.toString(),
+      hard: limit.hard.toString(),
+    })),
+    no_new_privs: process.noNewPrivileges,
+    ...(seccomp === undefined ? {} : { seccomp: Buffer.from(seccomp.buffer, seccomp.byteOffset, seccomp.byteLength) }),
+    set_oom_score_adj: process.oomScoreAdj !== undefined,
+    oom_score_adj: process.oomScoreAdj ?? 0,
+    tty: process.terminal,
+    apparmor_profile: process.apparmorProfile ?? '',
+    selinux_label: process.selinuxLabel ?? '',
+  };
+}
+
+function rlimitNumber(name: string): number {
+  const number = Object.hasOwn(rlimitNumbers, name) ? rlimitNumbers[name] : undefined;
+  if (number === undefined) throw new BerthError('INVALID_ARGUMENT', `unknown resource limit ${name}`);
+  return number;
+}

@@ -1,0 +1,158 @@
+import type { Dirent, Stats } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import type { Ctx } from '#base/ctx';
+import { BerthError, errnoOf } from '#base/errors';
+import type { ContainerInput, DeviceInput } from '#runtime/container-input';
+import type { DeviceRule, OciDevice } from './oci.ts';
+
+const node = (name: string, major: number, minor: number): OciDevice => ({
+  path: `/dev/${name}`,
+  type: 'c',
+  major,
+  minor,
+  fileMode: 0o666,
+  uid: 0,
+  gid: 0,
+});
+
+/** Devices every container has. */
+export const defaultDevices: readonly OciDevice[] = [
+  node('null', 1, 3),
+  node('zero', 1, 5),
+  node('full', 1, 7),
+  node('random', 1, 8),
+  node('urandom', 1, 9),
+  node('tty', 5, 0),
+];
+
+const rule = (
+  major: number | undefined,
+  minor: number | undefined,
+  access: string,
+  type: 'b' | 'c' = 'c',
+): DeviceRule => ({
+  allow: true,
+  type,
+  access,
+  ...(major === undefined ? {} : { major }),
+  ...(minor === undefined ? {} : { minor }),
+});
+
+const baseRules: readonly DeviceRule[] = [
+  { allow: false, type: 'a', access: 'rwm' },
+  // Making nodes is harmless: opening them is what the rules are for.
+  rule(undefined, undefined, 'm'),
+  rule(undefined, undefined, 'm', 'b'),
+  ...defaultDevices.map((device) => rule(device.major, device.minor, 'rwm')),
+  rule(5, 1, 'rwm'), // /dev/console
+  rule(5, 2, 'rwm'), // /dev/ptmx
+  rule(136, undefined, 'rwm'), // /dev/pts/*
+];
+
+const everyDevice: readonly DeviceRule[] = [{ allow: true, type: 'a', access: 'rwm' }];
+
+export interface ContainerDevices {
+  readonly devices: readonly OciDevice[];
+  readonly rules: readonly DeviceRule[];
+}
+
+const maxDevices = 4096;
+
+/** Nodes and rules: the default ones, the requested ones (a directory means all devices below it), all for privileged. */
+export async function containerDevices(ctx: Ctx, input: ContainerInput): Promise<ContainerDevices> {
+  const requested: { device: OciDevice; permissions: string }[] = [];
+  for (const wanted of input.devices) requested.push(...(await requestedDevices(ctx, wanted)));
+  if (input.privileged) {
+    const host = await walk('/dev', '/dev', hostDirsLeftOut);
+    const devices = unique([...defaultDevices, ...host, ...requested.map((entry) => entry.device)]);
+    return { devices, rules: everyDevice };
+  }
+  return {
+    devices: unique([...defaultDevices, ...requested.map((entry) => entry.device)]),
+    rules: [
+      ...baseRules,
+      ...requested.map(({ device, permissions }) =>
+        rule(device.major, device.minor, permissions, device.type === 'b' ? 'b' : 'c'),
+      ),
+    ],
+  };
+}
+
+/** Of two devices at one path the later one wins. */
+function unique(devices: readonly OciDevice[]): OciDevice[] {
+  return [...new Map(devices.map((device) => [device.path, device])).values()];
+}
+
+async function requestedDevices(ctx: Ctx, wanted: DeviceInput): Promise<{ device: OciDevice; permissions: string }[]> {
+  ctx.signal.throwIfAborted();
+  const stats = await statDevice(wanted.hostPath);
+  const permissions = wanted.permissions === '' ? 'rwm' : wanted.permissions;
+  if (stats.isDirectory()) {
+    const below = await walk(wanted.hostPath, wanted.containerPath, new Set());
+    return below.map((device) => ({ device, permissions }));
+  }
+  const device = toDevice(wanted.containerPath, stats);
+  if (!device) throw new BerthError('INVALID_ARGUMENT', `${wanted.hostPath} is not a device`);
+  return [{ device, permissions }];
+}
+
+async function statDevice(hostPath: string): Promise<Stats> {
+  try {
+    return await stat(hostPath);
+  } catch (cause) {
+    if (errnoOf(cause) === 'ENOENT') throw new BerthError('NOT_FOUND', `device ${hostPath} does not exist`, { cause });
+    throw cause;
+  }
+}
+
+/** What a container makes itself or must not share. */
+const hostDirsLeftOut = new Set(['pts', 'shm', 'fd', 'mqueue', '.lxc', '.lxd-mounts', '.udev']);
+const hostNodesLeftOut = new Set(['console', 'ptmx', 'tty', 'null', 'zero', 'full', 'random', 'urandom']);
+
+async function walk(hostDir: string, containerDir: string, leftOut: ReadonlySet<string>): Promise<OciDevice[]> {
+  const found: OciDevice[] = [];
+  const entries = await readdir(hostDir, { withFileTypes: true });
+  for (const entry of entries) {
+    if (found.length > maxDevices)
+      throw new BerthError('RESOURCE_EXHAUSTED', `more than ${maxDevices} devices in ${hostDir}`);
+    const device = await visit(entry, hostDir, containerDir, leftOut);
+    found.push(...device);
+  }
+  return found;
+}
+
+async function visit(
+  entry: Dirent,
+  hostDir: string,
+  containerDir: string,
+  leftOut: ReadonlySet<string>,
+): Promise<OciDevice[]> {
+  const hostPath = path.join(hostDir, entry.name);
+  const containerPath = path.join(containerDir, entry.name);
+  if (entry.isDirectory()) return leftOut.has(entry.name) ? [] : walk(hostPath, containerPath, leftOut);
+  if (!entry.isCharacterDevice() && !entry.isBlockDevice()) return [];
+  if (leftOut.size > 0 && hostNodesLeftOut.has(entry.name)) return [];
+  try {
+    const device = toDevice(containerPath, await stat(hostPath));
+    return device ? [device] : [];
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return []; // unplugged meanwhile
+    throw error;
+  }
+}
+
+function toDevice(containerPath: string, stats: Stats): OciDevice | undefined {
+  const type = stats.isCharacterDevice() ? 'c' : stats.isBlockDevice() ? 'b' : undefined;
+  if (type === undefined) return undefined;
+  return {
+    path: containerPath,
+    type,
+    // gnu_dev_major and gnu_dev_minor
+    major: Number(((BigInt(stats.rdev) >> 8n) & 0xfffn) | ((BigInt(stats.rdev) >> 32n) & 0xfffff000n)),
+    minor: Number((BigInt(stats.rdev) & 0xffn) | ((BigInt(stats.rdev) >> 12n) & 0xffffff00n)),
+    fileMode: stats.mode & 0o7777,
+    uid: stats.uid,
+    gid: stats.gid,
+  };
+}

@@ -1,0 +1,69 @@
+import type { ContainerInput, MountInput } from '#runtime/container-input';
+import type { OciMount } from './oci.ts';
+
+/** Source of a mount that means "the pod's /dev/shm": it has no path on the node. */
+export const podShmSource = 'berth:shm';
+/** Option (mount(8) ignores x-…) of a bind whose source must exist: it is not created when missing. */
+export const sourceRequired = 'x-berth.required';
+
+const systemMounts = (privileged: boolean): OciMount[] => {
+  const access = privileged ? 'rw' : 'ro';
+  return [
+    { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev'] },
+    {
+      destination: '/dev',
+      type: 'tmpfs',
+      source: 'tmpfs',
+      options: ['nosuid', 'strictatime', 'mode=755', 'size=65536k'],
+    },
+    {
+      destination: '/dev/pts',
+      type: 'devpts',
+      source: 'devpts',
+      options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
+    },
+    { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: ['nosuid', 'noexec', 'nodev'] },
+    { destination: '/dev/shm', type: 'bind', source: podShmSource, options: ['nosuid', 'noexec', 'nodev', 'rw'] },
+    { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', access] },
+    {
+      destination: '/sys/fs/cgroup',
+      type: 'cgroup',
+      source: 'cgroup',
+      options: ['nosuid', 'noexec', 'nodev', 'relatime', access],
+    },
+  ];
+};
+
+const propagationOptions = {
+  private: 'rprivate',
+  hostToContainer: 'rslave',
+  bidirectional: 'rshared',
+} as const;
+
+function toOciMount(mount: MountInput): OciMount {
+  const options = ['rbind', propagationOptions[mount.propagation]];
+  options.push(mount.readonly ? (mount.recursiveReadonly ? 'rro' : 'ro') : 'rw');
+  if (mount.noexec) options.push('noexec');
+  if (mount.nodev) options.push('nodev');
+  if (mount.nosuid) options.push('nosuid');
+  if (!mount.volume) options.push(sourceRequired);
+  return { destination: normalize(mount.destination), type: 'bind', source: mount.source, options };
+}
+
+function normalize(destination: string): string {
+  const parts = destination.split('/').filter((part) => part !== '' && part !== '.');
+  return `/${parts.join('/')}`;
+}
+
+const depth = (mount: OciMount): number => mount.destination.split('/').length;
+
+/**
+ * All mounts in the order they are made: the system's (without those the request replaces), then the request's, parents
+ * before children. The sort is stable: of two mounts at one place the later one wins, as with mount(8).
+ */
+export function containerMounts(input: ContainerInput): readonly OciMount[] {
+  const requested = input.mounts.map(toOciMount);
+  const replaced = new Set(requested.map((mount) => mount.destination));
+  const system = systemMounts(input.privileged).filter((mount) => !replaced.has(mount.destination));
+  return [...system, ...requested.sort((a, b) => depth(a) - depth(b))];
+}
