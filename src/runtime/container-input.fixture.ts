@@ -1,0 +1,48 @@
+import type { ContainerInput } from './container-input.ts';
+
+/** A plain container, for tests that change one thing about it. */
+export function containerInput(changes: Partial<ContainerInput> = {}): ContainerInput {
+  return {
+    podId: 'a'.repeat(64),
+    id: 'b'.repeat(64),
+    pid: 'container',
+    network: 'pod',
+    ipc: 'pod',
+    uts: 'pod',
+    hostname: 'web',
+    cgroupPath: `/berth/${'b'.repeat(64)}`,
+    resources: {},
+    oomScoreAdj: 0,
+    rootfs: {
+      layersDirectory: '/var/lib/berth/layers',
+      lowers: ['2', '1'],
+      upper: '/var/lib/berth/containers/b/upper',
+      work: '/var/lib/berth/containers/b/work',
+      readonly: false,
+      volumes: [],
+    },
+    args: ['/bin/sh'],
+    env: ['PATH=/bin'],
+    cwd: '/',
+    user: { uid: 0, gid: 0, additionalGids: [] },
+    tty: false,
+    stdin: false,
+    stdinOnce: false,
+    privileged: false,
+    noNewPrivileges: false,
+    capabilities: { add: [], drop: [], ambient: [] },
+    seccomp: { type: 'runtimeDefault' },
+    apparmorProfile: '',
+    selinuxLabel: '',
+    maskedPaths: ['/proc/kcore'],
+    readonlyPaths: ['/proc/sys'],
+    mounts: [],
+    devices: [],
+    sysctls: {},
+    annotations: {},
+    rlimits: [],
+    logPath: '/var/log/pods/web/0.log',
+    setupTimeoutMs: 60_000,
+    ...changes,
+  };
+}
