@@ -1,0 +1,91 @@
+import { z } from 'zod';
+import {
+  absolutePath,
+  boolean,
+  cgroupPath,
+  duration,
+  integer,
+  interfaceName,
+  listenAddress,
+  oneOf,
+  socketPath,
+  subnet,
+  tableName,
+} from './values.ts';
+
+// Every key of the configuration, its type, default and meaning. docs/config.md is made from this file
+// (tools/gen-config-docs.ts); the rest of Berth sees the slices of slices.ts.
+
+const metrics = z.strictObject({
+  address: listenAddress()
+    .default('127.0.0.1:9478')
+    .describe('Where Prometheus metrics (`/metrics`) and health (`/healthz`) are served.'),
+});
+
+const network = z.strictObject({
+  mode: oneOf(['builtin', 'cni'])
+    .default('builtin')
+    .describe('Who connects pods: the built-in bridge, or CNI plugins. Never guessed.'),
+  bridge: interfaceName().default('berth0').describe('Name of the built-in network’s bridge.'),
+  ipv4_subnet: subnet(4).default('10.89.0.0/16').describe('IPv4 addresses of pods.'),
+  ipv6_subnet: subnet(6).default('fd89::/64').describe('IPv6 addresses of pods.'),
+  nft_table: tableName().default('berth').describe('Name of the nftables table (family inet) Berth owns.'),
+  masquerade: boolean().default(true).describe('Whether traffic of pods leaves the node with the node’s address.'),
+  pool_size: integer(0, 64).default(4).describe('Network namespaces kept ready for the next pods.'),
+  mtu: integer(0, 65_535).default(0).describe('MTU of pods’ interfaces; 0 takes that of the default route.'),
+});
+
+const cgroup = z.strictObject({
+  driver: oneOf(['cgroupfs', 'systemd'])
+    .default('cgroupfs')
+    .describe('Who makes control groups. Must be the kubelet’s driver.'),
+  default_parent: cgroupPath()
+    .default('/berth')
+    .describe('Parent of pods whose config names none (as crictl’s often do).'),
+  shim_parent: cgroupPath()
+    .default('/berth-shims')
+    .describe('Where the pods’ shims live, outside the pods’ own accounting.'),
+});
+
+const log = z.strictObject({
+  level: oneOf(['debug', 'info', 'warn', 'error']).default('info').describe('The least important lines to write.'),
+});
+
+const timeouts = z.strictObject({
+  run_pod: duration().default('2m').describe('For a pod to be set up, network included.'),
+  create_container: duration().default('2m').describe('For a container to be set up.'),
+  start_container: duration().default('1m').describe('For a container’s command to be executed.'),
+  remove: duration().default('1m').describe('For a pod or container to be removed, and for a pod’s network to go.'),
+  kill: duration().default('10s').describe('For processes to be gone after SIGKILL.'),
+  volume: duration().default('30s').describe('For a volume’s path to answer; one that does not fails its container.'),
+  shutdown: duration().default('10s').describe('For berthd to end its calls after SIGTERM; pods go on.'),
+});
+
+const images = z.strictObject({
+  parallel_layers: integer(1, 16).default(2).describe('Layers of one image unpacked at the same time.'),
+  load_timeout: duration().default('30m').describe('For one image to be loaded from a file.'),
+});
+
+export const configSchema = z.strictObject({
+  root: absolutePath()
+    .default('/var/lib/berth')
+    .describe('State that survives a reboot: database, images, containers.'),
+  run: absolutePath().default('/run/berth').describe('State that a reboot clears: sockets, running pods.'),
+  socket: z
+    .union([z.literal(''), socketPath()])
+    .default('')
+    .describe('The CRI socket; "" means `berth.sock` below `run`.'),
+  admin_socket: z
+    .union([z.literal(''), socketPath()])
+    .default('')
+    .describe('The socket of the `berth` command; "" means `admin.sock` below `run`.'),
+  metrics: metrics.prefault({}).describe('Metrics and health over HTTP.'),
+  network: network.prefault({}).describe('Pods’ network.'),
+  cgroup: cgroup.prefault({}).describe('Control groups.'),
+  log: log.prefault({}).describe('berthd’s own log, on stderr.'),
+  timeouts: timeouts.prefault({}).describe('How long Berth’s own operations may take, whoever waits for them.'),
+  images: images.prefault({}).describe('Images.'),
+});
+
+/** The file's words, checked and complete. */
+export type ConfigFile = z.output<typeof configSchema>;

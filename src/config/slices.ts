@@ -1,0 +1,121 @@
+import { BerthError } from '#base/errors';
+import type { ConfigFile } from './schema.ts';
+import { durationMs, splitAddress, type HostPort } from './values.ts';
+
+/** What main.ts hands out, one slice to each module: nobody but main sees the whole. */
+export interface Config {
+  readonly paths: StatePaths;
+  readonly metrics: MetricsConfig;
+  readonly network: NetworkConfig;
+  readonly cgroup: CgroupConfig;
+  readonly log: LogConfig;
+  readonly timeouts: Timeouts;
+  readonly images: ImagesConfig;
+}
+
+export interface StatePaths {
+  /** Survives a reboot. */
+  readonly root: string;
+  /** Cleared by a reboot. */
+  readonly run: string;
+  readonly socket: string;
+  readonly adminSocket: string;
+}
+
+export interface MetricsConfig {
+  /** Undefined: off. */
+  readonly address: HostPort | undefined;
+}
+
+export interface NetworkConfig {
+  readonly mode: 'builtin' | 'cni';
+  readonly bridge: string;
+  /** CIDR, or "" for none. */
+  readonly ipv4Subnet: string;
+  readonly ipv6Subnet: string;
+  readonly nftTable: string;
+  readonly masquerade: boolean;
+  readonly poolSize: number;
+  /** 0: that of the default route. */
+  readonly mtu: number;
+}
+
+export interface CgroupConfig {
+  readonly driver: 'cgroupfs' | 'systemd';
+  readonly defaultParent: string;
+  readonly shimParent: string;
+}
+
+export interface LogConfig {
+  readonly level: 'debug' | 'info' | 'warn' | 'error';
+}
+
+export interface Timeouts {
+  readonly runPodMs: number;
+  readonly createContainerMs: number;
+  readonly startContainerMs: number;
+  readonly removeMs: number;
+  readonly killMs: number;
+  readonly volumeMs: number;
+  readonly shutdownMs: number;
+}
+
+export interface ImagesConfig {
+  readonly parallelLayers: number;
+  readonly loadTimeoutMs: number;
+}
+
+const socketPathLimit = 107;
+
+export function toConfig(file: ConfigFile): Config {
+  const { network, cgroup, timeouts, images } = file;
+  if (network.ipv4_subnet === '' && network.ipv6_subnet === '') {
+    throw new BerthError('CONFIG_INVALID', 'network.ipv4_subnet and network.ipv6_subnet are both empty: set one');
+  }
+  return {
+    paths: {
+      root: file.root,
+      run: file.run,
+      socket: file.socket || below(file.run, 'berth.sock', 'socket'),
+      adminSocket: file.admin_socket || below(file.run, 'admin.sock', 'admin_socket'),
+    },
+    metrics: { address: splitAddress(file.metrics.address) },
+    network: {
+      mode: network.mode,
+      bridge: network.bridge,
+      ipv4Subnet: network.ipv4_subnet,
+      ipv6Subnet: network.ipv6_subnet,
+      nftTable: network.nft_table,
+      masquerade: network.masquerade,
+      poolSize: network.pool_size,
+      mtu: network.mtu,
+    },
+    cgroup: { driver: cgroup.driver, defaultParent: cgroup.default_parent, shimParent: cgroup.shim_parent },
+    log: { level: file.log.level },
+    timeouts: {
+      runPodMs: toMs(timeouts.run_pod),
+      createContainerMs: toMs(timeouts.create_container),
+      startContainerMs: toMs(timeouts.start_container),
+      removeMs: toMs(timeouts.remove),
+      killMs: toMs(timeouts.kill),
+      volumeMs: toMs(timeouts.volume),
+      shutdownMs: toMs(timeouts.shutdown),
+    },
+    images: { parallelLayers: images.parallel_layers, loadTimeoutMs: toMs(images.load_timeout) },
+  };
+}
+
+function below(run: string, name: string, key: string): string {
+  const socket = `${run === '/' ? '' : run}/${name}`;
+  if (Buffer.byteLength(socket) <= socketPathLimit) return socket;
+  throw new BerthError(
+    'CONFIG_INVALID',
+    `${socket} is too long for a unix socket (${socketPathLimit} bytes): choose a shorter run directory or set ${key}`,
+  );
+}
+
+function toMs(text: string): number {
+  const ms = durationMs(text);
+  if (ms === undefined) throw new BerthError('INTERNAL', `duration ${text} passed the schema but cannot be read`);
+  return ms;
+}

@@ -1,0 +1,125 @@
+import { isIP } from 'node:net';
+import path from 'node:path';
+import { z } from 'zod';
+
+// The kinds of value a configuration key can have. Each says in its error what was expected, and carries the word that
+// docs/config.md shows as its type.
+
+/** What docs/config.md needs to know beyond the schema itself. */
+export interface KeyNote {
+  readonly type: string;
+  readonly values?: readonly string[];
+}
+
+export const keyNotes = z.registry<KeyNote>();
+
+/** The longest a unix socket's path may be; the kernel has 108 bytes including the closing zero. */
+const socketPathLimit = 107;
+
+function isCleanAbsolute(text: string): boolean {
+  return path.isAbsolute(text) && path.normalize(text).replace(/(.)\/$/, '$1') === text && !text.includes('\0');
+}
+
+function string(expected: string, check: (text: string) => boolean): z.ZodString {
+  return z.string({ error: `expected ${expected}` }).refine(check, { error: `expected ${expected}` });
+}
+
+export function absolutePath(): z.ZodString {
+  const expected = 'an absolute path without ".." or a closing slash';
+  return string(expected, isCleanAbsolute).register(keyNotes, { type: 'path' });
+}
+
+export function socketPath(): z.ZodString {
+  const expected = `an absolute path of at most ${socketPathLimit} bytes`;
+  return string(expected, (text) => isCleanAbsolute(text) && Buffer.byteLength(text) <= socketPathLimit).register(
+    keyNotes,
+    { type: 'path' },
+  );
+}
+
+/** "host:port", "[v6]:port", or "" for off. */
+export function listenAddress(): z.ZodString {
+  return string('"address:port" with a literal IP address, or "" for off', (text) => {
+    if (text === '') return true;
+    const parts = splitAddress(text);
+    return parts !== undefined && isIP(parts.host) !== 0 && parts.port <= 65_535;
+  }).register(keyNotes, { type: 'address' });
+}
+
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+export function splitAddress(text: string): HostPort | undefined {
+  const match = /^(?:\[([^\]]+)\]|([^:]+)):([0-9]{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  if (host === undefined || match?.[3] === undefined) return undefined;
+  return { host, port: Number(match[3]) };
+}
+
+/** A subnet of one family, or "" to do without it. */
+export function subnet(family: 4 | 6): z.ZodString {
+  const example = family === 4 ? '10.89.0.0/16' : 'fd89::/64';
+  const bits = family === 4 ? 32 : 128;
+  return string(`an IPv${family} subnet such as "${example}", or "" for none`, (text) => {
+    if (text === '') return true;
+    const [address = '', prefix = ''] = text.split('/');
+    if (isIP(address) !== family || !/^[0-9]{1,3}$/.test(prefix)) return false;
+    // Room for the network, the bridge and one pod at least.
+    return Number(prefix) >= 8 && Number(prefix) <= bits - 2;
+  }).register(keyNotes, { type: 'subnet' });
+}
+
+export function interfaceName(): z.ZodString {
+  return string('a network interface name of 1 to 15 characters', (text) =>
+    /^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$/.test(text),
+  ).register(keyNotes, { type: 'name' });
+}
+
+export function tableName(): z.ZodString {
+  return string('a name of letters, digits and "_", at most 32 characters', (text) =>
+    /^[A-Za-z_][A-Za-z0-9_]{0,31}$/.test(text),
+  ).register(keyNotes, { type: 'name' });
+}
+
+export function cgroupPath(): z.ZodString {
+  return string(
+    'a control group path such as "/berth", below the root',
+    (text) => isCleanAbsolute(text) && text !== '/',
+  ).register(keyNotes, { type: 'control group path' });
+}
+
+export function boolean(): z.ZodBoolean {
+  return z.boolean({ error: 'expected true or false' }).register(keyNotes, { type: 'boolean' });
+}
+
+export function integer(min: number, max: number): z.ZodInt {
+  const error = `expected a whole number from ${min} to ${max}`;
+  return z
+    .int({ error })
+    .min(min, { error })
+    .max(max, { error })
+    .register(keyNotes, { type: `integer ${min}–${max}` });
+}
+
+export function oneOf<const T extends readonly [string, ...string[]]>(values: T): z.ZodEnum<{ [K in T[number]]: K }> {
+  const error = `expected one of ${values.map((value) => JSON.stringify(value)).join(', ')}`;
+  return z.enum(values, { error }).register(keyNotes, { type: 'string', values });
+}
+
+const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
+
+/** Milliseconds of "500ms", "30s", "4m" or "1h"; undefined when it is none. */
+export function durationMs(text: string): number | undefined {
+  const match = /^([1-9][0-9]{0,8})(ms|s|m|h)$/.exec(text);
+  if (match === null) return undefined;
+  return Number(match[1]) * unitMs[match[2] as keyof typeof unitMs];
+}
+
+export function duration(): z.ZodString {
+  return string('a duration such as "500ms", "30s", "4m" or "1h"', (text) => durationMs(text) !== undefined).register(
+    keyNotes,
+    { type: 'duration' },
+  );
+}

@@ -1,0 +1,27 @@
+import { describeConfig, type KeyDescription } from '#config/describe';
+
+const intro = `# Configuration
+
+<!-- Made by tools/gen-config-docs.ts from src/config/schema.ts: change it there and run \`npm run gen\`. -->
+
+berthd reads \`/etc/berth/config.toml\` (or the file named by \`--config\`), then every \`*.toml\` in the directory
+\`config.d\` beside it in lexical order; a later file overrides single keys of earlier ones. Without any file the
+defaults below hold. A key that is not listed here, or a value of another type, stops berthd at start with a message
+that names the file and the key.
+`;
+
+/** The text of docs/config.md. */
+export function configDocs(): string {
+  const parts = [intro];
+  for (const { group, meaning, keys } of describeConfig()) {
+    parts.push(`## ${group === '' ? 'Top' : `[${group}]`}\n\n${meaning}\n\n${table(keys)}`);
+  }
+  return parts.join('\n');
+}
+
+function table(keys: readonly KeyDescription[]): string {
+  const rows = keys.map(
+    ({ key, type, default: value, meaning }) => `| \`${key}\` | ${type} | \`${JSON.stringify(value)}\` | ${meaning} |`,
+  );
+  return ['| key | type | default | meaning |', '|---|---|---|---|', ...rows, ''].join('\n');
+}
