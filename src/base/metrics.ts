@@ -1,0 +1,79 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+
+type Labels<L extends string> = Readonly<Record<L, string>>;
+
+export interface CounterMetric<L extends string> {
+  add(labels: Labels<L>, value?: number): void;
+}
+
+export interface HistogramMetric<L extends string> {
+  observe(labels: Labels<L>, value: number): void;
+}
+
+export interface GaugeMetric<L extends string> {
+  set(labels: Labels<L>, value: number): void;
+}
+
+/** Where every metric is made; one instance a process, handed out by main. Names get the prefix `berth_`. */
+export interface Metrics {
+  counter<L extends string = never>(name: string, help: string, labels?: readonly L[]): CounterMetric<L>;
+  /** Seconds, from half a millisecond to minutes, unless other buckets are given. */
+  histogram<L extends string = never>(
+    name: string,
+    help: string,
+    labels?: readonly L[],
+    buckets?: readonly number[],
+  ): HistogramMetric<L>;
+  gauge<L extends string = never>(name: string, help: string, labels?: readonly L[]): GaugeMetric<L>;
+  /** A gauge that is asked when it is scraped. */
+  gaugeOf(name: string, help: string, read: () => number): void;
+  /** The Prometheus text format and its content type. */
+  text(): Promise<string>;
+  readonly contentType: string;
+}
+
+const secondsBuckets = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 120];
+
+export interface MetricsOptions {
+  /** Node's own metrics too (memory, event loop, handles); berthd wants them, tests do not. */
+  readonly processMetrics?: boolean;
+}
+
+export function createMetrics(options: MetricsOptions = {}): Metrics {
+  const registry = new Registry();
+  if (options.processMetrics) {
+    // The default precision of 10 ms would wake an idle daemon a hundred times a second.
+    collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 100 });
+  }
+  const common = <L extends string>(name: string, help: string, labels: readonly L[]) => ({
+    name: `berth_${name}`,
+    help,
+    labelNames: labels,
+    registers: [registry],
+  });
+  return {
+    counter: (name, help, labels = []) => {
+      const counter = new Counter(common(name, help, labels));
+      return { add: (values, value = 1) => counter.inc({ ...values }, value) };
+    },
+    histogram: (name, help, labels = [], buckets = secondsBuckets) => {
+      const histogram = new Histogram({ ...common(name, help, labels), buckets: [...buckets] });
+      return { observe: (values, value) => histogram.observe({ ...values }, value) };
+    },
+    gauge: (name, help, labels = []) => {
+      const gauge = new Gauge(common(name, help, labels));
+      return { set: (values, value) => gauge.set({ ...values }, value) };
+    },
+    gaugeOf: (name, help, read) => {
+      // Registers itself; prom-client calls collect with the gauge as `this`.
+      new Gauge({
+        ...common(name, help, []),
+        collect() {
+          this.set(read());
+        },
+      });
+    },
+    text: () => registry.metrics(),
+    contentType: registry.contentType,
+  };
+}
