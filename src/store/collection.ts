@@ -2,7 +2,8 @@ import type { Ctx } from '#base/ctx';
 
 /**
  * A kind of record in the store, kept in memory as well: reads never do IO. Writes go to disk first, then to memory.
- * Values are plain JSON data with bigint allowed (stored as decimal strings); records are frozen: change by `put`.
+ * Values are plain JSON data with bigint allowed (stored as decimal strings); records are frozen to the last leaf:
+ * change by `put`.
  */
 export interface Collection<T> {
   /** The record, from memory. */
@@ -10,6 +11,8 @@ export interface Collection<T> {
   /** All records, from memory, in no particular order; safe to hold while the collection changes. */
   values(): readonly T[];
   readonly size: number;
+  /** The boot in which the record was last written; another one than the present: written before a reboot. */
+  bootId(id: string): string | undefined;
   put(ctx: Ctx, id: string, value: T): Promise<void>;
   delete(ctx: Ctx, id: string): Promise<void>;
 }
@@ -27,7 +30,7 @@ export interface CollectionSpec<T> {
   readonly migrations?: Readonly<Record<number, (value: unknown) => unknown>>;
 }
 
-/** What could not be read at start: moved aside under `quarantine/`, logged and counted; start-up went on. */
+/** What could not be read: moved aside under `quarantine/`, logged and counted; start-up went on. */
 export interface QuarantinedRecord {
   readonly key: string;
   readonly reason: string;
@@ -36,16 +39,23 @@ export interface QuarantinedRecord {
 /** Opens collections of one database. */
 export interface Store extends AsyncDisposable {
   open<T>(ctx: Ctx, spec: CollectionSpec<T>): Promise<Collection<T>>;
+  /** Moved aside now or at an earlier start, until somebody deletes it. */
   readonly quarantined: readonly QuarantinedRecord[];
+  /** Moves a record aside that reads well but cannot be true (its directory is gone). Unknown id: no error. */
+  quarantine(ctx: Ctx, collection: AnyCollection, id: string, reason: string): Promise<void>;
   /** One batch over several collections: all or nothing on disk, then memory. */
   transaction(ctx: Ctx, changes: readonly Change[]): Promise<void>;
 }
 
+export type AnyCollection = Collection<never> | Collection<unknown>;
+
 export type Change =
-  | {
-      readonly op: 'put';
-      readonly collection: Collection<never> | Collection<unknown>;
-      readonly id: string;
-      readonly value: unknown;
-    }
-  | { readonly op: 'delete'; readonly collection: Collection<never> | Collection<unknown>; readonly id: string };
+  | { readonly op: 'put'; readonly collection: AnyCollection; readonly id: string; readonly value: unknown }
+  | { readonly op: 'delete'; readonly collection: AnyCollection; readonly id: string };
+
+const kindPattern = /^[a-z][a-z0-9-]*$/;
+
+/** Kinds are words; "quarantine" belongs to the store. */
+export function isKind(kind: string): boolean {
+  return kindPattern.test(kind) && kind !== 'quarantine';
+}

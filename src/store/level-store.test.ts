@@ -1,0 +1,149 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+// eslint-disable-next-line no-restricted-imports -- tests may start processes
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Level } from 'level';
+import { createCtx } from '#base/ctx';
+import { silentLogger } from '#base/log';
+import type { Logger } from '#base/log';
+import type { Collection, CollectionSpec } from './collection.ts';
+import { storeContract } from './collection.contract.ts';
+import { LevelStore } from './level-store.ts';
+
+const ctx = createCtx();
+const spec: CollectionSpec<string> = { kind: 'name', version: 1, sync: false, parse: String };
+
+storeContract('LevelDB', async () => {
+  const root = await mkdtemp(path.join(tmpdir(), 'berth-store-'));
+  const directory = path.join(root, 'db');
+  return {
+    open: () => LevelStore.create(ctx, { directory, bootId: 'boot-1' }),
+    plant: async (key, raw) => {
+      const level = new Level(directory);
+      await level.put(key, raw);
+      await level.close();
+    },
+    cleanUp: () => rm(root, { recursive: true }),
+  };
+});
+
+describe('LevelDB store', () => {
+  let root: string;
+  let count = 0;
+  const fresh = (): string => path.join(root, `db${count++}`);
+  const errors: string[] = [];
+  const loud: Logger = { ...silentLogger, error: (_fields, message) => void errors.push(message) };
+  const open = (directory: string): Promise<LevelStore> =>
+    LevelStore.create(createCtx({ log: loud }), { directory, bootId: 'boot-1' });
+
+  beforeAll(async () => {
+    root = await mkdtemp(path.join(tmpdir(), 'berth-store-'));
+  });
+  afterAll(() => rm(root, { recursive: true }));
+
+  /** A closed store with records in table files and a log. */
+  async function filled(directory: string): Promise<void> {
+    for (const round of ['first', 'second']) {
+      await using store = await open(directory);
+      const names: Collection<string> = await store.open(ctx, spec);
+      for (let i = 0; i < 50; i++) await names.put(ctx, `${round}-${i}`, 'x'.repeat(200));
+    }
+  }
+
+  it('tells the second opener who owns the directory', async () => {
+    const directory = fresh();
+    await using store = await open(directory);
+    expect(store.quarantined).toEqual([]);
+    await expect(open(directory)).rejects.toMatchObject({
+      code: 'STATE_LOCKED',
+      message: `another berthd owns ${directory}`,
+    });
+  });
+
+  it('repairs a database whose manifest is gone', async () => {
+    const directory = fresh();
+    await filled(directory);
+    for (const name of await readdir(directory)) {
+      if (name.startsWith('MANIFEST') || name === 'CURRENT') await rm(path.join(directory, name));
+    }
+    await writeFile(path.join(directory, 'CURRENT'), 'MANIFEST-000099\n');
+    errors.length = 0;
+    await using store = await open(directory);
+    const names = await store.open(ctx, spec);
+    expect(names.size).toBe(100);
+    expect(errors).toContain('the store is corrupt; repairing it');
+  });
+
+  it('sets a database aside that cannot be repaired, and starts empty', async () => {
+    const directory = fresh();
+    await filled(directory);
+    await writeFile(path.join(directory, 'CURRENT'), 'nonsense');
+    await mkdir(path.join(directory, '000001.dbtmp')); // where the repairer writes its new manifest
+    errors.length = 0;
+    await using store = await open(directory);
+    expect((await store.open(ctx, spec)).size).toBe(0);
+    expect(errors.at(-1)).toMatch(/set aside, starting empty/);
+    expect(await readdir(root)).toContainEqual(expect.stringMatching(/^db\d+\.broken-2/));
+  });
+
+  it('keeps every acknowledged record through kill -9', async () => {
+    const directory = fresh();
+    const script = `
+      import { createCtx } from '#base/ctx';
+      import { LevelStore } from '#store/level-store';
+      const ctx = createCtx();
+      const store = await LevelStore.create(ctx, { directory: process.argv[1], bootId: 'boot-1' });
+      const names = await store.open(ctx, { kind: 'name', version: 1, sync: false, parse: String });
+      for (let i = 0; ; i++) { await names.put(ctx, String(i), 'v' + i); process.stdout.write(i + '\\n'); }`;
+    const args = ['--conditions=berth-src', '--input-type=module', '-e', script, directory];
+    const child = spawn(process.execPath, args, {
+      cwd: path.join(import.meta.dirname, '../..'),
+      env: { PATH: process.env['PATH'] },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let output = '';
+    await new Promise<void>((resolve, reject) => {
+      child.on('error', reject);
+      child.on('close', () => resolve());
+      child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+        output += chunk;
+        if (output.length > 4000) child.kill('SIGKILL');
+      });
+    });
+    const acknowledged = output.slice(0, output.lastIndexOf('\n')).split('\n').length;
+    expect(acknowledged).toBeGreaterThan(500);
+    await using store = await open(directory);
+    const names = await store.open(ctx, spec);
+    expect(names.size).toBeGreaterThanOrEqual(acknowledged);
+    for (let i = 0; i < acknowledged; i++) expect(names.get(String(i))).toBe(`v${i}`);
+  });
+
+  it('says RESOURCE_EXHAUSTED on a full disk, and goes on when there is room', async () => {
+    if (process.getuid?.() !== 0) {
+      console.warn('SKIPPED: the full-disk test mounts a tmpfs and needs root');
+      return;
+    }
+    const mountpoint = await mkdtemp(path.join(root, 'full-'));
+    expect(spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', mountpoint]).status).toBe(0);
+    try {
+      const directory = path.join(mountpoint, 'db');
+      let store = await open(directory);
+      let names = await store.open(ctx, spec);
+      await names.put(ctx, 'before', 'kept');
+      await writeFile(path.join(mountpoint, 'ballast'), Buffer.alloc(8 << 20)).catch(() => undefined);
+      await expect(names.put(ctx, 'big', 'x'.repeat(300_000))).rejects.toMatchObject({ code: 'RESOURCE_EXHAUSTED' });
+      expect(names.get('big')).toBeUndefined();
+      await rm(path.join(mountpoint, 'ballast'));
+      await names.put(ctx, 'after', 'kept too');
+      await store[Symbol.asyncDispose]();
+      store = await open(directory);
+      names = await store.open(ctx, spec);
+      expect([names.get('before'), names.get('big'), names.get('after')]).toEqual(['kept', undefined, 'kept too']);
+      await store[Symbol.asyncDispose]();
+    } finally {
+      spawnSync('umount', ['-l', mountpoint]);
+    }
+  });
+});

@@ -1,0 +1,212 @@
+import { BerthError } from '#base/errors';
+import type { Ctx } from '#base/ctx';
+import type { Logger } from '#base/log';
+import { isKind } from './collection.ts';
+import type { AnyCollection, Change, Collection, CollectionSpec, QuarantinedRecord, Store } from './collection.ts';
+import { decodeRecord, deepFreeze, encodeRecord } from './record.ts';
+
+/** One line of a batch. */
+export type Write =
+  | { readonly type: 'put'; readonly key: string; readonly value: string }
+  | { readonly type: 'del'; readonly key: string };
+
+/** Where records lie: LevelDB, or a Map in tests. Batches arrive in the order of the calls. */
+export interface Disk {
+  /** All or nothing. */
+  write(batch: readonly Write[], sync: boolean): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface RecordStoreOptions {
+  readonly disk: Disk;
+  /** Everything the disk held when it was opened. */
+  readonly content: ReadonlyMap<string, string>;
+  readonly bootId: string;
+  readonly log: Logger;
+}
+
+const quarantinePrefix = 'quarantine/';
+
+/** The store's rules over any disk: versions, migrations, quarantine, disk before memory. */
+export class RecordStore implements Store {
+  readonly #disk: Disk;
+  readonly #bootId: string;
+  readonly #log: Logger;
+  /** Records that no collection has claimed yet. */
+  readonly #unclaimed: Map<string, string>;
+  readonly #kinds = new Set<string>();
+  readonly #quarantined = new Map<string, string>();
+  #closed: Promise<void> | undefined;
+
+  constructor(options: RecordStoreOptions) {
+    this.#disk = options.disk;
+    this.#bootId = options.bootId;
+    this.#log = options.log;
+    this.#unclaimed = new Map(options.content);
+    for (const [key, raw] of options.content) {
+      if (!key.startsWith(quarantinePrefix)) continue;
+      this.#unclaimed.delete(key);
+      this.#quarantined.set(key.slice(quarantinePrefix.length), reasonOf(raw));
+    }
+  }
+
+  get quarantined(): readonly QuarantinedRecord[] {
+    return [...this.#quarantined].map(([key, reason]) => ({ key, reason }));
+  }
+
+  async open<T>(_ctx: Ctx, spec: CollectionSpec<T>): Promise<Collection<T>> {
+    this.#assertOpen();
+    if (!isKind(spec.kind)) throw new BerthError('INTERNAL', `not a kind of record: ${spec.kind}`);
+    if (this.#kinds.has(spec.kind)) throw new BerthError('INTERNAL', `collection ${spec.kind} is already open`);
+    this.#kinds.add(spec.kind);
+    const collection = new RecordCollection<T>(this, spec);
+    const repairs: Write[] = [];
+    const prefix = `${spec.kind}/`;
+    for (const [key, raw] of this.#unclaimed) {
+      if (!key.startsWith(prefix)) continue;
+      this.#unclaimed.delete(key);
+      const decoded = decodeRecord(spec, raw);
+      if (!decoded.ok) {
+        repairs.push(...this.#setAside(key, raw, decoded.reason));
+        continue;
+      }
+      collection.remember(key.slice(prefix.length), { value: decoded.value, bootId: decoded.bootId });
+      if (decoded.migrated) {
+        repairs.push({ type: 'put', key, value: encodeRecord(spec.version, decoded.bootId, decoded.value) });
+      }
+    }
+    if (repairs.length > 0) await this.#disk.write(repairs, spec.sync);
+    return collection;
+  }
+
+  async quarantine(_ctx: Ctx, collection: AnyCollection, id: string, reason: string): Promise<void> {
+    this.#assertOpen();
+    const own = this.#own(collection);
+    const record = own.recall(id);
+    if (!record) return;
+    const raw = encodeRecord(own.spec.version, record.bootId, record.value);
+    await this.#disk.write(this.#setAside(own.keyOf(id), raw, reason), own.spec.sync);
+    own.forget(id);
+  }
+
+  async transaction(_ctx: Ctx, changes: readonly Change[]): Promise<void> {
+    this.#assertOpen();
+    const batch: Write[] = [];
+    const toMemory: (() => void)[] = [];
+    let sync = false;
+    for (const change of changes) {
+      const own = this.#own(change.collection);
+      const { id } = change;
+      sync ||= own.spec.sync;
+      if (change.op === 'delete') {
+        batch.push({ type: 'del', key: own.keyOf(id) });
+        toMemory.push(() => own.forget(id));
+        continue;
+      }
+      batch.push({
+        type: 'put',
+        key: own.keyOf(id),
+        value: encodeRecord(own.spec.version, this.#bootId, change.value),
+      });
+      const value = deepFreeze(change.value);
+      toMemory.push(() => own.remember(id, { value, bootId: this.#bootId }));
+    }
+    if (batch.length === 0) return;
+    await this.#disk.write(batch, sync);
+    for (const apply of toMemory) apply();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed ??= this.#disk.close();
+    await this.#closed;
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new BerthError('UNAVAILABLE', 'the store is closed');
+  }
+
+  #own(collection: AnyCollection): RecordCollection<unknown> {
+    const own: unknown = collection;
+    if (own instanceof RecordCollection && own.store === this) return own as RecordCollection<unknown>;
+    throw new BerthError('INTERNAL', 'the collection belongs to another store');
+  }
+
+  #setAside(key: string, raw: string, reason: string): Write[] {
+    this.#quarantined.set(key, reason);
+    this.#log.error({ key, reason, quarantined: this.#quarantined.size }, 'record moved to quarantine');
+    const value = JSON.stringify({ reason, bootId: this.#bootId, raw });
+    return [
+      { type: 'del', key },
+      { type: 'put', key: quarantinePrefix + key, value },
+    ];
+  }
+}
+
+interface Entry<T> {
+  readonly value: T;
+  readonly bootId: string;
+}
+
+class RecordCollection<T> implements Collection<T> {
+  readonly store: RecordStore;
+  readonly spec: CollectionSpec<T>;
+  readonly #records = new Map<string, Entry<T>>();
+
+  constructor(store: RecordStore, spec: CollectionSpec<T>) {
+    this.store = store;
+    this.spec = spec;
+  }
+
+  get size(): number {
+    return this.#records.size;
+  }
+
+  get(id: string): T | undefined {
+    return this.#records.get(id)?.value;
+  }
+
+  values(): readonly T[] {
+    return [...this.#records.values()].map((entry) => entry.value);
+  }
+
+  bootId(id: string): string | undefined {
+    return this.#records.get(id)?.bootId;
+  }
+
+  async put(ctx: Ctx, id: string, value: T): Promise<void> {
+    await this.store.transaction(ctx, [{ op: 'put', collection: this as Collection<unknown>, id, value }]);
+  }
+
+  async delete(ctx: Ctx, id: string): Promise<void> {
+    await this.store.transaction(ctx, [{ op: 'delete', collection: this as Collection<unknown>, id }]);
+  }
+
+  keyOf(id: string): string {
+    if (id === '') throw new BerthError('INTERNAL', `a ${this.spec.kind} record needs an id`);
+    return `${this.spec.kind}/${id}`;
+  }
+
+  recall(id: string): Entry<T> | undefined {
+    return this.#records.get(id);
+  }
+
+  remember(id: string, entry: Entry<T>): void {
+    this.#records.set(id, entry);
+  }
+
+  forget(id: string): void {
+    this.#records.delete(id);
+  }
+}
+
+function reasonOf(raw: string): string {
+  try {
+    const record: unknown = JSON.parse(raw);
+    if (typeof record === 'object' && record !== null && 'reason' in record && typeof record.reason === 'string') {
+      return record.reason;
+    }
+  } catch {
+    // A quarantined record that is itself broken stays where it is.
+  }
+  return 'unknown';
+}
