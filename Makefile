@@ -1,0 +1,89 @@
+# `make help` lists the targets. Everything is built below build/ and node_modules/; tools and caches lie in .cache/.
+
+MAKEFLAGS += --no-print-directory
+JOBS ?= $(shell nproc)
+ARCH := $(if $(filter aarch64,$(shell uname -m)),arm64,x64)
+NODE_BIN := $(CURDIR)/node_modules/node-linux-$(ARCH)/bin
+NODE := $(NODE_BIN)/node
+# npm itself runs on the machine's Node; everything else on the pinned one.
+RUN := PATH=$(NODE_BIN):$$PATH
+JEST := $(RUN) NODE_OPTIONS=--experimental-vm-modules node_modules/.bin/jest
+CMAKE_FLAGS := -DCMAKE_BUILD_TYPE=Release
+
+.PHONY: help deps build native ts run test unit ctest lint gen sanitize e2e bench crictl critest clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+deps: ## check npm, install missing Debian packages, npm ci
+	@tools/deps
+	@$(MAKE) node_modules/.package-lock.json
+
+node_modules/.package-lock.json: package-lock.json
+	@echo '==> npm ci'
+	@npm ci --ignore-scripts --no-fund --no-audit
+	@touch $@
+
+build: node_modules/.package-lock.json native ts ## build the native programs and the TypeScript
+
+native: build/native/CMakeCache.txt
+	@echo '==> native programs'
+	@cmake --build build/native --parallel $(JOBS)
+
+build/native/CMakeCache.txt: native/CMakeLists.txt node_modules/.package-lock.json
+	@echo '==> cmake'
+	@mkdir -p build && cmake -S native -B build/native $(CMAKE_FLAGS) >build/cmake.log 2>&1 || { cat build/cmake.log; \
+	  echo "berth: cmake failed; 'make deps' installs what it needs" >&2; exit 1; }
+
+ts: node_modules/.package-lock.json
+	@echo '==> TypeScript'
+	@$(RUN) node_modules/.bin/tsc -p tsconfig.build.json
+
+run: ## run a real pod and keep serving (ONCE=1: end after the pod and leave nothing)
+	@tools/need-root 'to run pods' run
+	@$(MAKE) deps build
+	@$(RUN) node -C berth-src tools/run-demo.ts $(if $(ONCE),--once)
+
+test: ## everything: unit tests, native tests, sanitizers, end to end; ends with "N passed, N failed"
+	@tools/need-root 'for the end-to-end tests' test
+	@$(MAKE) deps build
+	@$(RUN) node -C berth-src tools/test-all.ts
+
+unit: node_modules/.package-lock.json ## the unit tests alone
+	@$(JEST) --selectProjects unit
+
+ctest: native ## the native tests alone
+	@ctest --test-dir build/native --output-on-failure
+
+lint: node_modules/.package-lock.json ## types, eslint, formatting, generated files
+	@tools/lint
+
+gen: node_modules/.package-lock.json ## make the generated files again
+	@$(RUN) npm run --silent gen
+
+sanitize: build/sanitize/CMakeCache.txt ## native tests under address and undefined-behaviour sanitizers
+	@cmake --build build/sanitize --parallel $(JOBS)
+	@ctest --test-dir build/sanitize --output-on-failure
+
+build/sanitize/CMakeCache.txt: native/CMakeLists.txt node_modules/.package-lock.json
+	@cmake -S native -B build/sanitize -DCMAKE_BUILD_TYPE=Debug -DBERTH_SANITIZE=ON >/dev/null
+
+e2e: ## end-to-end tests as root (FILE=smoke for one file)
+	@tools/need-root 'for the end-to-end tests' e2e
+	@$(MAKE) build
+	@tools/get-crictl >/dev/null
+	@$(JEST) --selectProjects e2e --runInBand $(FILE)
+
+bench: ## measure beside other runtimes
+	@tools/need-root 'to measure pods' bench
+	@$(MAKE) build
+	@$(RUN) node -C berth-src bench/main.ts
+
+crictl: ## build the real crictl into .cache/
+	@tools/get-crictl
+
+critest: ## build the real critest into .cache/
+	@tools/get-crictl critest
+
+clean: ## remove build/ (not node_modules/ and .cache/)
+	@rm -rf build

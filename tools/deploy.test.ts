@@ -1,0 +1,10 @@
+import path from 'node:path';
+import { expect, test } from '@jest/globals';
+import { loadConfig } from '#config/load';
+import { configSchema } from '#config/schema';
+import { toConfig } from '#config/slices';
+
+test('the sample config is accepted and shows nothing but defaults', () => {
+  const file = path.join(path.dirname(import.meta.dirname), 'deploy/config.toml');
+  expect(loadConfig({ file }).config).toEqual(toConfig(configSchema.parse({})));
+});
