@@ -1,0 +1,268 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { connectCri, type CriClient } from '#cri-api/client';
+import { callAdmin } from './admin.ts';
+import { ensureBusybox } from './busybox.ts';
+import type { CommandOptions, CommandResult } from './command.ts';
+import { added, fdsOf } from './machine.ts';
+import { TestNode } from './node.ts';
+import { busybox, cache, crictlBinary, top } from './paths.ts';
+import { eventually, within } from './wait.ts';
+
+export interface BerthdOptions {
+  /** More TOML for the config file; tables that the harness writes itself cannot be repeated. */
+  readonly config?: string;
+  readonly logLevel?: 'debug' | 'info';
+}
+
+/** What a berthd left behind, or took and did not give back. */
+export class Leak extends Error {
+  override readonly name = 'Leak';
+}
+
+/**
+ * A berthd in namespaces of its own, started the way users start it, and everything to drive it from outside.
+ * `teardown()` at the end of each file is part of the test: it fails when anything is left.
+ */
+export class Berthd {
+  readonly node: TestNode;
+  readonly root: string;
+  readonly run: string;
+  readonly socket: string;
+  readonly adminSocket: string;
+  readonly configFile: string;
+  readonly logFile: string;
+  cri: CriClient;
+  #process: ChildProcess | undefined;
+  /** File descriptors of this berthd while it had no pods; undefined when it has started with some. */
+  #idleFds: readonly string[] | undefined;
+  #nodeBefore: NodeState | undefined;
+
+  constructor(node: TestNode, options: BerthdOptions = {}) {
+    this.node = node;
+    this.root = path.join(node.directory, 's');
+    this.run = path.join(node.directory, 'r');
+    this.socket = path.join(this.run, 'berth.sock');
+    this.adminSocket = path.join(this.run, 'admin.sock');
+    this.configFile = path.join(node.directory, 'config.toml');
+    const logs = path.join(cache, 'e2e-logs');
+    mkdirSync(logs, { recursive: true });
+    this.logFile = path.join(logs, `${node.id}.log`);
+    writeFileSync(this.configFile, this.#configText(options));
+    this.cri = connectCri(this.socket);
+  }
+
+  /** Where pods of this test write their logs. */
+  get logs(): string {
+    return path.join(this.node.directory, 'logs');
+  }
+
+  get pid(): number {
+    const pid = this.#process?.pid;
+    if (pid === undefined) throw new Error('berthd is not running');
+    return pid;
+  }
+
+  get log(): string {
+    return existsSync(this.logFile) ? readFileSync(this.logFile, 'utf8') : '';
+  }
+
+  /** Starts berthd and waits until it answers. */
+  async start(): Promise<void> {
+    this.#nodeBefore ??= await stateOf(this.node);
+    const child = this.spawn();
+    this.#process = child;
+    const gone = new Promise<never>((_resolve, reject) => {
+      child.once('exit', (code, signal) => reject(new Error(`berthd ended with ${code ?? signal}\n${this.#tail()}`)));
+      child.once('error', reject);
+    });
+    gone.catch(() => undefined);
+    const ready = eventually('berthd answers', () => this.cri.runtime.version({}, { timeoutMs: 1000 }), 20_000);
+    await Promise.race([ready, gone]);
+    const { items } = await this.cri.runtime.listPodSandbox({});
+    this.#idleFds = items.length === 0 ? fdsOf(this.pid) : undefined;
+  }
+
+  /** Starts a process without waiting for anything; for tests of starts that fail. */
+  spawn(configFile = this.configFile): ChildProcess {
+    const log = openSync(this.logFile, 'a');
+    const [file = '', ...args] = this.node.enter([path.join(top, 'deploy/berthd'), '--config', configFile]);
+    const child = spawn(file, args, { stdio: ['ignore', 'ignore', log], cwd: '/' });
+    closeSync(log);
+    if (child.pid !== undefined) this.node.remember(child.pid);
+    return child;
+  }
+
+  /** Stops berthd as systemd would; pods live on. */
+  async stop(): Promise<void> {
+    await this.#end('SIGTERM');
+  }
+
+  async kill9(): Promise<void> {
+    await this.#end('SIGKILL');
+  }
+
+  async restart(): Promise<void> {
+    if (this.#process?.exitCode === null && this.#process.signalCode === null) await this.stop();
+    await this.start();
+  }
+
+  /** The real crictl, in the node. */
+  crictl(args: readonly string[], options?: CommandOptions): Promise<CommandResult> {
+    const endpoints = ['--runtime-endpoint', `unix://${this.socket}`, '--image-endpoint', `unix://${this.socket}`];
+    return this.node.run([crictlBinary, '--config', '/dev/null', ...endpoints, '--timeout', '30s', ...args], options);
+  }
+
+  /** crictl that must succeed; gives its standard output without the last line end. */
+  async crictlOk(...args: string[]): Promise<string> {
+    const result = await this.crictl(args);
+    if (result.code !== 0) {
+      throw new Error(`crictl ${args.join(' ')} ended with ${result.code}\n${result.stdout}${result.stderr}`);
+    }
+    return result.stdout.trimEnd();
+  }
+
+  /** The owner's command, in the node. */
+  berth(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
+    const env = { ...process.env, BERTH_SOCKET: this.socket, BERTH_ADMIN_SOCKET: this.adminSocket };
+    return this.node.run([path.join(top, 'deploy/berth'), ...args], { env, ...options });
+  }
+
+  /** Loads the image that nearly every test uses; gives its name. */
+  async loadBusybox(): Promise<string> {
+    await this.load(await ensureBusybox(), busybox);
+    return busybox;
+  }
+
+  async load(archive: string, reference?: string): Promise<readonly string[]> {
+    const body = { path: archive, ...(reference === undefined ? {} : { reference }) };
+    const { lines } = await callAdmin(this.adminSocket, 'POST', '/images/load', body, 120_000);
+    const last = lines.at(-1) ?? {};
+    if (!('images' in last)) throw new Error(`loading ${archive} failed: ${JSON.stringify(last)}`);
+    return (last['images'] as unknown[]).map((image) => JSON.stringify(image));
+  }
+
+  /** What `berth check` would list. */
+  async strays(): Promise<readonly string[]> {
+    const { status, lines } = await callAdmin(this.adminSocket, 'GET', '/check');
+    const strays = lines.at(-1)?.['strays'];
+    if (status !== 200 || !Array.isArray(strays)) throw new Error(`check answered ${status} ${JSON.stringify(lines)}`);
+    return strays.map((stray) => (typeof stray === 'string' ? stray : JSON.stringify(stray)));
+  }
+
+  async removeAllPods(): Promise<void> {
+    const { items } = await this.cri.runtime.listPodSandbox({});
+    await Promise.all(items.map(({ id }) => this.cri.runtime.removePodSandbox({ pod_sandbox_id: id })));
+  }
+
+  /** Ends everything and throws a Leak when the machine is not as it was, or berthd kept something of its pods. */
+  async teardown(): Promise<void> {
+    const leaks: string[] = [];
+    try {
+      if (this.#process && this.#process.exitCode === null && this.#process.signalCode === null) {
+        leaks.push(...(await this.#endGently()));
+      }
+      leaks.push(...(await this.#nodeLeaks()));
+    } catch (error) {
+      leaks.push(`teardown failed: ${error instanceof Error ? error.message : String(error)}`);
+    } finally {
+      this.cri.close();
+      if (this.#process?.exitCode === null && this.#process.signalCode === null) await this.kill9();
+      await this.node.destroy();
+    }
+    if (leaks.length > 0) throw new Leak(`${leaks.join('\n')}\nberthd's log: ${this.logFile}\n${this.#tail()}`);
+  }
+
+  /** Removes the pods, compares file descriptors, asks berthd what it does not own, and shuts it down. */
+  async #endGently(): Promise<string[]> {
+    const leaks: string[] = [];
+    await this.removeAllPods();
+    const idle = this.#idleFds;
+    if (idle !== undefined) {
+      this.cri.close();
+      this.cri = connectCri(this.socket);
+      // One connection each for the runtime and the image service may be there now as it was, or not, at the start.
+      const extra = (): string[] => added([...idle, 'socket', 'socket'], fdsOf(this.pid));
+      await eventually('berthd closes what it opened for pods', () => extra().length === 0, 5000).catch(() =>
+        leaks.push(...extra().map((fd) => `berthd keeps open: ${fd}`)),
+      );
+    }
+    leaks.push(...(await this.strays()).map((stray) => `berth check: ${stray}`));
+    await callAdmin(this.adminSocket, 'POST', '/shutdown', { removeAll: true });
+    const child = this.#process;
+    if (child) await within('berthd ends after shutdown', 20_000, exitOf(child));
+    return leaks;
+  }
+
+  async #nodeLeaks(): Promise<string[]> {
+    const before = this.#nodeBefore;
+    if (before === undefined) return [];
+    const left = async (): Promise<string[]> => {
+      const after = await stateOf(this.node);
+      return (Object.keys(after) as (keyof NodeState)[]).flatMap((kind) =>
+        added(before[kind], after[kind]).map((item) => `left behind: ${kind}: ${item}`),
+      );
+    };
+    // The kernel ends network namespaces in its own time.
+    return eventually('nothing is left', async () => (await left()).length === 0, 5000).then(() => [], left);
+  }
+
+  async #end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    const child = this.#process;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = exitOf(child);
+    child.kill(signal);
+    await within(`berthd ends after ${signal}`, 20_000, ended);
+  }
+
+  #tail(): string {
+    return this.log.split('\n').slice(-30).join('\n');
+  }
+
+  #configText({ config = '', logLevel = 'debug' }: BerthdOptions): string {
+    const { id, cgroupPrefix } = this.node;
+    return `root = "${this.root}"
+run = "${this.run}"
+${config}
+[network]
+bridge = "bb${id}"
+nft_table = "berth${id}"
+[cgroup]
+default_parent = "/${cgroupPrefix}"
+shim_parent = "/${cgroupPrefix}-shims"
+[log]
+level = "${logLevel}"
+`;
+  }
+}
+
+interface NodeState {
+  readonly mounts: readonly string[];
+  readonly network: readonly string[];
+  readonly cgroups: readonly string[];
+}
+
+async function stateOf(node: TestNode): Promise<NodeState> {
+  return { mounts: node.mounts(), network: await node.network(), cgroups: node.cgroups() };
+}
+
+function exitOf(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+  return new Promise((resolve) => child.once('exit', () => resolve()));
+}
+
+/** A running berthd on a node of its own. */
+export async function startBerthd(options: BerthdOptions = {}): Promise<Berthd> {
+  const node = await TestNode.create();
+  const berthd = new Berthd(node, options);
+  try {
+    await berthd.start();
+  } catch (error) {
+    await berthd.kill9();
+    berthd.cri.close();
+    await node.destroy();
+    throw error;
+  }
+  return berthd;
+}

@@ -1,0 +1,116 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { run, type CommandOptions, type CommandResult } from './command.ts';
+import { cgroupsOf, mountsOf, pidsIn, removeCgroups, startTimeOf } from './machine.ts';
+import { sweep } from './sweep.ts';
+import { eventually, within } from './wait.ts';
+
+/**
+ * A node to run berthd on: network and mount namespaces of its own, so that nothing of the machine's network or mounts
+ * is touched, and names that belong to it alone. Pods' processes are still the machine's: its pid namespace and control
+ * groups are shared.
+ */
+export class TestNode {
+  readonly id: string;
+  /** Short, because sockets lie in it. */
+  readonly directory: string;
+  readonly #holder: ChildProcess;
+
+  private constructor(id: string, holder: ChildProcess) {
+    this.id = id;
+    this.directory = `/tmp/b${id}`;
+    this.#holder = holder;
+  }
+
+  static async create(): Promise<TestNode> {
+    await sweep();
+    const id = randomBytes(3).toString('hex').slice(0, 5);
+    const directory = `/tmp/b${id}`;
+    mkdirSync(path.join(directory, 'pids'), { recursive: true, mode: 0o711 });
+    writeFileSync(path.join(directory, 'owner'), `${process.pid} ${startTimeOf(process.pid)}\n`);
+    // / is shared, as on every systemd machine, but with nobody outside. `cat` ends with this process.
+    const script = 'ip link set lo up && mount --make-rshared / && echo ready && exec cat';
+    const holder = spawn('unshare', ['-n', '-m', '--propagation', 'private', 'sh', '-c', script], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    const node = new TestNode(id, holder);
+    await within(
+      'namespaces of the test node',
+      10_000,
+      new Promise<void>((resolve, reject) => {
+        holder.stdout.once('data', () => resolve());
+        holder.once('exit', (code) => reject(new Error(`unshare ended with ${code}: are you root?`)));
+      }),
+    );
+    node.remember(node.pid);
+    return node;
+  }
+
+  /** The process that holds the namespaces. */
+  get pid(): number {
+    if (this.#holder.pid === undefined) throw new Error('the test node has no process');
+    return this.#holder.pid;
+  }
+
+  get cgroupPrefix(): string {
+    return `berth-e2e-${this.id}`;
+  }
+
+  /** The command as it must be started to run in the node. */
+  enter(argv: readonly string[]): string[] {
+    return ['nsenter', '-t', String(this.pid), '-n', '-m', '--', ...argv];
+  }
+
+  run(argv: readonly string[], options?: CommandOptions): Promise<CommandResult> {
+    return run(this.enter(argv), options);
+  }
+
+  /** Lets a later run end this process should ours be killed. */
+  remember(pid: number): void {
+    writeFileSync(path.join(this.directory, 'pids', String(pid)), startTimeOf(pid));
+  }
+
+  mounts(): string[] {
+    return mountsOf(this.pid);
+  }
+
+  /** Links and tables of the network namespace. */
+  async network(): Promise<string[]> {
+    const links = await this.run(['ip', '-o', 'link', 'show']);
+    const rules = await this.run(['nft', 'list', 'tables']);
+    const names = links.stdout.split('\n').map((line) => line.split(':')[1]?.trim().split('@')[0] ?? '');
+    return [...names.map((name) => `link ${name}`), ...rules.stdout.split('\n').map((line) => `nft ${line}`)]
+      .filter((line) => !/ $/.test(line))
+      .sort();
+  }
+
+  cgroups(): string[] {
+    return cgroupsOf(this.cgroupPrefix);
+  }
+
+  /** Ends whatever is left, by force, and removes every trace. */
+  async destroy(): Promise<void> {
+    await eventually('processes of the node are gone', () => {
+      const groups = this.cgroups();
+      for (const pid of pidsIn(groups)) kill(pid);
+      removeCgroups(groups);
+      return this.cgroups().length === 0;
+    });
+    const ended = new Promise<void>((resolve) => this.#holder.once('exit', () => resolve()));
+    if (this.#holder.exitCode === null && this.#holder.signalCode === null) {
+      this.#holder.kill('SIGKILL');
+      await ended;
+    }
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // Gone already.
+  }
+}
