@@ -1,0 +1,116 @@
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import type { Ctx } from '#base/ctx';
+import { sleep } from '#base/deadline';
+import { BerthError, errnoOf } from '#base/errors';
+import type { Addon, FileOperation, FileResult } from '#linux/addon';
+
+/** Work on cgroup directories that is the same for both versions. */
+
+const maxDepth = 32;
+
+/** All directories below `top`, deepest first. Missing: none. */
+export async function directoriesBelow(top: string, depth = 0): Promise<string[]> {
+  if (depth > maxDepth) return [];
+  let entries;
+  try {
+    entries = await readdir(top, { withFileTypes: true });
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENODEV') return [];
+    throw error;
+  }
+  const found: string[] = [];
+  for (const entry of entries) {
+    if (!entry.isDirectory()) continue;
+    const below = path.join(top, entry.name);
+    found.push(...(await directoriesBelow(below, depth + 1)), below);
+  }
+  return found;
+}
+
+/** Pids in the directory and below. */
+export async function pidsIn(addon: Addon, directory: string): Promise<number[]> {
+  const directories = [directory, ...(await directoriesBelow(directory))];
+  const results = await addon.batch(
+    directories.map((each) => ({
+      op: 'read',
+      path: path.join(each, 'cgroup.procs'),
+      limit: 1024 * 1024,
+      optional: true,
+    })),
+  );
+  return results.flatMap((result) =>
+    (result.data ?? '')
+      .split('\n')
+      .filter((line) => line !== '')
+      .map(Number),
+  );
+}
+
+/** First failure of a batch, with the operation it belongs to. */
+export function firstFailure(
+  operations: readonly FileOperation[],
+  results: readonly FileResult[],
+): { readonly operation: FileOperation; readonly error: string } | undefined {
+  for (const [at, result] of results.entries()) {
+    const operation = operations[at];
+    if (operation === undefined || result.error === undefined || isTolerated(operation, result.error)) continue;
+    return { operation, error: result.error };
+  }
+  return undefined;
+}
+
+function isTolerated(operation: FileOperation, error: string): boolean {
+  return operation.optional === true || (Array.isArray(operation.optional) && operation.optional.includes(error));
+}
+
+export function failure(operation: FileOperation, error: string): BerthError {
+  const code = error === 'ENOSPC' && operation.op === 'mkdir' ? 'RESOURCE_EXHAUSTED' : 'KERNEL';
+  const value = operation.op === 'write' ? ` "${operation.data}"` : '';
+  return new BerthError(code, `cgroup: ${operation.op}${value} ${operation.path}: ${error}`, {
+    details: { step: 'cgroup', path: operation.path, errno: error },
+  });
+}
+
+/** rmdir of the directories and of what is below them; a group whose last process is still dying is waited for. */
+export async function removeDirectories(addon: Addon, ctx: Ctx, directories: readonly string[]): Promise<void> {
+  let left: readonly string[] = directories;
+  for (let pause = 1; ; pause = Math.min(pause * 2, 50)) {
+    const operations = left.map((each): FileOperation => ({ op: 'rmdir', path: each, optional: true }));
+    const results = await addon.batch(operations);
+    const busy = left.filter((_each, at) => {
+      const error = results[at]?.error;
+      return error !== undefined && error !== 'ENOENT' && error !== 'ENODEV';
+    });
+    if (busy.length === 0) return;
+    const below = (await Promise.all(busy.map((each) => directoriesBelow(each)))).flat();
+    if (ctx.signal.aborted) {
+      throw new BerthError('KERNEL', `cgroup ${busy[0] ?? ''} cannot be removed: it still has processes`, {
+        details: { step: 'cgroup', path: busy[0] ?? '', errno: 'EBUSY' },
+      });
+    }
+    if (below.length === 0) await sleep(pause, ctx.signal);
+    left = [...below, ...busy];
+  }
+}
+
+/** Runs `kill` again and again until nobody is left; new children of a killed process are killed in the next round. */
+export async function killUntilEmpty(
+  addon: Addon,
+  ctx: Ctx,
+  directory: string,
+  kill: (pids: readonly number[]) => Promise<void>,
+): Promise<void> {
+  for (let pause = 1; ; pause = Math.min(pause * 2, 50)) {
+    const pids = await pidsIn(addon, directory);
+    if (pids.length === 0) return;
+    if (ctx.signal.aborted) {
+      throw new BerthError(
+        'DEADLINE_EXCEEDED',
+        `processes ${pids.slice(0, 5).join(', ')} in cgroup ${directory} do not die`,
+      );
+    }
+    await kill(pids);
+    await sleep(pause, ctx.signal).catch(() => undefined);
+  }
+}

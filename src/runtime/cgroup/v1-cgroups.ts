@@ -1,0 +1,195 @@
+import path from 'node:path';
+import type { Ctx } from '#base/ctx';
+import { errnoOf } from '#base/errors';
+import type { Addon, FileOperation } from '#linux/addon';
+import type { LinuxResources } from '#runtime/spec/oci';
+import { ancestorsOf, checkCgroupPath } from './cgroup-path.ts';
+import type { CgroupHandle, Cgroups } from './cgroups.ts';
+import type { Hierarchy } from './detect.ts';
+import { directoriesBelow, failure, firstFailure, killUntilEmpty, pidsIn, removeDirectories } from './tree.ts';
+import { type ControllerWrite, v1Writes } from './v1-writes.ts';
+
+/** cgroup v1 by the cgroupfs driver: one directory in every hierarchy. */
+export class V1Cgroups implements Cgroups {
+  readonly version = 1;
+  readonly driver = 'cgroupfs';
+  readonly controllers: readonly string[];
+  readonly #addon: Addon;
+  readonly #hierarchies: readonly Hierarchy[];
+  readonly #killHierarchy: Hierarchy | undefined;
+
+  constructor(addon: Addon, hierarchies: readonly Hierarchy[]) {
+    this.#addon = addon;
+    this.#hierarchies = hierarchies;
+    this.controllers = hierarchies.flatMap((each) => each.controllers).filter((name) => !name.startsWith('name='));
+    this.#killHierarchy = this.#hierarchyOf('freezer') ?? hierarchies[0];
+  }
+
+  checkParent(parent: string): void {
+    checkCgroupPath(parent);
+  }
+
+  handle(group: string): CgroupHandle {
+    const memory = this.#hierarchyOf('memory');
+    return {
+      path: group,
+      enter: this.#hierarchies.map((each) => ({ dir: path.join(each.mountpoint, group), v2: false })),
+      killDir: this.#killHierarchy ? path.join(this.#killHierarchy.mountpoint, group) : '',
+      killDirV2: false,
+      oomFile: memory ? path.join(memory.mountpoint, group, 'memory.oom_control') : '',
+      warnings: [],
+    };
+  }
+
+  async create(ctx: Ctx, group: string, resources: LinuxResources): Promise<CgroupHandle> {
+    checkCgroupPath(group);
+    const { writes, warnings } = this.#usable(v1Writes(resources));
+    const operations = [...this.#makeOperations(group), ...this.#writeOperations(group, writes)];
+    try {
+      let results = await this.#addon.batch(operations);
+      if (firstFailure(operations, results)?.error === 'ENOENT') {
+        await this.#makeAncestors(group);
+        // The first attempt may have come as far as some hierarchies whose parent existed.
+        results = await this.#addon.batch(operations.map(tolerateExisting));
+      }
+      const failed = firstFailure(operations, results);
+      if (failed) throw failure(failed.operation, failed.error);
+    } catch (error) {
+      await this.remove(ctx, group).catch((left: unknown) => {
+        ctx.log.warn({ cgroup: group, err: left }, 'could not remove a half-made cgroup');
+      });
+      throw error;
+    }
+    return { ...this.handle(group), warnings };
+  }
+
+  async update(_ctx: Ctx, group: string, resources: LinuxResources): Promise<void> {
+    const { devices: _devices, ...limits } = resources;
+    const { writes } = this.#usable(v1Writes(limits));
+    const operations = this.#writeOperations(group, await this.#inMemoryOrder(group, limits, writes));
+    const failed = firstFailure(operations, await this.#addon.batch(operations));
+    if (failed) throw failure(failed.operation, failed.error);
+  }
+
+  async kill(ctx: Ctx, group: string): Promise<void> {
+    const directory = this.handle(group).killDir;
+    const state = path.join(directory, 'freezer.state');
+    const write = (data: string): Promise<unknown> =>
+      this.#addon.batch([{ op: 'write', path: state, data, optional: true }]);
+    await killUntilEmpty(this.#addon, ctx, directory, async () => {
+      // Frozen, nobody can fork away between reading the list and the kill; the signal takes effect at the thaw.
+      await write('FROZEN');
+      for (const pid of await pidsIn(this.#addon, directory)) killProcess(pid);
+      await write('THAWED');
+    });
+  }
+
+  async remove(ctx: Ctx, group: string): Promise<void> {
+    await removeDirectories(
+      this.#addon,
+      ctx,
+      this.#hierarchies.map((each) => path.join(each.mountpoint, group)),
+    );
+  }
+
+  async list(_ctx: Ctx, parent: string): Promise<readonly string[]> {
+    const groups = new Set<string>();
+    for (const { mountpoint } of this.#hierarchies) {
+      for (const directory of await directoriesBelow(path.join(mountpoint, parent))) {
+        groups.add(directory.slice(mountpoint.length));
+      }
+    }
+    return [...groups];
+  }
+
+  processes(_ctx: Ctx, group: string): Promise<readonly number[]> {
+    return pidsIn(this.#addon, this.handle(group).killDir);
+  }
+
+  #hierarchyOf(controller: string): Hierarchy | undefined {
+    return this.#hierarchies.find((each) => each.controllers.includes(controller));
+  }
+
+  /** Limits for controllers that exist; the others as sentences. */
+  #usable(all: readonly ControllerWrite[]): { writes: readonly ControllerWrite[]; warnings: readonly string[] } {
+    const missing = all.filter((write) => !this.#hierarchyOf(write.controller));
+    const names = [...new Set(missing.map((write) => write.controller))];
+    return {
+      writes: all.filter((write) => this.#hierarchyOf(write.controller)),
+      warnings: names.map((name) => `the kernel has no ${name} controller: its limits are not set`),
+    };
+  }
+
+  /** A cpuset group is unusable until it has cpus and mems: with clone_children the kernel copies the parent's. */
+  #makeOperations(group: string): FileOperation[] {
+    const cpuset = this.#hierarchyOf('cpuset');
+    const inherit: FileOperation[] = cpuset
+      ? [
+          {
+            op: 'write',
+            path: path.join(cpuset.mountpoint, path.dirname(group), 'cgroup.clone_children'),
+            data: '1',
+            optional: ['EACCES', 'EROFS'],
+          },
+        ]
+      : [];
+    return [
+      ...inherit,
+      ...this.#hierarchies.map(({ mountpoint }): FileOperation => ({
+        op: 'mkdir',
+        path: path.join(mountpoint, group),
+        mode: 0o755,
+      })),
+    ];
+  }
+
+  async #makeAncestors(group: string): Promise<void> {
+    const operations: FileOperation[] = [];
+    for (const ancestor of ancestorsOf(group)) {
+      for (const operation of this.#makeOperations(ancestor)) {
+        operations.push(
+          operation.op === 'mkdir' ? { ...operation, optional: ['EEXIST'] } : { ...operation, optional: true },
+        );
+      }
+    }
+    const failed = firstFailure(operations, await this.#addon.batch(operations));
+    if (failed) throw failure(failed.operation, failed.error);
+  }
+
+  #writeOperations(group: string, writes: readonly ControllerWrite[]): FileOperation[] {
+    return writes.flatMap(({ controller, file, data, tolerateMissing }) => {
+      const hierarchy = this.#hierarchyOf(controller);
+      if (!hierarchy) return [];
+      const target = path.join(hierarchy.mountpoint, group, file);
+      return [{ op: 'write', path: target, data, ...(tolerateMissing ? { optional: ['ENOENT', 'EOPNOTSUPP'] } : {}) }];
+    });
+  }
+
+  /** memory must never exceed memory with swap: when both rise, the latter goes first. */
+  async #inMemoryOrder(
+    group: string,
+    { memoryLimit }: LinuxResources,
+    writes: readonly ControllerWrite[],
+  ): Promise<readonly ControllerWrite[]> {
+    const memory = this.#hierarchyOf('memory');
+    if (!memory || memoryLimit === undefined) return writes;
+    const file = path.join(memory.mountpoint, group, 'memory.memsw.limit_in_bytes');
+    const [current] = await this.#addon.batch([{ op: 'read', path: file, limit: 64, optional: true }]);
+    const swapLimit = BigInt(current?.data?.trim() ?? '-1');
+    if (memoryLimit >= 0n && (swapLimit < 0n || memoryLimit <= swapLimit)) return writes;
+    const swap = writes.filter((write) => write.file.startsWith('memory.memsw.'));
+    return [...swap, ...writes.filter((write) => !swap.includes(write))];
+  }
+}
+
+function tolerateExisting(operation: FileOperation): FileOperation {
+  return operation.op === 'mkdir' ? { ...operation, optional: ['EEXIST'] } : operation;
+}
+
+function killProcess(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if (errnoOf(error) !== 'ESRCH') throw error;
+  }
+}

@@ -1,0 +1,159 @@
+import path from 'node:path';
+import type { Ctx } from '#base/ctx';
+import type { Addon, FileOperation } from '#linux/addon';
+import type { LinuxResources } from '#runtime/spec/oci';
+import { ancestorsOf, checkCgroupPath } from './cgroup-path.ts';
+import type { CgroupHandle, Cgroups } from './cgroups.ts';
+import { directoriesBelow, failure, firstFailure, killUntilEmpty, pidsIn, removeDirectories } from './tree.ts';
+import type { ControllerWrite } from './v1-writes.ts';
+import { v2Writes } from './v2-writes.ts';
+
+/** Controllers a container's limits use; enabled all the way down to its parent. */
+const wanted = ['cpu', 'cpuset', 'io', 'memory', 'pids', 'hugetlb'] as const;
+const rememberedParents = 4096;
+
+export interface V2Options {
+  readonly addon: Addon;
+  /** /sys/fs/cgroup; a subtree of it in tests. */
+  readonly mountpoint: string;
+  /** Contents of cgroup.controllers there. */
+  readonly controllers: readonly string[];
+  /** Attaches the program that enforces device rules to a group's directory. */
+  readonly allowDevices: (ctx: Ctx, directory: string, rules: NonNullable<LinuxResources['devices']>) => Promise<void>;
+}
+
+/** cgroup v2 by the cgroupfs driver: one directory, controllers enabled from the top down. */
+export class V2Cgroups implements Cgroups {
+  readonly version = 2;
+  readonly driver = 'cgroupfs';
+  readonly controllers: readonly string[];
+  readonly #options: V2Options;
+  /** Parents whose subtree_control this berthd has set. */
+  readonly #prepared = new Set<string>();
+
+  constructor(options: V2Options) {
+    this.#options = options;
+    this.controllers = options.controllers;
+  }
+
+  checkParent(parent: string): void {
+    checkCgroupPath(parent);
+  }
+
+  handle(group: string): CgroupHandle {
+    const dir = this.#directory(group);
+    return {
+      path: group,
+      enter: [{ dir, v2: true }],
+      killDir: dir,
+      killDirV2: true,
+      oomFile: this.controllers.includes('memory') ? path.join(dir, 'memory.events') : '',
+      warnings: [],
+    };
+  }
+
+  async create(ctx: Ctx, group: string, resources: LinuxResources): Promise<CgroupHandle> {
+    checkCgroupPath(group);
+    const { writes, warnings } = this.#usable(v2Writes(resources));
+    const operations: FileOperation[] = [
+      { op: 'mkdir', path: this.#directory(group), mode: 0o755 },
+      ...this.#writeOperations(group, writes),
+    ];
+    try {
+      await this.#prepareAncestors(group);
+      let results = await this.#options.addon.batch(operations);
+      if (firstFailure(operations, results)?.error === 'ENOENT') {
+        // The kubelet removed and remade a parent since we prepared it.
+        this.#prepared.clear();
+        await removeDirectories(this.#options.addon, ctx, [this.#directory(group)]);
+        await this.#prepareAncestors(group);
+        results = await this.#options.addon.batch(operations);
+      }
+      const failed = firstFailure(operations, results);
+      if (failed) throw failure(failed.operation, failed.error);
+      if (resources.devices) await this.#options.allowDevices(ctx, this.#directory(group), resources.devices);
+    } catch (error) {
+      await this.remove(ctx, group).catch((left: unknown) => {
+        ctx.log.warn({ cgroup: group, err: left }, 'could not remove a half-made cgroup');
+      });
+      throw error;
+    }
+    return { ...this.handle(group), warnings };
+  }
+
+  async update(_ctx: Ctx, group: string, resources: LinuxResources): Promise<void> {
+    const { devices: _devices, ...limits } = resources;
+    const operations = this.#writeOperations(group, this.#usable(v2Writes(limits)).writes);
+    const failed = firstFailure(operations, await this.#options.addon.batch(operations));
+    if (failed) throw failure(failed.operation, failed.error);
+  }
+
+  async kill(ctx: Ctx, group: string): Promise<void> {
+    const directory = this.#directory(group);
+    await killUntilEmpty(this.#options.addon, ctx, directory, async () => {
+      await this.#options.addon.batch([
+        { op: 'write', path: path.join(directory, 'cgroup.kill'), data: '1', optional: true },
+      ]);
+    });
+  }
+
+  async remove(ctx: Ctx, group: string): Promise<void> {
+    this.#prepared.delete(group);
+    await removeDirectories(this.#options.addon, ctx, [this.#directory(group)]);
+  }
+
+  async list(_ctx: Ctx, parent: string): Promise<readonly string[]> {
+    const found = await directoriesBelow(this.#directory(parent));
+    return found.map((directory) => directory.slice(this.#options.mountpoint.length));
+  }
+
+  processes(_ctx: Ctx, group: string): Promise<readonly number[]> {
+    return pidsIn(this.#options.addon, this.#directory(group));
+  }
+
+  #directory(group: string): string {
+    return path.join(this.#options.mountpoint, group);
+  }
+
+  #usable(all: readonly ControllerWrite[]): { writes: readonly ControllerWrite[]; warnings: readonly string[] } {
+    const has = (write: ControllerWrite): boolean => this.controllers.includes(write.controller);
+    const names = [...new Set(all.filter((write) => !has(write)).map((write) => write.controller))];
+    return {
+      writes: all.filter(has),
+      warnings: names.map((name) => `the kernel has no ${name} controller: its limits are not set`),
+    };
+  }
+
+  /** Makes the ancestors and gives them the controllers their children need (at boot the root hands down only some). */
+  async #prepareAncestors(group: string): Promise<void> {
+    const ancestors = ['', ...ancestorsOf(group)].filter((ancestor) => !this.#prepared.has(ancestor));
+    if (ancestors.length === 0) return;
+    const enable = wanted.filter((name) => this.controllers.includes(name));
+    const operations = ancestors.flatMap((ancestor): FileOperation[] => {
+      const directory = this.#directory(ancestor);
+      return [
+        { op: 'mkdir', path: directory, mode: 0o755, optional: ['EEXIST'] },
+        ...enable.map((name): FileOperation => ({
+          op: 'write',
+          path: path.join(directory, 'cgroup.subtree_control'),
+          data: `+${name}`,
+          // A controller the parent does not have, or may not hand down: the limit's own write says so if it is needed.
+          optional: true,
+        })),
+      ];
+    });
+    const failed = firstFailure(operations, await this.#options.addon.batch(operations));
+    if (failed) throw failure(failed.operation, failed.error);
+    if (this.#prepared.size + ancestors.length > rememberedParents) this.#prepared.clear();
+    ancestors.forEach((ancestor) => this.#prepared.add(ancestor));
+  }
+
+  #writeOperations(group: string, writes: readonly ControllerWrite[]): FileOperation[] {
+    return writes.map(({ file, data, tolerateMissing }) => ({
+      op: 'write',
+      path: path.join(this.#directory(group), file),
+      data,
+      ...(tolerateMissing ? { optional: ['ENOENT', 'EOPNOTSUPP'] } : {}),
+    }));
+  }
+}
