@@ -1,0 +1,8 @@
+// Original file: api.proto
+
+
+export interface CheckpointContainerResponse {
+}
+
+export interface CheckpointContainerResponse__Output {
+}

@@ -1,0 +1,8 @@
+// Original file: api.proto
+
+
+export interface CheckpointPodResponse {
+}
+
+export interface CheckpointPodResponse__Output {
+}

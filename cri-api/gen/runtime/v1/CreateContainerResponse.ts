@@ -1,0 +1,10 @@
+// Original file: api.proto
+
+
+export interface CreateContainerResponse {
+  'container_id'?: (string);
+}
+
+export interface CreateContainerResponse__Output {
+  'container_id': (string);
+}

@@ -1,0 +1,8 @@
+// Original file: api.proto
+
+
+export interface ImageFsInfoRequest {
+}
+
+export interface ImageFsInfoRequest__Output {
+}

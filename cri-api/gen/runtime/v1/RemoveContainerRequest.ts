@@ -1,0 +1,10 @@
+// Original file: api.proto
+
+
+export interface RemoveContainerRequest {
+  'container_id'?: (string);
+}
+
+export interface RemoveContainerRequest__Output {
+  'container_id': (string);
+}

@@ -1,0 +1,8 @@
+// Original file: api.proto
+
+
+export interface RemoveContainerResponse {
+}
+
+export interface RemoveContainerResponse__Output {
+}

@@ -1,0 +1,8 @@
+// Original file: api.proto
+
+
+export interface UpdateContainerResourcesResponse {
+}
+
+export interface UpdateContainerResourcesResponse__Output {
+}
