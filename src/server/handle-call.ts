@@ -1,0 +1,209 @@
+import { randomBytes } from 'node:crypto';
+import * as grpc from '@grpc/grpc-js';
+import type { Clock } from '#base/clock';
+import { createCtx, type Ctx } from '#base/ctx';
+import { Deadline, raceSignal } from '#base/deadline';
+import { BerthError, toBerthError } from '#base/errors';
+import type { LogFields, Logger } from '#base/log';
+import type { HistogramMetric, Metrics } from '#base/metrics';
+import { callPolicies, type CallPolicy, type CriCall } from './call-policies.ts';
+import type { StreamHandler, UnaryHandler } from './handler.ts';
+import { loggedIds } from './logged-ids.ts';
+import type { ReadyGate } from './ready-gate.ts';
+import { RunningCalls, type RunningCall } from './running-calls.ts';
+import { statusName, toStatus, type CallStatus } from './status-codes.ts';
+
+export interface CallHandlerOptions {
+  readonly gate: ReadyGate;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly clock: Clock;
+  /** Names a call in the log; random by default. */
+  readonly newRequestId?: () => string;
+}
+
+/** What is common to grpc-js's unary and streaming calls. */
+interface AnyCall {
+  cancelled: boolean;
+  getDeadline(): Date | number;
+  on(event: 'cancelled', listener: () => void): unknown;
+  off(event: 'cancelled', listener: () => void): unknown;
+}
+
+type Outcome<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly status: CallStatus };
+
+/**
+ * The one wrapper of every call: ready gate, deadline, cancellation, log line, metrics, and the only place where an
+ * error becomes a status.
+ *
+ * A caller that leaves is answered at once; its handler is told through `ctx.signal`, and counts as running until it
+ * has really ended.
+ */
+export class CallHandler {
+  readonly #options: CallHandlerOptions;
+  readonly #running: RunningCalls;
+  readonly #seconds: HistogramMetric<'method' | 'code'>;
+
+  constructor(options: CallHandlerOptions) {
+    this.#options = options;
+    this.#running = new RunningCalls(options.metrics, options.clock);
+    this.#seconds = options.metrics.histogram('call_seconds', 'CRI calls, by method and gRPC status.', [
+      'method',
+      'code',
+    ]);
+  }
+
+  unary<Request extends object, Response extends object, Deps>(
+    method: CriCall,
+    handler: UnaryHandler<Request, Response, Deps>,
+    deps: Deps,
+  ): grpc.handleUnaryCall<Request, Response> {
+    return (call, callback) => {
+      const work = async (ctx: Ctx): Promise<Response> => handler(ctx, call.request, deps);
+      void this.#run(method, call, call.request, work).then((outcome) =>
+        outcome.ok ? callback(null, outcome.value) : callback(outcome.status),
+      );
+    };
+  }
+
+  stream<Request extends object, Message extends object, Deps>(
+    method: CriCall,
+    handler: StreamHandler<Request, Message, Deps>,
+    deps: Deps,
+  ): grpc.handleServerStreamingCall<Request, Message> {
+    return (call) => {
+      const work = async (ctx: Ctx): Promise<object> => {
+        for await (const message of handler(ctx, call.request, deps)) {
+          ctx.signal.throwIfAborted();
+          if (!call.write(message)) await drained(call, ctx.signal);
+        }
+        return {};
+      };
+      void this.#run(method, call, call.request, work).then((outcome) =>
+        outcome.ok ? call.end() : call.emit('error', outcome.status),
+      );
+    };
+  }
+
+  /** Never rejects. */
+  async #run<T extends object>(
+    method: CriCall,
+    call: AnyCall,
+    request: object,
+    work: (ctx: Ctx) => Promise<T>,
+  ): Promise<Outcome<T>> {
+    const { clock, gate } = this.#options;
+    const policy = callPolicies[method];
+    const requestId = (this.#options.newRequestId ?? randomRequestId)();
+    const log = this.#options.log.child({ method, requestId, ...loggedIds(request) });
+    const since = clock.monotonicMs();
+    const running = this.#running.start(method, policy.kind === 'watch');
+    using deadline = new CallDeadline(method, call, policy);
+    const ctx = createCtx({ signal: deadline.signal, log, requestId, onStage: (stage) => running.enter(stage) });
+    let working: Promise<T> | undefined;
+    let outcome: Outcome<T>;
+    let failure: BerthError | undefined;
+    try {
+      if (!policy.beforeReady) gate.pass();
+      working = work(ctx);
+      outcome = { ok: true, value: await raceSignal(working, deadline.signal) };
+    } catch (error) {
+      failure = describe(error, deadline.signal, method, running);
+      outcome = { ok: false, status: toStatus(failure) };
+    }
+    const ms = clock.monotonicMs() - since;
+    const code = statusName(outcome.ok ? grpc.status.OK : outcome.status.code);
+    this.#seconds.observe({ method, code }, ms / 1000);
+    writeLine(log, policy, failure, {
+      code,
+      ms: Math.round(ms * 10) / 10,
+      ...(outcome.ok ? loggedIds(outcome.value) : { stage: running.stage }),
+    });
+    // The caller has its answer; what still works for it stays visible until it ends.
+    void settled(working).then(() => running[Symbol.dispose]());
+    return outcome;
+  }
+}
+
+function randomRequestId(): string {
+  return randomBytes(6).toString('hex');
+}
+
+/** Aborts at the client's deadline, else at the method's own, and when the client goes away. */
+class CallDeadline implements Disposable {
+  readonly #method: CriCall;
+  readonly #call: AnyCall;
+  readonly #deadline: Deadline;
+  /** Milliseconds since the epoch; Infinity for none. */
+  readonly #clients: number;
+  readonly #onCancelled = (): void => this.#deadline.abort(this.#whyCancelled());
+
+  constructor(method: CriCall, call: AnyCall, policy: CallPolicy) {
+    this.#method = method;
+    this.#call = call;
+    this.#clients = Number(call.getDeadline());
+    const ms = Number.isFinite(this.#clients) ? Math.max(0, Math.ceil(this.#clients - Date.now())) : policy.deadlineMs;
+    this.#deadline = new Deadline(ms, method);
+    if (call.cancelled) this.#onCancelled();
+    else call.on('cancelled', this.#onCancelled);
+  }
+
+  get signal(): AbortSignal {
+    return this.#deadline.signal;
+  }
+
+  /** grpc-js has a timer of its own for the client's deadline, and cancels then: that is not a caller who left. */
+  #whyCancelled(): BerthError {
+    return Date.now() >= this.#clients
+      ? new BerthError('DEADLINE_EXCEEDED', `${this.#method} did not finish before its caller's deadline`)
+      : new BerthError('CANCELLED', `the caller of ${this.#method} went away`);
+  }
+
+  [Symbol.dispose](): void {
+    // grpc-js says "cancelled" after every call's end, too.
+    this.#call.off('cancelled', this.#onCancelled);
+    this.#deadline[Symbol.dispose]();
+  }
+}
+
+/** The failure with its code; one that came from the deadline says where the call was. */
+function describe(error: unknown, signal: AbortSignal, method: string, running: RunningCall): BerthError {
+  const failure = toBerthError(error, method);
+  if (failure !== signal.reason || failure.code !== 'DEADLINE_EXCEEDED') return failure;
+  return new BerthError('DEADLINE_EXCEEDED', `${failure.message}; it was at "${running.stage}"`, { cause: failure });
+}
+
+function writeLine(log: Logger, policy: CallPolicy, failure: BerthError | undefined, fields: LogFields): void {
+  if (failure === undefined) {
+    if (policy.kind === 'change') log.info(fields, 'call answered');
+    else log.debug(fields, 'call answered');
+    return;
+  }
+  const line = { ...fields, err: failure };
+  if (failure.code === 'INTERNAL') log.error(line, 'call failed');
+  else if (failure.side === 'system' && failure.code !== 'UNAVAILABLE') log.warn(line, 'call failed');
+  else if (policy.kind === 'change') log.info(line, 'call failed');
+  else log.debug(line, 'call failed');
+}
+
+/** Waits until the stream takes the next message; throws when the caller leaves first. */
+async function drained(call: grpc.ServerWritableStream<object, object>, signal: AbortSignal): Promise<void> {
+  let onDrain: (() => void) | undefined;
+  const drain = new Promise<void>((resolve) => {
+    onDrain = resolve;
+    call.once('drain', resolve);
+  });
+  try {
+    await raceSignal(drain, signal);
+  } finally {
+    if (onDrain) call.off('drain', onDrain);
+  }
+}
+
+async function settled(working: Promise<unknown> | undefined): Promise<void> {
+  try {
+    await working;
+  } catch {
+    // Its caller, if there still was one, has this error already.
+  }
+}
