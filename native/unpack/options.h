@@ -1,0 +1,28 @@
+// The command line of berth-unpack; README.md has the meaning of each.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "unpack/names.h"
+
+namespace berth::unpack {
+
+struct Options {
+  // With a length, fd 0 is a file of which this range is read; without, a stream that is read to its end.
+  bool ranged = false;
+  uint64_t offset = 0;
+  uint64_t length = 0;
+  uint64_t max_entries = 10'000'000;
+  uint64_t max_bytes = uint64_t{64} << 30;
+  std::string expect_compressed;
+  std::string expect_diff_id;
+  NameLimits names;
+};
+
+bool parse_options(int argc, const char* const* argv, Options* options, std::string* error);
+
+// "sha256:" and 64 lower-case digits.
+bool is_digest(std::string_view text);
+
+}  // namespace berth::unpack
