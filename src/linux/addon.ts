@@ -1,13 +1,20 @@
+/** Raised with every change of the addon's functions; load.ts refuses a library that was built for another one. */
+export const addonAbiVersion = 1;
+
 /**
  * The typed face of the native addon: mechanism only, no policy. src/linux/load.ts loads it; nobody else may.
  *
  * Synchronous functions never sleep. Everything that can (rtnetlink, setns, cgroup files, umount, libseccomp) runs on
- * one of the addon's own threads, each a bounded queue, and gives a Promise: never on libuv's pool, which LevelDB
- * shares and nobody can cancel.
+ * one of the addon's own threads ("net", "cg", "disk", "wait"), each a bounded queue, and gives a Promise: never on
+ * libuv's pool, which LevelDB shares and nobody can cancel. Numbers of descriptors are duplicated when a call is made,
+ * so the caller may close his at once.
  *
- * Failures are Errors with `code` (errno name), `errno` (number), `syscall` and, where there is one, `path`.
+ * Failures are Errors with `code` (errno name), `errno` (number), `syscall` and, where there is one, `path`; a full
+ * queue is EAGAIN. Arguments of a wrong type are a TypeError, thrown at once.
  */
 export interface Addon {
+  readonly abiVersion: number;
+
   // ---- file descriptors; all are CLOEXEC
   close(fd: number): void;
   pipe(): { read: number; write: number };
@@ -15,6 +22,7 @@ export interface Addon {
   openDirectory(path: string): number;
   /** open(2) of a path with the given flags plus O_CLOEXEC (for /proc/<pid>/ns/net and the like). */
   open(path: string, flags: number, mode: number): number;
+  duplicate(fd: number): number;
   /** Kind and identity, without following anything: for checks and leak tests. */
   fstat(fd: number): { mode: number; dev: bigint; ino: bigint };
 
@@ -41,13 +49,16 @@ export interface Addon {
   // ---- thread "net"
   /** A new network namespace with `lo` up, held only by the returned fd. */
   createNetns(): Promise<number>;
-  /** Creates the bridge if missing, sets addresses, forwarding and hairpin defaults, brings it up. Idempotent. */
+  /** Creates the bridge if missing, sets its addresses, brings it up. Idempotent. Forwarding is the caller's. */
   ensureBridge(options: BridgeOptions): Promise<void>;
-  /** One batch: veth pair with the peer born inside the namespace, host end on the bridge and up, `eth0` configured. */
+  /**
+   * Veth pair with the peer born inside the namespace, host end on the bridge, hairpin and up; inside `lo` up, the
+   * peer up with its addresses and routes. On failure the pair is deleted again.
+   */
   attachVeth(options: VethOptions): Promise<VethResult>;
   /** Names, indexes, and masters of the links of the current network namespace. */
   listLinks(): Promise<LinkInfo[]>;
-  /** Link counters of `eth0` in that namespace. */
+  /** Counters of the links in that namespace, without `lo`. */
   netnsCounters(netnsFd: number): Promise<LinkCounters[]>;
   /** RTM_DELLINK; waits for RCU (tens of ms): only for clean-up of what no namespace owns. Missing: no error. */
   deleteLink(name: string): Promise<void>;
@@ -56,8 +67,11 @@ export interface Addon {
   /**
    * File operations in order, in one trip. One result per operation: undefined for success, or content for reads, or
    * the errno name. Stops at the first failure of an operation whose `optional` is not set; later results are 'ECANCELED'.
+   * At most 4096 operations.
    */
   batch(operations: readonly FileOperation[]): Promise<FileResult[]>;
+  /** Puts a program (bytes of struct bpf_insn) in place of the device rules of a cgroup v2 directory, without a gap. */
+  attachDeviceProgram(directory: string, instructions: Uint8Array): Promise<void>;
 
   // ---- seccomp (thread "cg")
   /** Compiles with libseccomp (SCMP_FLTATR_CTL_OPTIMIZE 2) and exports the BPF as bytes of struct sock_filter. */
@@ -68,8 +82,9 @@ export interface Addon {
   capabilities(): { effective: bigint; bounding: bigint; last: number };
   /** Reads a file below `rootFd` with openat2(RESOLVE_IN_ROOT), regular files only, at most `limit` bytes (else EFBIG). */
   readFileInRoot(rootFd: number, path: string, limit: number): Uint8Array;
+  /** Thread "disk", because it may take seconds. */
   syncfs(fd: number): Promise<void>;
-  /** umount2(path, MNT_DETACH). */
+  /** umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW), thread "disk". */
   detachMount(path: string): Promise<void>;
   getrlimit(resource: number): { soft: bigint; hard: bigint };
   /** PR_SET_DUMPABLE 0 and RLIMIT_CORE 0: registry passwords never end in a core file. */
@@ -99,6 +114,8 @@ export interface BridgeOptions {
   readonly name: string;
   /** CIDR notation, e.g. 10.89.0.1/16 and fd89::1/64. */
   readonly addresses: readonly string[];
+  /** Fixed, or the kernel gives the bridge the lowest of its ports' and changes it as pods come and go. */
+  readonly mac?: string;
   readonly mtu?: number;
 }
 
@@ -124,17 +141,24 @@ export interface VethResult {
 export interface LinkInfo {
   readonly name: string;
   readonly index: number;
+  /** "veth", "bridge", "" for hardware. */
   readonly kind: string;
+  /** Index of its bridge, or 0. */
   readonly master: number;
+  readonly mac: string;
   readonly up: boolean;
 }
 
 export interface LinkCounters {
   readonly name: string;
   readonly rxBytes: bigint;
+  readonly rxPackets: bigint;
   readonly rxErrors: bigint;
+  readonly rxDropped: bigint;
   readonly txBytes: bigint;
+  readonly txPackets: bigint;
   readonly txErrors: bigint;
+  readonly txDropped: bigint;
 }
 
 export type FileOperation = (
@@ -142,6 +166,10 @@ export type FileOperation = (
   | { readonly op: 'rmdir'; readonly path: string }
   | { readonly op: 'write'; readonly path: string; readonly data: string }
   | { readonly op: 'read'; readonly path: string; readonly limit: number }
+  /** Names of the directories in it, one a line, without `.` and `..`. */
+  | { readonly op: 'list'; readonly path: string; readonly limit: number }
+  /** SIGKILL to every pid in the file (cgroup.procs), which is also the result's data. Never to pid 1 or to berthd. */
+  | { readonly op: 'kill'; readonly path: string; readonly limit: number }
 ) & {
   /** A failure (any, or one of these errnos) is reported but does not stop the batch. */
   readonly optional?: boolean | readonly string[];

@@ -1,0 +1,124 @@
+#include "addon/files.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+
+#include "addon/failure.h"
+#include "common/fd.h"
+
+namespace berth::addon {
+namespace {
+
+FileOutcome write_file(const FileOperation& operation) {
+  const Fd fd(open(operation.path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY));
+  if (!fd) return {errno, {}};
+  // One write(2): the kernel's control files take a value whole or not at all.
+  const ssize_t n = write(fd.get(), operation.data.data(), operation.data.size());
+  if (n < 0) return {errno, {}};
+  return {static_cast<size_t>(n) == operation.data.size() ? 0 : EIO, {}};
+}
+
+FileOutcome read_file(const std::string& path, size_t limit) {
+  const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!fd) return {errno, {}};
+  FileOutcome outcome;
+  size_t size = 0;
+  for (;;) {
+    // One byte more than allowed, so that a file of exactly the limit is told from a longer one.
+    const size_t want = std::min<size_t>(limit + 1 - size, 65536);
+    if (want == 0) return {EFBIG, {}};
+    outcome.data.resize(size + want);
+    const ssize_t n = read(fd.get(), outcome.data.data() + size, want);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return {errno, {}};
+    size += static_cast<size_t>(n);
+    outcome.data.resize(size);
+    if (n == 0) return size > limit ? FileOutcome{EFBIG, {}} : outcome;
+  }
+}
+
+struct CloseDirectory {
+  void operator()(DIR* directory) const { closedir(directory); }
+};
+
+FileOutcome list_directories(const FileOperation& operation) {
+  const std::unique_ptr<DIR, CloseDirectory> directory(opendir(operation.path.c_str()));
+  if (!directory) return {errno, {}};
+  FileOutcome outcome;
+  for (;;) {
+    errno = 0;
+    const dirent* entry = readdir(directory.get());
+    if (entry == nullptr) return {errno, errno == 0 ? outcome.data : std::string()};
+    const std::string name = entry->d_name;
+    if (entry->d_type != DT_DIR || name == "." || name == "..") continue;
+    outcome.data += name + "\n";
+    if (outcome.data.size() > operation.limit) return {EFBIG, {}};
+  }
+}
+
+// Signals every pid of a cgroup.procs file between the reading and anybody's chance to do something else with them: a
+// pid that ended in between may only have been reused by a process born since, which in a frozen group cannot be.
+FileOutcome kill_listed(const FileOperation& operation) {
+  FileOutcome outcome = read_file(operation.path, operation.limit);
+  if (outcome.error != 0) return outcome;
+  const char* at = outcome.data.c_str();
+  for (char* end = nullptr;; at = end) {
+    const long pid = strtol(at, &end, 10);
+    if (end == at) return outcome;
+    // 0 is a process of another pid namespace; 1 and ourselves are never meant.
+    if (pid > 1 && pid != getpid()) (void)kill(static_cast<pid_t>(pid), SIGKILL);
+  }
+}
+
+FileOutcome run(const FileOperation& operation) {
+  using Kind = FileOperation::Kind;
+  switch (operation.kind) {
+    case Kind::make_directory:
+      return {mkdir(operation.path.c_str(), operation.mode) < 0 ? errno : 0, {}};
+    case Kind::remove_directory:
+      return {rmdir(operation.path.c_str()) < 0 ? errno : 0, {}};
+    case Kind::write:
+      return write_file(operation);
+    case Kind::read:
+      return read_file(operation.path, operation.limit);
+    case Kind::list:
+      return list_directories(operation);
+    case Kind::kill:
+      return kill_listed(operation);
+  }
+  return {EINVAL, {}};
+}
+
+bool tolerated(const FileOperation& operation, int error) {
+  if (operation.any_optional) return true;
+  const std::string name = errno_name(error);
+  return std::find(operation.optional.begin(), operation.optional.end(), name) != operation.optional.end();
+}
+
+}  // namespace
+
+std::vector<FileOutcome> run_batch(const std::vector<FileOperation>& operations) {
+  std::vector<FileOutcome> outcomes;
+  outcomes.reserve(operations.size());
+  bool stopped = false;
+  for (const FileOperation& operation : operations) {
+    if (stopped) {
+      outcomes.push_back({ECANCELED, {}});
+      continue;
+    }
+    outcomes.push_back(run(operation));
+    const int error = outcomes.back().error;
+    stopped = error != 0 && !tolerated(operation, error);
+  }
+  return outcomes;
+}
+
+}  // namespace berth::addon

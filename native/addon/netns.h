@@ -1,0 +1,28 @@
+// Visits to other network namespaces, of one thread that always comes home.
+#pragma once
+
+#include "addon/failure.h"
+#include "common/fd.h"
+
+namespace berth::addon {
+
+// In the namespace `netns_fd` until destroyed. Being unable to return ends the process: later work of this thread
+// would change the links of some pod instead of the machine's.
+class NetnsVisit {
+ public:
+  static Result<NetnsVisit> enter(int netns_fd);
+  // A new namespace.
+  static Result<NetnsVisit> create();
+  NetnsVisit(NetnsVisit&&) noexcept = default;
+  NetnsVisit& operator=(NetnsVisit&&) = delete;
+  ~NetnsVisit();
+
+  // The namespace the thread is in now.
+  static Result<int> open_current();
+
+ private:
+  explicit NetnsVisit(Fd home) : home_(std::move(home)) {}
+  Fd home_;
+};
+
+}  // namespace berth::addon
