@@ -1,0 +1,38 @@
+// A container's root being put together. Used only in the container's own child, which may block and be killed.
+#pragma once
+
+#include "common/fd.h"
+#include "common/text.h"
+#include "shim/child.h"
+#include "shim/messages.h"
+
+namespace berth {
+
+struct Build {
+  ChildPage& page;
+  Fault& fault;
+  const berth_shim_ContainerPlan& plan;
+  Fd* trees = nullptr;  // one for each of plan.mounts that has a source on the node, detached, until it is attached
+  Fd layers = {}, store = {};       // detached trees of the image layers and of the upper and work directories
+  Text<256> upper = {}, work = {};  // their names below `store`
+  Fd root = {};                     // the container's root
+  bool dev_is_ours = false;         // /dev is a file system of the container's own
+};
+
+// --- volumes.cc: in the node's mount namespace
+bool open_sources(Build& build);
+// --- rootfs.cc: in the container's
+bool open_rootfs(Build& build);
+bool mount_rootfs(Build& build);
+bool enter_rootfs(Build& build);
+// --- mounts.cc
+bool make_mounts(Build& build);
+bool attach_tree(Build& build, const berth_shim_Mount& mount, const Fd& tree);
+// --- cgroup_view.cc
+bool mount_cgroups(Build& build, const berth_shim_Mount& mount, int at);
+// --- devices.cc
+bool make_devices(Build& build);
+// --- masks.cc
+bool mask_paths(Build& build);
+
+}  // namespace berth

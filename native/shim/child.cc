@@ -1,0 +1,120 @@
+#include "shim/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "common/text.h"
+#include "shim/kernel.h"
+#include "shim/shim.h"
+
+namespace berth {
+
+const char* stage_name(Stage stage) {
+  static const char* const names[] = {"cloned",  "cgroup", "volumes", "namespaces", "rootfs", "mounts",
+                                      "devices", "masks",  "pivot",   "confine",    "ready"};
+  const auto index = static_cast<size_t>(stage);
+  return index < sizeof names / sizeof names[0] ? names[index] : "setup";
+}
+
+ChildPage* page_make() {
+  void* page = mmap(nullptr, sizeof(ChildPage), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  return page == MAP_FAILED ? nullptr : static_cast<ChildPage*>(page);
+}
+
+void page_drop(ChildPage*& page) {
+  if (page != nullptr) munmap(page, sizeof(ChildPage));
+  page = nullptr;
+}
+
+void enter_stage(ChildPage& page, Stage stage) {
+  page.touching[0] = '\0';
+  page.stage.store(static_cast<uint32_t>(stage), std::memory_order_release);
+  Text<16> name("berth:");
+  name.add(stage_name(stage));
+  prctl(PR_SET_NAME, name.c_str());
+}
+
+void touching(ChildPage& page, std::string_view path) {
+  copy_text(page.touching, sizeof page.touching, path);
+}
+
+void warn(ChildPage& page, std::string_view what, int64_t value, int error) {
+  constexpr uint32_t kRoom = sizeof page.warning / sizeof page.warning[0];
+  if (page.warnings >= kRoom) return;
+  Text<sizeof page.warning[0]> line(what);
+  line.add(" ").add_number(value).add(": ").add(strerrorname_np(error) != nullptr ? strerrorname_np(error) : "refused");
+  copy_text(page.warning[page.warnings++], sizeof page.warning[0], line.view());
+}
+
+bool make_sync(Fd& ours, Fd& childs) {
+  int pair[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return false;
+  ours = Fd(pair[0]);
+  childs = Fd(pair[1]);
+  return true;
+}
+
+pid_t clone_child(Shim& shim, uint64_t flags, int pid_namespace) {
+  // Joining a pid namespace changes only where our next children are born, so the shim joins, clones and goes back: one
+  // process less than a helper would cost. Nothing is forked in between.
+  if (pid_namespace >= 0 && setns(pid_namespace, CLONE_NEWPID) != 0) return -1;
+  clone_args args = {};
+  args.flags = flags;
+  args.exit_signal = SIGCHLD;
+  const pid_t pid = static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args));
+  if (pid == 0) return 0;
+  const int error = errno;
+  if (pid_namespace >= 0 && setns(shim.own_pid_namespace.get(), CLONE_NEWPID) != 0) {
+    // Every later child would be born in a container's namespace. berthd sees the socket close and ends the pod.
+    log_line("cannot go back to the node's pid namespace", errno);
+    _exit(1);
+  }
+  errno = error;
+  return pid;
+}
+
+namespace {
+
+// Moves every wanted descriptor above the places that are going to be filled, so that none is overwritten.
+bool lift(int& fd) {
+  if (fd < 0) return true;
+  fd = fcntl(fd, F_DUPFD_CLOEXEC, 32);
+  return fd >= 0;
+}
+
+bool place(int fd, int at, int flags) {
+  return fd < 0 ? close(at) == 0 || true : dup3(fd, at, flags) == at;
+}
+
+}  // namespace
+
+bool take_fds_only(const ChildFds& wanted, Fault& fault) {
+  ChildFds fds = wanted;
+  bool ok = true;
+  for (int& fd : fds.stdio) {
+    ok = ok && (fd >= 0 ? lift(fd) : (fd = open("/dev/null", O_RDWR | O_CLOEXEC)) >= 0 && lift(fd));
+  }
+  ok = ok && lift(fds.sync) && lift(fds.extra);
+  for (int i = 0; i < 3; i++) ok = ok && place(fds.stdio[i], i, 0);
+  ok = ok && place(fds.sync, kSyncFd, O_CLOEXEC) && place(fds.extra, kExtraFd, O_CLOEXEC);
+  if (!ok || !kernel::close_fds(kExtraFd + 1, ~0u, 0)) return fault.kernel("descriptors", "", errno);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+  return true;
+}
+
+void child_failed(int exit_code) {
+  const char word = kSaysFailed;
+  if (write(kSyncFd, &word, 1) != 1) _exit(exit_code);
+  _exit(exit_code);
+}
+
+}  // namespace berth

@@ -1,0 +1,76 @@
+// What the shim and a child it has cloned share until the child's execve: one page and one socket.
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstdint>
+#include <string_view>
+
+#include "common/fd.h"
+#include "shim/fault.h"
+
+namespace berth {
+
+struct Shim;
+
+// Where a child is. Also its name in ps, so that a stuck one can be read off.
+enum class Stage : uint32_t {
+  kCloned,
+  kCgroup,
+  kVolumes,
+  kNamespaces,
+  kRootfs,
+  kMounts,
+  kDevices,
+  kMasks,
+  kPivot,
+  kConfine,
+  kReady,
+};
+const char* stage_name(Stage stage);
+
+// One page, shared: the child writes, the shim reads when the child has said something or is late.
+struct ChildPage {
+  std::atomic<uint32_t> stage;
+  uint32_t mount_index;
+  uint32_t warnings;
+  char touching[1024];  // the path the child works on: what UNRESPONSIVE names
+  Fault fault;
+  char warning[8][120];
+};
+static_assert(sizeof(ChildPage) <= 4096);
+
+ChildPage* page_make();
+void page_drop(ChildPage*& page);
+
+void enter_stage(ChildPage& page, Stage stage);
+void touching(ChildPage& page, std::string_view path);
+void warn(ChildPage& page, std::string_view what, int64_t value, int error);
+
+// What a child says on its socket; details are in the page. An end of file after kGo means that execve has succeeded.
+constexpr char kSaysReady = 'R';
+constexpr char kSaysFailed = 'F';
+constexpr char kSaysGo = 'G';
+constexpr char kSaysTerminal = 'T';  // with its master
+
+bool make_sync(Fd& ours, Fd& childs);
+
+// Forks with clone3. `pid_namespace` >= 0: a pidfd whose pid namespace the child is to be in. 0 in the child.
+pid_t clone_child(Shim& shim, uint64_t flags, int pid_namespace);
+
+// The child's first act: descriptors 0-2 are `stdio` (or /dev/null where -1), 3 is `sync`, 4 is `extra` (if >= 0), and
+// nothing else stays open; signal mask empty.
+struct ChildFds {
+  int stdio[3] = {-1, -1, -1};
+  int sync = -1;
+  int extra = -1;
+};
+constexpr int kSyncFd = 3;
+constexpr int kExtraFd = 4;
+bool take_fds_only(const ChildFds& fds, Fault& fault);
+
+// Ends a child whose setup failed: the fault is in the page.
+[[noreturn]] void child_failed(int exit_code = 1);
+
+}  // namespace berth

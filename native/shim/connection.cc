@@ -1,0 +1,257 @@
+#include "shim/connection.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <new>
+
+#include "shim/dispatch.h"
+#include "shim/shim.h"
+
+namespace berth {
+namespace {
+
+constexpr size_t kPageBytes = 4096;
+constexpr int kFramesPerTurn = 8;  // so that one busy peer does not starve the others
+
+// Requests larger than a page get pages of their own, which go back to the kernel at once.
+char* payload_alloc(size_t size) {
+  if (size <= kPageBytes) return static_cast<char*>(malloc(size == 0 ? 1 : size));
+  void* pages = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return pages == MAP_FAILED ? nullptr : static_cast<char*>(pages);
+}
+
+void payload_free(Connection& connection) {
+  if (connection.payload == nullptr) return;
+  if (connection.header.length <= kPageBytes) {
+    free(connection.payload);
+  } else {
+    munmap(connection.payload, connection.header.length);
+  }
+  connection.payload = nullptr;
+}
+
+void drop_fds(PassedFds& fds) {
+  for (Fd& fd : fds.items) fd.reset();
+  fds.count = 0;
+}
+
+void connection_close(Connection& connection) {
+  Listener& listener = connection.shim->listener;
+  Loop& loop = connection.shim->loop;
+  loop.unwatch(connection.socket.get());
+  loop.forget(connection);
+  for (Connection** at = &listener.connections; *at != nullptr; at = &(*at)->next) {
+    if (*at != &connection) continue;
+    *at = connection.next;
+    break;
+  }
+  listener.count--;
+  payload_free(connection);
+  free(connection.out);
+  connection.~Connection();
+  free(&connection);
+}
+
+// Keeps up to three descriptors that came with the first byte of a frame; more is a protocol error.
+bool take_fds(Connection& connection, msghdr& message) {
+  for (cmsghdr* at = CMSG_FIRSTHDR(&message); at != nullptr; at = CMSG_NXTHDR(&message, at)) {
+    if (at->cmsg_level != SOL_SOCKET || at->cmsg_type != SCM_RIGHTS) continue;
+    const size_t count = (at->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; i++) {
+      int fd;
+      memcpy(&fd, CMSG_DATA(at) + i * sizeof(int), sizeof fd);
+      Fd owned(fd);
+      if (connection.fds.count < 3) connection.fds.items[connection.fds.count++] = std::move(owned);
+    }
+  }
+  return (message.msg_flags & MSG_CTRUNC) == 0;
+}
+
+// Result of one attempt to read: kMore means the socket is empty for now.
+enum class Got { kAll, kMore, kEnd };
+
+Got read_header(Connection& connection) {
+  iovec piece = {connection.header_bytes + connection.header_size, kFrameHeaderBytes - connection.header_size};
+  alignas(cmsghdr) char control[CMSG_SPACE(3 * sizeof(int))];
+  msghdr message = {};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  const ssize_t n = recvmsg(connection.socket.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (n < 0) return errno == EAGAIN || errno == EINTR ? Got::kMore : Got::kEnd;
+  if (!take_fds(connection, message) || n == 0) return Got::kEnd;
+  connection.header_size += static_cast<size_t>(n);
+  return connection.header_size < kFrameHeaderBytes ? Got::kMore : Got::kAll;
+}
+
+Got read_payload(Connection& connection) {
+  while (connection.payload_size < connection.header.length) {
+    const ssize_t n = recv(connection.socket.get(), connection.payload + connection.payload_size,
+                           connection.header.length - connection.payload_size, MSG_DONTWAIT);
+    if (n < 0) return errno == EAGAIN || errno == EINTR ? Got::kMore : Got::kEnd;
+    if (n == 0) return Got::kEnd;
+    connection.payload_size += static_cast<size_t>(n);
+  }
+  return Got::kAll;
+}
+
+// One frame, as far as it has arrived.
+Got read_frame(Connection& connection) {
+  if (connection.payload == nullptr) {
+    const Got got = read_header(connection);
+    if (got != Got::kAll) return got;
+    if (!parse_request_header(connection.header_bytes, connection.header)) return Got::kEnd;
+    connection.payload = payload_alloc(connection.header.length);
+    connection.payload_size = 0;
+    if (connection.payload == nullptr) return Got::kEnd;
+  }
+  return read_payload(connection);
+}
+
+void flush(Connection& connection) {
+  while (connection.out_at < connection.out_size) {
+    const ssize_t n = send(connection.socket.get(), connection.out + connection.out_at,
+                           connection.out_size - connection.out_at, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n < 0) return;
+    connection.out_at += static_cast<size_t>(n);
+  }
+  free(connection.out);
+  connection.out = nullptr;
+  connection.out_size = connection.out_at = 0;
+  connection.shim->loop.rewatch(connection.socket.get(), connection, EPOLLIN);
+}
+
+void connection_ready(Watch& watch, uint32_t events) {
+  auto& connection = static_cast<Connection&>(watch);
+  if (events & EPOLLOUT) flush(connection);
+  if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) return;
+  for (int i = 0; i < kFramesPerTurn; i++) {
+    const Got got = read_frame(connection);
+    if (got == Got::kMore) return;
+    if (got == Got::kEnd) return connection_close(connection);
+    dispatch(*connection.shim, connection, {connection.payload, connection.payload_size});
+    payload_free(connection);
+    drop_fds(connection.fds);
+    connection.header_size = 0;
+  }
+}
+
+void listener_ready(Watch& watch, uint32_t) {
+  auto& listener = static_cast<Listener&>(watch);
+  Fd socket(accept4(listener.socket.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!socket) return;
+  ucred peer;
+  socklen_t size = sizeof peer;
+  if (getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.uid != geteuid()) return;
+  if (listener.count >= kMaxConnections) return;
+  void* room = malloc(sizeof(Connection));
+  if (room == nullptr) return;
+  auto* connection = new (room) Connection();
+  connection->on_ready = connection_ready;
+  connection->shim = listener.shim;
+  connection->id = listener.next_id++;
+  connection->socket = std::move(socket);
+  connection->next = listener.connections;
+  listener.connections = connection;
+  listener.count++;
+  if (!listener.shim->loop.watch(connection->socket.get(), *connection, EPOLLIN)) connection_close(*connection);
+}
+
+// Sends what the socket takes and queues the rest. False: the peer does not read and is to be cut.
+bool push(Connection& connection, std::string_view bytes) {
+  if (connection.out == nullptr) {
+    const ssize_t n = send(connection.socket.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n < 0 && errno != EAGAIN) return true;  // its end of file will be read in the next turn
+    if (n > 0) bytes.remove_prefix(static_cast<size_t>(n));
+    if (bytes.empty()) return true;
+  }
+  if (connection.out_size - connection.out_at + bytes.size() > kMaxQueuedBytes) return false;
+  if (connection.out_at > 0) {
+    memmove(connection.out, connection.out + connection.out_at, connection.out_size - connection.out_at);
+    connection.out_size -= connection.out_at;
+    connection.out_at = 0;
+  }
+  char* grown = static_cast<char*>(realloc(connection.out, connection.out_size + bytes.size()));
+  if (grown == nullptr) return false;
+  memcpy(grown + connection.out_size, bytes.data(), bytes.size());
+  connection.out = grown;
+  connection.out_size += bytes.size();
+  connection.shim->loop.rewatch(connection.socket.get(), connection, EPOLLIN | EPOLLOUT);
+  return true;
+}
+
+void send_frame(Connection& connection, FrameType type, uint32_t stream, std::string_view body) {
+  uint8_t header[kFrameHeaderBytes];
+  write_header({static_cast<uint32_t>(body.size()), stream, type}, header);
+  const bool taken = push(connection, {reinterpret_cast<const char*>(header), sizeof header}) && push(connection, body);
+  // A peer that does not read is cut by shutting its socket down: its connection may be in use further up the stack,
+  // and is closed when the loop reads the end of file.
+  if (!taken) shutdown(connection.socket.get(), SHUT_RDWR);
+}
+
+Connection* find_connection(Shim& shim, uint64_t id) {
+  for (Connection* at = shim.listener.connections; at != nullptr; at = at->next) {
+    if (at->id == id) return at;
+  }
+  return nullptr;
+}
+
+void send_to(Shim& shim, CallRef to, FrameType type, const Encoded& message) {
+  Connection* connection = find_connection(shim, to.connection);
+  if (connection != nullptr) send_frame(*connection, type, to.stream, message.view());
+}
+
+}  // namespace
+
+bool listener_open(Shim& shim, int fd) {
+  Listener& listener = shim.listener;
+  listener.shim = &shim;
+  listener.socket = Fd(fd);
+  listener.on_ready = listener_ready;
+  return shim.loop.watch(fd, listener, EPOLLIN);
+}
+
+void reply(Shim& shim, CallRef to, uint32_t tag, const pb_msgdesc_t* descriptor, const void* message) {
+  Encoded encoded;
+  if (encoded.encode(tag, descriptor, message)) send_to(shim, to, FrameType::kResponse, encoded);
+}
+
+void reply_done(Shim& shim, CallRef to) {
+  const berth_shim_Done done = {};
+  reply(shim, to, berth_shim_Response_done_tag, berth_shim_Done_fields, &done);
+}
+
+void reply_fault(Shim& shim, CallRef to, const Fault& fault) {
+  send_to(shim, to, FrameType::kResponse, encode_error(fault));
+}
+
+void send_event(Shim& shim, CallRef to, uint32_t tag, const pb_msgdesc_t* descriptor, const void* message) {
+  Encoded encoded;
+  if (encoded.encode(tag, descriptor, message)) send_to(shim, to, FrameType::kEvent, encoded);
+}
+
+void broadcast_event(Shim& shim, uint32_t tag, const pb_msgdesc_t* descriptor, const void* message) {
+  Encoded encoded;
+  if (!encoded.encode(tag, descriptor, message)) return;
+  for (Connection* at = shim.listener.connections; at != nullptr; at = at->next) {
+    if (at->subscribed) send_frame(*at, FrameType::kEvent, 0, encoded.view());
+  }
+}
+
+void flush_connections(Shim& shim, int limit_ms) {
+  const int64_t end = monotonic_ns() + int64_t{limit_ms} * 1'000'000;
+  for (;;) {
+    bool waiting = false;
+    for (Connection* at = shim.listener.connections; at != nullptr; at = at->next) waiting |= at->out != nullptr;
+    const int64_t left_ms = (end - monotonic_ns()) / 1'000'000;
+    if (!waiting || left_ms <= 0) return;
+    shim.loop.turn(static_cast<int>(left_ms));
+  }
+}
+
+}  // namespace berth

@@ -1,0 +1,70 @@
+// The listener and its connections: frames in, frames out, both bounded.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "common/fd.h"
+#include "shim/frame.h"
+#include "shim/loop.h"
+#include "shim/messages.h"
+
+namespace berth {
+
+struct Shim;
+
+// Names a caller that waits for an answer. Outlives its connection: then the answer is dropped.
+struct CallRef {
+  uint64_t connection = 0;  // 0: nobody
+  uint32_t stream = 0;
+};
+
+struct PassedFds {
+  Fd items[3];
+  int count = 0;
+};
+
+struct Connection : Watch {
+  Shim* shim = nullptr;
+  uint64_t id = 0;
+  Fd socket;
+  bool subscribed = false;
+  Connection* next = nullptr;
+
+  // The request being received.
+  uint8_t header_bytes[kFrameHeaderBytes];
+  size_t header_size = 0;
+  FrameHeader header;
+  char* payload = nullptr;
+  size_t payload_size = 0;
+  PassedFds fds;
+
+  // Bytes the peer has not taken yet.
+  char* out = nullptr;
+  size_t out_size = 0;
+  size_t out_at = 0;
+};
+
+struct Listener : Watch {
+  Shim* shim = nullptr;
+  Fd socket;
+  Connection* connections = nullptr;
+  int count = 0;
+  uint64_t next_id = 1;
+};
+
+constexpr int kMaxConnections = 32;
+constexpr size_t kMaxQueuedBytes = 1u << 20;
+
+bool listener_open(Shim& shim, int fd);
+
+void reply(Shim& shim, CallRef to, uint32_t tag, const pb_msgdesc_t* descriptor, const void* message);
+void reply_done(Shim& shim, CallRef to);
+void reply_fault(Shim& shim, CallRef to, const Fault& fault);
+// An event to the connection of `to` on its stream; and one to everybody who subscribed.
+void send_event(Shim& shim, CallRef to, uint32_t tag, const pb_msgdesc_t* descriptor, const void* message);
+void broadcast_event(Shim& shim, uint32_t tag, const pb_msgdesc_t* descriptor, const void* message);
+// Gives queued bytes a last chance, at most `limit_ms`.
+void flush_connections(Shim& shim, int limit_ms);
+
+}  // namespace berth

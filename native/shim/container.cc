@@ -1,0 +1,320 @@
+#include "shim/container.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <new>
+
+#include "shim/cgroup.h"
+#include "shim/container_child.h"
+#include "shim/exits.h"
+#include "shim/features.h"
+#include "shim/kernel.h"
+#include "shim/shim.h"
+
+namespace berth {
+namespace {
+
+constexpr uint32_t kDefaultSetupMs = 30'000;
+constexpr uint32_t kMaxSetupMs = 600'000;
+constexpr int64_t kDieMs = 200;
+
+// An id is a file name below exits/.
+bool plain_id(std::string_view id) {
+  if (id.empty() || id.size() > 127 || id[0] == '.') return false;
+  for (const char c : id) {
+    const bool plain =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+    if (!plain) return false;
+  }
+  return true;
+}
+
+char* copy_of(const char* text) {
+  return strdup(text == nullptr ? "" : text);
+}
+
+bool check_request(Shim& shim, const berth_shim_CreateContainer& request, Fault& fault) {
+  if (!known_features(request.required, request.requires_count, fault)) return false;
+  if (!plain_id(request.id)) {
+    return fault.refuse(FaultKind::kBadMessage, "create", request.id, "the id is not a plain name");
+  }
+  if (shim.pod.phase != PodPhase::kRunning || shim.pod.pause_pid == 0) {
+    return fault.refuse(FaultKind::kState, "create", request.id, "the pod is not running");
+  }
+  for (const Container* at = shim.containers.first; at != nullptr; at = at->next) {
+    if (at->id.view() == request.id) {
+      return fault.refuse(FaultKind::kState, "create", request.id, "the id is in use");
+    }
+  }
+  if (shim.containers.count >= kMaxContainers) {
+    return fault.refuse(FaultKind::kState, "create", request.id, "too many containers");
+  }
+  if (strlen(view_of(request.log_path).data() == nullptr ? "" : request.log_path) >= kMaxLogPath) {
+    return fault.refuse(FaultKind::kBadMessage, "log", request.id, "the log path is too long");
+  }
+  return true;
+}
+
+// The pidfd whose pid namespace the container joins; empty with `own` for a new one or the node's.
+bool pid_namespace_of(Shim& shim, const berth_shim_CreateContainer& request, Fd& target, uint64_t& flags,
+                      Fault& fault) {
+  switch (request.pid) {
+    case berth_shim_NsMode_NS_NEW:
+      flags |= CLONE_NEWPID;
+      return true;
+    case berth_shim_NsMode_NS_HOST:
+      return true;
+    case berth_shim_NsMode_NS_POD:
+      if (shim.pod.modes.pid != berth_shim_NsMode_NS_POD) {
+        return fault.refuse(FaultKind::kBadMessage, "pid", request.id, "the pod has no pid namespace to share");
+      }
+      target = Fd(dup(shim.pod.pause.get()));
+      return true;
+    case berth_shim_NsMode_NS_CONTAINER: {
+      const Container* other = find_container(shim, request.pid_target_id);
+      if (other == nullptr) {
+        return fault.refuse(FaultKind::kNotFound, "pid", request.pid_target_id, "no such target container");
+      }
+      if (other->phase != Phase::kRunning) {
+        return fault.refuse(FaultKind::kState, "pid", request.pid_target_id, "the target container is not running");
+      }
+      target = kernel::pidfd(other->pid);
+      return target ? true : fault.kernel("pidfd_open", request.pid_target_id, errno);
+    }
+    default:
+      return fault.refuse(FaultKind::kBadMessage, "pid", request.id, "unknown pid namespace mode");
+  }
+}
+
+struct Streams {
+  Fd child[3];  // what becomes 0, 1 and 2; empty: /dev/null
+};
+
+bool make_pipe(Fd& reads, Fd& writes) {
+  int pair[2];
+  if (pipe2(pair, O_CLOEXEC) != 0) return false;
+  reads = Fd(pair[0]);
+  writes = Fd(pair[1]);
+  return true;
+}
+
+bool make_streams(Container& container, bool wants_stdin, Streams& streams) {
+  if (container.tty) return true;  // its terminal is made inside, in its own devpts
+  if (wants_stdin && !make_pipe(streams.child[0], container.stdin_pipe)) {
+    return container.fault.kernel("pipe", "stdin", errno);
+  }
+  if (container.log.path[0] == '\0') return true;
+  container.log.stream_count = 2;
+  for (int i = 0; i < 2; i++) {
+    if (!make_pipe(container.log.streams[i], streams.child[i + 1])) return container.fault.kernel("pipe", "", errno);
+  }
+  return true;
+}
+
+void setup_timeout(Deadline& deadline);
+
+bool launch(Shim& shim, Container& container, const berth_shim_CreateContainer& request, std::string_view plan) {
+  uint64_t flags = 0;
+  Fd pid_namespace;
+  Streams streams;
+  Fd theirs;
+  if (!pid_namespace_of(shim, request, pid_namespace, flags, container.fault) ||
+      !make_streams(container, request.stdin, streams)) {
+    return false;
+  }
+  container.page = page_make();
+  if (container.page == nullptr || !make_sync(container.sync_fd, theirs)) {
+    return container.fault.kernel("socketpair", "", errno);
+  }
+  container.oom_kills_before = cgroup_oom_kills(container.oom_file);
+  const pid_t pid = clone_child(shim, flags, pid_namespace.get());
+  if (pid == 0) {
+    run_container_child({.fds = {.stdio = {streams.child[0].get(), streams.child[1].get(), streams.child[2].get()},
+                                 .sync = theirs.get(),
+                                 .extra = shim.pod.pause.get()},
+                         .page = container.page,
+                         .plan = plan,
+                         .tty = container.tty,
+                         .reset_oom_score = shim.pod.oom_score_set});
+  }
+  if (pid < 0) return container.fault.kernel("clone", container.id.view(), errno);
+  container.pid = pid;
+  return true;
+}
+
+void child_spoke(Watch& watch, uint32_t) {
+  container_hear(static_cast<Container&>(watch));
+}
+
+Container* container_make(Shim& shim, const berth_shim_CreateContainer& request) {
+  void* room = malloc(sizeof(Container));
+  if (room == nullptr) return nullptr;
+  auto* container = new (room) Container();
+  container->shim = &shim;
+  container->on_ready = child_spoke;
+  container->timer.container = container;
+  container->id.add(request.id);
+  container->tty = request.tty;
+  container->shares_pids = request.pid != berth_shim_NsMode_NS_NEW;
+  container->kill_dir = copy_of(request.kill_dir);
+  container->kill_dir_v2 = request.kill_dir_v2;
+  container->oom_file = copy_of(request.oom_file);
+  container->log.path = copy_of(request.log_path);
+  container->log.slot = shim.pump.next_slot++;
+  Container** last = &shim.containers.first;
+  while (*last != nullptr) last = &(*last)->next;
+  *last = container;
+  shim.containers.count++;
+  return container;
+}
+
+}  // namespace
+
+void container_free(Container& container) {
+  Shim& shim = *container.shim;
+  for (Container** at = &shim.containers.first; *at != nullptr; at = &(*at)->next) {
+    if (*at != &container) continue;
+    *at = container.next;
+    shim.containers.count--;
+    break;
+  }
+  if (container.sync_fd) shim.loop.unwatch(container.sync_fd.get());
+  shim.loop.forget(container);
+  shim.loop.cancel(container.timer);
+  container_log_close(container);
+  page_drop(container.page);
+  free(container.kill_dir);
+  free(container.oom_file);
+  free(container.log.path);
+  free(container.cgroup_dirs);
+  container.~Container();
+  free(&container);
+}
+
+Container* find_container(Shim& shim, std::string_view id) {
+  for (Container* at = shim.containers.first; at != nullptr; at = at->next) {
+    if (at->id.view() == id && at->phase != Phase::kDiscarded) return at;
+  }
+  return nullptr;
+}
+
+void create_container(Shim& shim, CallRef call, std::string_view body) {
+  Fault fault;
+  std::string_view plan;
+  Decoded<berth_shim_CreateContainer> request(berth_shim_CreateContainer_fields);
+  request->plan = remember_bytes(&plan);
+  if (!request.from(body)) {
+    fault.refuse(FaultKind::kBadMessage, "create", "", "malformed CreateContainer");
+    return reply_fault(shim, call, fault);
+  }
+  if (!check_request(shim, *request, fault)) return reply_fault(shim, call, fault);
+  Container* container = container_make(shim, *request);
+  if (container == nullptr) {
+    fault.kernel("create", request->id, ENOMEM);
+    return reply_fault(shim, call, fault);
+  }
+  container->create_call = call;
+  if (!copy_cgroup_dirs(plan, &container->cgroup_dirs, &container->cgroup_dirs_size)) {
+    container->fault.refuse(FaultKind::kBadMessage, "plan", request->id, "malformed ContainerPlan");
+    return container_setup_failed(*container);
+  }
+  if (!launch(shim, *container, *request, plan)) return container_setup_failed(*container);
+  const uint32_t asked = request->setup_timeout_ms;
+  container->timer.on_expired = setup_timeout;
+  shim.loop.arm(container->timer, asked == 0 ? kDefaultSetupMs : asked > kMaxSetupMs ? kMaxSetupMs : asked);
+  if (!shim.loop.watch(container->sync_fd.get(), *container, EPOLLIN)) {
+    container->fault.kernel("epoll", request->id, errno);
+    return container_setup_failed(*container);
+  }
+  if (!container->tty) container_log_add(*container);
+}
+
+// Answers Create when both the child and the log are ready.
+void container_created_if_ready(Container& container) {
+  if (container.phase != Phase::kSettingUp || !container.child_ready) return;
+  if (container.log.phase == LogPhase::kAdding) return;
+  container.phase = Phase::kCreated;
+  container.shim->loop.cancel(container.timer);
+  char* warnings[8];
+  berth_shim_ContainerCreated created = {};
+  created.pid = static_cast<uint32_t>(container.pid);
+  for (uint32_t i = 0; i < container.page->warnings && i < 8; i++) warnings[i] = container.page->warning[i];
+  created.warnings = warnings;
+  created.warnings_count = static_cast<pb_size_t>(container.page->warnings < 8 ? container.page->warnings : 8);
+  reply(*container.shim, container.create_call, berth_shim_Response_container_created_tag,
+        berth_shim_ContainerCreated_fields, &created);
+}
+
+namespace {
+
+// The child was killed and is either gone or (D state) cannot go: the answer does not wait for it.
+void abandon(Deadline& deadline) {
+  Container& container = *static_cast<ContainerTimer&>(deadline).container;
+  log_line(container.fault.path);
+  log_line("a container's setup process does not die: abandoned");
+  reply_fault(*container.shim, container.create_call, container.fault);
+  container.create_call = {};
+}
+
+void setup_timeout(Deadline& deadline) {
+  Container& container = *static_cast<ContainerTimer&>(deadline).container;
+  const bool log_is_late = container.child_ready;
+  const auto stage = static_cast<Stage>(container.page->stage.load(std::memory_order_acquire));
+  char path[sizeof container.page->touching];
+  memcpy(path, container.page->touching, sizeof path);  // the child may still be writing it
+  path[sizeof path - 1] = '\0';
+  container.fault.refuse(FaultKind::kUnresponsive, log_is_late ? "log" : stage_name(stage),
+                         log_is_late ? container.log.path : path, "setup did not finish in time");
+  container_setup_failed(container);
+}
+
+}  // namespace
+
+// Ends a setup: the fault is in the container. Answers at once when the child is gone, else when it has died.
+void container_setup_failed(Container& container) {
+  container.phase = Phase::kDiscarded;
+  container_log_close(container);
+  Shim& shim = *container.shim;
+  shim.loop.cancel(container.timer);
+  if (container.sync_fd) {
+    shim.loop.unwatch(container.sync_fd.get());
+    shim.loop.forget(container);
+    container.sync_fd.reset();
+  }
+  if (container.pid == 0 || container.reaped) {
+    reply_fault(shim, container.create_call, container.fault);
+    return container_free(container);
+  }
+  kill(container.pid, SIGKILL);
+  container.timer.on_expired = abandon;
+  shim.loop.arm(container.timer, kDieMs);
+}
+
+void start_container(Shim& shim, CallRef call, std::string_view body) {
+  Fault fault;
+  Decoded<berth_shim_StartContainer> request(berth_shim_StartContainer_fields);
+  if (!request.from(body)) {
+    fault.refuse(FaultKind::kBadMessage, "start", "", "malformed StartContainer");
+    return reply_fault(shim, call, fault);
+  }
+  Container* container = find_container(shim, request->id);
+  if (container == nullptr) {
+    fault.refuse(FaultKind::kNotFound, "start", request->id, "no such container");
+    return reply_fault(shim, call, fault);
+  }
+  if (container->phase != Phase::kCreated || container->delete_call.connection != 0) {
+    fault.refuse(FaultKind::kState, "start", request->id, "the container is not in the created state");
+    return reply_fault(shim, call, fault);
+  }
+  container->phase = Phase::kStarting;
+  container->start_call = call;
+  // Nothing is left to fail here: a child that has died is told by its end of file and its exit.
+  send(container->sync_fd.get(), &kSaysGo, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+}  // namespace berth

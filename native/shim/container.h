@@ -1,0 +1,112 @@
+// The pod's containers, as the shim sees them: a process, its cgroup, its log.
+//
+//   CreateContainer
+//        │ clone
+//        ▼          ready            StartContainer           end of file
+//   kSettingUp ───────────▶ kCreated ──────────────▶ kStarting ──────────▶ kRunning
+//        │ failed, late           │ it died, Delete      │ execve failed        │ exit
+//        ▼                        ▼                      ▼                      ▼
+//   kDiscarded (never listed)    kExited ◀───────────────────────────────────────
+//
+// An exited container stays listed until DeleteContainer; its event goes out when the log has been drained.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string_view>
+
+#include "common/fd.h"
+#include "common/text.h"
+#include "shim/child.h"
+#include "shim/connection.h"
+#include "shim/log_pump/protocol.h"
+#include "shim/loop.h"
+#include "shim/messages.h"
+
+namespace berth {
+
+struct Container;
+
+enum class Phase { kSettingUp, kCreated, kStarting, kRunning, kExited, kDiscarded };
+enum class LogPhase { kNone, kAdding, kOpen, kDraining };
+
+struct ContainerTimer : Deadline {
+  Container* container = nullptr;
+};
+
+struct ContainerLog {
+  LogPhase phase = LogPhase::kNone;
+  uint32_t slot = 0;
+  char* path = nullptr;
+  Fd streams[2];  // read ends (or the terminal's master): kept here too, so that a new pump can go on
+  int stream_count = 0;
+  CallRef reopen_calls[4];
+  int reopen_count = 0;
+};
+
+// The Watch is on `sync_fd`, the child's words.
+struct Container : Watch {
+  Shim* shim = nullptr;
+  Container* next = nullptr;
+  Text<128> id;
+  Phase phase = Phase::kSettingUp;
+  pid_t pid = 0;
+  bool reaped = false;
+  bool tty = false;
+  bool shares_pids = false;  // its pid namespace outlives it: what it leaves behind is killed by cgroup
+  bool event_sent = false;
+  char* kill_dir = nullptr;
+  bool kill_dir_v2 = false;
+  char* oom_file = nullptr;
+  uint64_t oom_kills_before = 0;
+  char* cgroup_dirs = nullptr;  // its plan's cgroup_dirs, still encoded, for its execs
+  size_t cgroup_dirs_size = 0;
+  int64_t started_at_ns = 0;
+  berth_shim_ExitRecord exit = {};
+  Fd stdin_pipe;  // the write end
+  ContainerLog log;
+
+  // While it is set up.
+  bool child_ready = false;
+  Fd sync_fd;
+  ChildPage* page = nullptr;
+  ContainerTimer timer;  // setup; then the drain at exit
+  Fault fault;
+  CallRef create_call, start_call, delete_call;
+};
+
+struct ContainerTable {
+  Container* first = nullptr;
+  int count = 0;
+  uint32_t next_exec = 1;
+};
+
+constexpr int kMaxContainers = 512;
+
+void create_container(Shim& shim, CallRef call, std::string_view body);
+void start_container(Shim& shim, CallRef call, std::string_view body);
+void kill_container(Shim& shim, CallRef call, std::string_view body);
+void delete_container(Shim& shim, CallRef call, std::string_view body);
+void reopen_log(Shim& shim, CallRef call, std::string_view body);
+void ack_exit(Shim& shim, CallRef call, std::string_view body);
+
+// Null when there is none of that name (or it is being discarded).
+Container* find_container(Shim& shim, std::string_view id);
+// True when `pid` was a container's init.
+bool container_exited(Shim& shim, pid_t pid, int wait_status);
+void container_log_answer(Shim& shim, const PumpMessage& message);
+void container_logs_readd(Shim& shim);
+// Kills all of them; returns how many still have to be reaped.
+void containers_kill(Shim& shim);
+int containers_alive(const Shim& shim);
+
+// Steps that container.cc, container_exit.cc and container_log.cc share.
+void container_free(Container& container);
+void container_log_add(Container& container);
+void container_log_close(Container& container);
+void container_created_if_ready(Container& container);
+void container_setup_failed(Container& container);
+void container_hear(Container& container);
+void container_tell_exit(Container& container);
+
+}  // namespace berth

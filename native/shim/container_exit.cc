@@ -1,0 +1,254 @@
+// A container's child speaks, ends, is killed and is forgotten.
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "shim/cgroup.h"
+#include "shim/exits.h"
+#include "shim/shim.h"
+
+namespace berth {
+namespace {
+
+constexpr int64_t kDrainMs = 500;
+
+void stop_listening(Container& container) {
+  container.shim->loop.unwatch(container.sync_fd.get());
+  container.shim->loop.forget(container);
+  container.sync_fd.reset();
+}
+
+// What the child has said: one byte, with the terminal's master when it made one. 0: it has closed its end; -1:
+// nothing.
+int receive_word(Container& container, Fd& master) {
+  char word = 0;
+  iovec piece = {&word, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+  msghdr message = {};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  const ssize_t n = recvmsg(container.sync_fd.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (n < 0) return errno == EAGAIN || errno == EINTR ? -1 : 0;
+  cmsghdr* const passed = CMSG_FIRSTHDR(&message);
+  if (passed != nullptr && passed->cmsg_type == SCM_RIGHTS) {
+    int fd;
+    memcpy(&fd, CMSG_DATA(passed), sizeof fd);
+    master = Fd(fd);
+  }
+  return n == 0 ? 0 : word;
+}
+
+void hear_setup(Container& container, int word, Fd master) {
+  if (word == kSaysReady) {
+    container.child_ready = true;
+    return container_created_if_ready(container);
+  }
+  if (word == kSaysTerminal && master) {
+    container.log.streams[0] = std::move(master);
+    container.log.stream_count = 1;
+    return container_log_add(container);
+  }
+  if (word == kSaysFailed) {
+    memcpy(&container.fault, &container.page->fault, sizeof container.fault);
+  } else {
+    const auto stage = static_cast<Stage>(container.page->stage.load(std::memory_order_acquire));
+    container.fault.refuse(FaultKind::kKernel, stage_name(stage), container.id.view(), "the setup process was killed");
+    container.fault.error = EPIPE;
+  }
+  container_setup_failed(container);
+}
+
+void hear_start(Container& container, int word) {
+  Shim& shim = *container.shim;
+  if (word == kSaysFailed) {
+    reply_fault(shim, container.start_call, container.page->fault);
+  } else {
+    container.phase = Phase::kRunning;
+    container.started_at_ns = realtime_ns();
+    berth_shim_ContainerStarted started = {};
+    started.started_at_ns = container.started_at_ns;
+    reply(shim, container.start_call, berth_shim_Response_container_started_tag, berth_shim_ContainerStarted_fields,
+          &started);
+  }
+  container.start_call = {};
+  stop_listening(container);
+  page_drop(container.page);
+}
+
+void drain_late(Deadline& deadline) {
+  container_tell_exit(*static_cast<ContainerTimer&>(deadline).container);
+}
+
+void fill_exit(Container& container, int wait_status) {
+  berth_shim_ExitRecord& exit = container.exit;
+  copy_text(exit.container_id, sizeof exit.container_id, container.id.view());
+  exit.exit_code = exit_code_of(wait_status);
+  exit.signal = exit_signal_of(wait_status);
+  // The kernel counts OOM kills by cgroup; that it was init is seen by how it died.
+  exit.oom_killed = exit.signal == SIGKILL && cgroup_oom_kills(container.oom_file) > container.oom_kills_before;
+  exit.finished_at_ns = realtime_ns();
+  exit.started_at_ns = container.started_at_ns;
+}
+
+void forget_container(Container& container) {
+  exit_forget(*container.shim, container.id.view());
+  execs_remove_leaves(*container.shim);
+  container_free(container);
+}
+
+void init_ended(Container& container, int wait_status) {
+  Shim& shim = *container.shim;
+  // A start that was under way is answered before its exit is told.
+  if (container.phase == Phase::kStarting) container_hear(container);
+  if (container.sync_fd) stop_listening(container);
+  page_drop(container.page);
+  container.phase = Phase::kExited;
+  fill_exit(container, wait_status);
+  exit_write(shim, container.exit);  // disk first: whoever is told can rely on it
+  if (container.shares_pids) kill_tree(shim, container.kill_dir);
+  container.stdin_pipe.reset();
+  if (container.log.phase == LogPhase::kOpen && pump_say_drain(shim, container.log.slot)) {
+    container.log.phase = LogPhase::kDraining;
+    container.timer.on_expired = drain_late;
+    shim.loop.arm(container.timer, kDrainMs);
+  } else {
+    container_tell_exit(container);
+  }
+}
+
+}  // namespace
+
+void container_hear(Container& container) {
+  Fd master;
+  const int word = receive_word(container, master);
+  if (word < 0) return;
+  switch (container.phase) {
+    case Phase::kSettingUp:
+      return hear_setup(container, word, std::move(master));
+    case Phase::kStarting:
+      return hear_start(container, word);
+    default:
+      // Created and ended without being asked: SIGCHLD tells the rest.
+      return stop_listening(container);
+  }
+}
+
+bool container_exited(Shim& shim, pid_t pid, int wait_status) {
+  for (Container* at = shim.containers.first; at != nullptr; at = at->next) {
+    if (at->pid != pid || at->reaped) continue;
+    at->reaped = true;
+    if (at->phase == Phase::kSettingUp) {
+      Fd master;
+      const bool explained = receive_word(*at, master) == kSaysFailed;
+      hear_setup(*at, explained ? kSaysFailed : 0, Fd());
+    } else if (at->phase == Phase::kDiscarded) {
+      reply_fault(shim, at->create_call, at->fault);
+      container_free(*at);
+    } else {
+      init_ended(*at, wait_status);
+    }
+    return true;
+  }
+  return false;
+}
+
+// Tells everybody that a container has ended, once: when its log is drained, or when that takes too long.
+void container_tell_exit(Container& container) {
+  if (container.event_sent) return;
+  container.event_sent = true;
+  Shim& shim = *container.shim;
+  shim.loop.cancel(container.timer);
+  if (container.delete_call.connection != 0) {
+    reply_done(shim, container.delete_call);
+    return forget_container(container);
+  }
+  broadcast_event(shim, berth_shim_Event_container_exited_tag, berth_shim_ExitRecord_fields, &container.exit);
+}
+
+void kill_container(Shim& shim, CallRef call, std::string_view body) {
+  Fault fault;
+  Decoded<berth_shim_KillContainer> request(berth_shim_KillContainer_fields);
+  if (!request.from(body) || request->signal == 0 || request->signal > 64) {
+    fault.refuse(FaultKind::kBadMessage, "kill", "", "malformed KillContainer");
+    return reply_fault(shim, call, fault);
+  }
+  Container* container = find_container(shim, request->id);
+  if (container == nullptr) {
+    fault.refuse(FaultKind::kNotFound, "kill", request->id, "no such container");
+    return reply_fault(shim, call, fault);
+  }
+  const int signal = static_cast<int>(request->signal);
+  // Our own child that has not been reaped: its number is still its own.
+  if (!container->reaped && container->pid > 0) kill(container->pid, signal);
+  if (request->all) {
+    if (signal == SIGKILL) {
+      kill_tree(shim, container->kill_dir);
+    } else {
+      signal_tree(container->kill_dir, signal);
+    }
+  }
+  reply_done(shim, call);
+}
+
+void delete_container(Shim& shim, CallRef call, std::string_view body) {
+  Fault fault;
+  Decoded<berth_shim_DeleteContainer> request(berth_shim_DeleteContainer_fields);
+  if (!request.from(body)) {
+    fault.refuse(FaultKind::kBadMessage, "delete", "", "malformed DeleteContainer");
+    return reply_fault(shim, call, fault);
+  }
+  Container* container = find_container(shim, request->id);
+  if (container == nullptr) {
+    fault.refuse(FaultKind::kNotFound, "delete", request->id, "no such container");
+    return reply_fault(shim, call, fault);
+  }
+  if (container->phase == Phase::kExited && container->event_sent) {
+    reply_done(shim, call);
+    return forget_container(*container);
+  }
+  if (container->phase == Phase::kExited || container->phase == Phase::kCreated) {
+    container->delete_call = call;  // answered when it has ended and its log is drained
+    if (container->phase == Phase::kCreated) kill(container->pid, SIGKILL);
+    return;
+  }
+  fault.refuse(FaultKind::kState, "delete", request->id, "the container is running");
+  reply_fault(shim, call, fault);
+}
+
+void ack_exit(Shim& shim, CallRef call, std::string_view body) {
+  Fault fault;
+  Decoded<berth_shim_AckExit> request(berth_shim_AckExit_fields);
+  if (!request.from(body)) {
+    fault.refuse(FaultKind::kBadMessage, "ack", "", "malformed AckExit");
+    return reply_fault(shim, call, fault);
+  }
+  const Container* container = find_container(shim, request->container_id);
+  if (container == nullptr || container->phase != Phase::kExited) {
+    fault.refuse(FaultKind::kNotFound, "ack", request->container_id, "no exit of that name");
+    return reply_fault(shim, call, fault);
+  }
+  exit_forget(shim, container->id.view());
+  reply_done(shim, call);
+}
+
+void containers_kill(Shim& shim) {
+  for (Container* at = shim.containers.first; at != nullptr; at = at->next) {
+    if (at->pid > 0 && !at->reaped) kill(at->pid, SIGKILL);
+    kill_tree(shim, at->kill_dir);
+  }
+}
+
+int containers_alive(const Shim& shim) {
+  int alive = 0;
+  for (const Container* at = shim.containers.first; at != nullptr; at = at->next) {
+    const bool abandoned = at->phase == Phase::kDiscarded;
+    if (!abandoned && (!at->reaped || !at->event_sent)) alive++;
+  }
+  return alive;
+}
+
+}  // namespace berth

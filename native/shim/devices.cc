@@ -1,0 +1,70 @@
+// Device nodes and the links everybody expects in /dev.
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "shim/build.h"
+#include "shim/resolve.h"
+
+namespace berth {
+namespace {
+
+bool same_device(int dir, const char* name, mode_t type, dev_t number) {
+  struct stat about;
+  return fstatat(dir, name, &about, AT_SYMLINK_NOFOLLOW) == 0 && (about.st_mode & S_IFMT) == type &&
+         about.st_rdev == number;
+}
+
+bool make_device(Build& build, const berth_shim_Device& device) {
+  const std::string_view path = view_of(device.path);
+  size_t slash = path.size();
+  while (slash > 0 && path[slash - 1] != '/') slash--;
+  const Path name(slice(path, slash));
+  const mode_t type = device.type & S_IFMT;
+  const bool sound = path.size() > 1 && path.front() == '/' && !name.empty() && name.view() != "." &&
+                     name.view() != ".." && (type == S_IFCHR || type == S_IFBLK);
+  if (!sound) return build.fault.refuse(FaultKind::kBadMessage, "device", path, "not a device path");
+  const Fd dir = make_in_root(build.root.get(), slice(path, 0, slash), Kind::kDirectory, build.fault);
+  if (!dir) return false;
+  const dev_t number = makedev(device.major, device.minor);
+  if (mknodat(dir.get(), name.c_str(), type | (device.mode & 0777), number) != 0) {
+    if (errno != EEXIST || !same_device(dir.get(), name.c_str(), type, number)) {
+      return build.fault.kernel("mknod", path, errno);
+    }
+    return true;
+  }
+  if ((device.uid != 0 || device.gid != 0) &&
+      fchownat(dir.get(), name.c_str(), device.uid, device.gid, AT_SYMLINK_NOFOLLOW) != 0) {
+    return build.fault.kernel("chown", path, errno);
+  }
+  return true;
+}
+
+bool make_links(Build& build) {
+  static constexpr struct {
+    const char *name, *target;
+  } kLinks[] = {{"fd", "/proc/self/fd"},       {"stdin", "/proc/self/fd/0"}, {"stdout", "/proc/self/fd/1"},
+                {"stderr", "/proc/self/fd/2"}, {"core", "/proc/kcore"},      {"ptmx", "pts/ptmx"}};
+  const Fd dev = open_in_root(build.root.get(), "/dev");
+  if (!dev) return build.fault.kernel("open", "/dev", errno);
+  for (const auto& link : kLinks) {
+    if (symlinkat(link.target, dev.get(), link.name) != 0 && errno != EEXIST) {
+      return build.fault.kernel("symlink", link.name, errno);
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+bool make_devices(Build& build) {
+  enter_stage(build.page, Stage::kDevices);
+  for (pb_size_t i = 0; i < build.plan.devices_count; i++) {
+    if (!make_device(build, build.plan.devices[i])) return false;
+  }
+  // A /dev that is the image's or the node's is left as it is.
+  return build.dev_is_ours ? make_links(build) : true;
+}
+
+}  // namespace berth

@@ -1,0 +1,281 @@
+#include "shim/exec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <new>
+
+#include "shim/exec_child.h"
+#include "shim/exits.h"
+#include "shim/kernel.h"
+#include "shim/shim.h"
+
+namespace berth {
+namespace {
+
+constexpr int64_t kSetupMs = 20'000;
+constexpr int64_t kSweepMs = 2'000;
+
+Exec* find_exec(Shim& shim, std::string_view id) {
+  for (Exec* at = shim.execs.first; at != nullptr; at = at->next) {
+    if (at->id.view() == id) return at;
+  }
+  return nullptr;
+}
+
+void stop_listening(Exec& exec) {
+  if (!exec.sync_fd) return;
+  exec.shim->loop.unwatch(exec.sync_fd.get());
+  exec.shim->loop.forget(exec);
+  exec.sync_fd.reset();
+  page_drop(exec.page);
+  exec.shim->loop.cancel(exec.setup_timer);
+}
+
+void exec_free(Exec& exec) {
+  Shim& shim = *exec.shim;
+  for (Exec** at = &shim.execs.first; *at != nullptr; at = &(*at)->next) {
+    if (*at != &exec) continue;
+    *at = exec.next;
+    shim.execs.count--;
+    break;
+  }
+  stop_listening(exec);
+  shim.loop.cancel(exec.timer);
+  page_drop(exec.page);
+  free(exec.leaf);
+  exec.~Exec();
+  free(&exec);
+}
+
+bool leaf_removed(const Exec& exec) {
+  return exec.leaf[0] == '\0' || rmdir(exec.leaf) == 0 || errno == ENOENT;
+}
+
+// An ended exec stays only for the sake of what it left running in the background.
+void retire(Exec& exec) {
+  exec.phase = ExecPhase::kEnded;
+  Shim& shim = *exec.shim;
+  shim.loop.cancel(exec.timer);
+  stop_listening(exec);
+  if (leaf_removed(exec)) return exec_free(exec);
+  if (!shim.execs.sweep.armed) shim.loop.arm(shim.execs.sweep, kSweepMs);
+}
+
+void sweep(Deadline& deadline) {
+  Shim& shim = *static_cast<ExecTable::Sweep&>(deadline).shim;
+  execs_remove_leaves(shim);
+  for (const Exec* at = shim.execs.first; at != nullptr; at = at->next) {
+    if (at->phase == ExecPhase::kEnded && !deadline.armed) shim.loop.arm(deadline, kSweepMs);
+  }
+}
+
+void kill_all_of(Exec& exec) {
+  if (exec.pid > 0 && exec.phase != ExecPhase::kEnded) kill(exec.pid, SIGKILL);
+  kill_tree(*exec.shim, exec.leaf);
+}
+
+void timed_out(Deadline& deadline) {
+  Exec& exec = *static_cast<ExecTimer&>(deadline).exec;
+  exec.timed_out = true;
+  kill_all_of(exec);
+}
+
+void setup_late(Deadline& deadline) {
+  Exec& exec = *static_cast<ExecTimer&>(deadline).exec;
+  Fault fault;
+  fault.refuse(FaultKind::kUnresponsive, "exec", exec.id.view(), "setup did not finish in time");
+  reply_fault(*exec.shim, exec.call, fault);
+  exec.answered = true;
+  kill_all_of(exec);
+}
+
+void started(Exec& exec) {
+  exec.phase = ExecPhase::kRunning;
+  exec.answered = true;
+  berth_shim_ExecStarted message = {};
+  message.pid = static_cast<uint32_t>(exec.pid);
+  reply(*exec.shim, exec.call, berth_shim_Response_exec_started_tag, berth_shim_ExecStarted_fields, &message);
+}
+
+// The end of file is the execve; a word before it is a failure. `gone`: the process has been reaped.
+void hear(Exec& exec, bool gone) {
+  if (!exec.sync_fd) return;
+  char word = 0;
+  const ssize_t n = recv(exec.sync_fd.get(), &word, 1, MSG_DONTWAIT);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR) && !gone) return;
+  const bool executed = n == 0 && exec.page->stage.load(std::memory_order_acquire) == uint32_t(Stage::kReady);
+  if (executed && !exec.answered) {
+    started(exec);
+  } else if (!exec.answered) {
+    if (n <= 0) exec.page->fault.kernel("exec", exec.id.view(), EPIPE);
+    reply_fault(*exec.shim, exec.call, exec.page->fault);
+    exec.answered = true;
+  }
+  stop_listening(exec);
+}
+
+void child_spoke(Watch& watch, uint32_t) {
+  hear(static_cast<Exec&>(watch), false);
+}
+
+bool check_request(Shim& shim, const Connection& connection, const berth_shim_Exec& request, Container*& container,
+                   Fault& fault) {
+  container = find_container(shim, request.container_id);
+  if (container == nullptr) {
+    return fault.refuse(FaultKind::kNotFound, "exec", request.container_id, "no such container");
+  }
+  if (container->phase != Phase::kRunning || shim.pod.phase != PodPhase::kRunning) {
+    return fault.refuse(FaultKind::kState, "exec", request.container_id, "the container is not running");
+  }
+  if (request.exec_id[0] == '\0' || find_exec(shim, request.exec_id) != nullptr) {
+    return fault.refuse(FaultKind::kState, "exec", request.exec_id, "the exec id is empty or in use");
+  }
+  if (connection.fds.count != 3) {
+    return fault.refuse(FaultKind::kBadMessage, "exec", request.exec_id,
+                        "stdin, stdout and stderr did not come with it");
+  }
+  if (request.tty) return fault.refuse(FaultKind::kUnsupported, "exec", request.exec_id, "terminals for execs");
+  if (shim.execs.count >= kMaxExecs) {
+    return fault.refuse(FaultKind::kState, "exec", request.exec_id, "too many execs");
+  }
+  return true;
+}
+
+bool make_leaf(Shim& shim, const Container& container, Exec& exec, Fault& fault) {
+  Path path;
+  if (container.kill_dir[0] != '\0') {
+    path.add(container.kill_dir).add("/exec-").add_number(shim.execs.next_leaf++);
+    if (path.cut() || mkdir(path.c_str(), 0755) != 0) return fault.kernel("cgroup", path.view(), errno);
+  }
+  exec.leaf = strdup(path.c_str());
+  return exec.leaf != nullptr ? true : fault.kernel("exec", "", ENOMEM);
+}
+
+bool launch(Shim& shim, const Connection& connection, const Container& container, Exec& exec, std::string_view process,
+            Fault& fault) {
+  Fd theirs;
+  const Fd init = kernel::pidfd(container.pid);
+  exec.page = page_make();
+  if (!init) return fault.kernel("pidfd_open", container.id.view(), errno);
+  if (exec.page == nullptr || !make_sync(exec.sync_fd, theirs)) return fault.kernel("socketpair", "", errno);
+  const pid_t pid = clone_child(shim, 0, init.get());
+  if (pid == 0) {
+    const Fd(&fds)[3] = connection.fds.items;
+    run_exec_child(
+        {.fds = {.stdio = {fds[0].get(), fds[1].get(), fds[2].get()}, .sync = theirs.get(), .extra = init.get()},
+         .page = exec.page,
+         .process = process,
+         .cgroup_dirs = {container.cgroup_dirs, container.cgroup_dirs_size},
+         .kill_dir = container.kill_dir,
+         .kill_dir_v2 = container.kill_dir_v2,
+         .leaf = exec.leaf,
+         .tty = false,
+         .reset_oom_score = shim.pod.oom_score_set});
+  }
+  if (pid < 0) return fault.kernel("clone", exec.id.view(), errno);
+  exec.pid = pid;
+  return shim.loop.watch(exec.sync_fd.get(), exec, EPOLLIN) ? true : fault.kernel("epoll", "", errno);
+}
+
+Exec* exec_make(Shim& shim, CallRef call, const char* id) {
+  void* room = malloc(sizeof(Exec));
+  if (room == nullptr) return nullptr;
+  auto* exec = new (room) Exec();
+  exec->on_ready = child_spoke;
+  exec->shim = &shim;
+  exec->call = call;
+  exec->id.add(id);
+  exec->timer.exec = exec->setup_timer.exec = exec;
+  exec->timer.on_expired = timed_out;
+  exec->setup_timer.on_expired = setup_late;
+  exec->next = shim.execs.first;
+  shim.execs.first = exec;
+  shim.execs.count++;
+  shim.execs.sweep.shim = &shim;
+  shim.execs.sweep.on_expired = sweep;
+  return exec;
+}
+
+}  // namespace
+
+void exec_in_container(Shim& shim, Connection& connection, CallRef call, std::string_view body) {
+  Fault fault;
+  std::string_view process;
+  Container* container = nullptr;
+  Decoded<berth_shim_Exec> request(berth_shim_Exec_fields);
+  request->process = remember_bytes(&process);
+  if (!request.from(body)) {
+    fault.refuse(FaultKind::kBadMessage, "exec", "", "malformed Exec");
+    return reply_fault(shim, call, fault);
+  }
+  if (!check_request(shim, connection, *request, container, fault)) return reply_fault(shim, call, fault);
+  Exec* exec = exec_make(shim, call, request->exec_id);
+  if (exec == nullptr) return reply_fault(shim, call, fault);
+  if (!make_leaf(shim, *container, *exec, fault) || !launch(shim, connection, *container, *exec, process, fault)) {
+    reply_fault(shim, call, fault);
+    if (exec->leaf != nullptr && exec->leaf[0] != '\0') rmdir(exec->leaf);
+    return exec_free(*exec);
+  }
+  if (request->timeout_ms != 0) shim.loop.arm(exec->timer, request->timeout_ms);
+  shim.loop.arm(exec->setup_timer, kSetupMs);
+}
+
+void kill_exec(Shim& shim, CallRef call, std::string_view body) {
+  Fault fault;
+  Decoded<berth_shim_KillExec> request(berth_shim_KillExec_fields);
+  if (!request.from(body)) {
+    fault.refuse(FaultKind::kBadMessage, "exec", "", "malformed KillExec");
+    return reply_fault(shim, call, fault);
+  }
+  Exec* exec = find_exec(shim, request->exec_id);
+  if (exec == nullptr) {
+    fault.refuse(FaultKind::kNotFound, "exec", request->exec_id, "no such exec");
+    return reply_fault(shim, call, fault);
+  }
+  kill_all_of(*exec);
+  reply_done(shim, call);
+}
+
+bool exec_exited(Shim& shim, pid_t pid, int wait_status) {
+  for (Exec* at = shim.execs.first; at != nullptr; at = at->next) {
+    if (at->pid != pid || at->phase == ExecPhase::kEnded) continue;
+    hear(*at, true);
+    if (at->phase == ExecPhase::kRunning) {
+      berth_shim_ExecExited exited = {};
+      copy_text(exited.exec_id, sizeof exited.exec_id, at->id.view());
+      exited.exit_code = exit_code_of(wait_status);
+      exited.timed_out = at->timed_out;
+      send_event(shim, at->call, berth_shim_Event_exec_exited_tag, berth_shim_ExecExited_fields, &exited);
+    }
+    retire(*at);
+    return true;
+  }
+  return false;
+}
+
+void execs_kill(Shim& shim) {
+  for (Exec* at = shim.execs.first; at != nullptr; at = at->next) kill_all_of(*at);
+}
+
+int execs_alive(const Shim& shim) {
+  int alive = 0;
+  for (const Exec* at = shim.execs.first; at != nullptr; at = at->next) alive += at->phase != ExecPhase::kEnded;
+  return alive;
+}
+
+void execs_remove_leaves(Shim& shim) {
+  for (Exec* at = shim.execs.first; at != nullptr;) {
+    Exec* const next = at->next;
+    if (at->phase == ExecPhase::kEnded && leaf_removed(*at)) exec_free(*at);
+    at = next;
+  }
+}
+
+}  // namespace berth

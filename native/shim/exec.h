@@ -1,0 +1,61 @@
+// Commands run in containers.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string_view>
+
+#include "common/fd.h"
+#include "common/text.h"
+#include "shim/child.h"
+#include "shim/connection.h"
+#include "shim/loop.h"
+
+namespace berth {
+
+struct Exec;
+
+struct ExecTimer : Deadline {
+  Exec* exec = nullptr;
+};
+
+// kSettingUp --end of file--> kRunning --exit--> (told, and kept only while its cgroup leaf has members)
+enum class ExecPhase { kSettingUp, kRunning, kEnded };
+
+struct Exec : Watch {
+  Shim* shim = nullptr;
+  Exec* next = nullptr;
+  ExecPhase phase = ExecPhase::kSettingUp;
+  Text<128> id;
+  CallRef call;
+  pid_t pid = 0;
+  char* leaf = nullptr;  // its cgroup, below the container's: what a time-out kills
+  bool timed_out = false;
+  bool answered = false;
+  Fd sync_fd;
+  ChildPage* page = nullptr;
+  ExecTimer timer;        // the caller's time-out
+  ExecTimer setup_timer;  // ours
+};
+
+struct ExecTable {
+  struct Sweep : Deadline {
+    Shim* shim = nullptr;
+  };
+  Exec* first = nullptr;
+  int count = 0;
+  uint32_t next_leaf = 1;
+  Sweep sweep;  // looks for leaves that have become empty
+};
+
+constexpr int kMaxExecs = 1024;
+
+void exec_in_container(Shim& shim, Connection& connection, CallRef call, std::string_view body);
+void kill_exec(Shim& shim, CallRef call, std::string_view body);
+bool exec_exited(Shim& shim, pid_t pid, int wait_status);
+void execs_kill(Shim& shim);
+int execs_alive(const Shim& shim);
+// Removes the leaves of ended execs that hold no process any more.
+void execs_remove_leaves(Shim& shim);
+
+}  // namespace berth

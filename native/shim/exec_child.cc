@@ -1,0 +1,71 @@
+#include "shim/exec_child.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include "shim/cgroup.h"
+#include "shim/command.h"
+#include "shim/confine.h"
+#include "shim/kernel.h"
+
+namespace berth {
+namespace {
+
+// The container's cgroups, except that in the hierarchy that kills it goes into a leaf of its own.
+bool enter_cgroups(const ExecLaunch& launch) {
+  ChildPage& page = *launch.page;
+  enter_stage(page, Stage::kCgroup);
+  Decoded<berth_shim_ContainerPlan> plan(berth_shim_ContainerPlan_fields);
+  if (!plan.from(launch.cgroup_dirs)) return page.fault.refuse(FaultKind::kBadMessage, "cgroup", "", "malformed plan");
+  const bool has_leaf = launch.leaf[0] != '\0';
+  bool in_leaf = !has_leaf;
+  for (pb_size_t i = 0; i < plan->cgroup_dirs_count; i++) {
+    std::string_view dir = view_of(plan->cgroup_dirs[i].dir);
+    // v2 has one hierarchy: init may itself be in a leaf below the container's directory.
+    if (has_leaf && (dir == launch.kill_dir || (plan->cgroup_dirs[i].v2 && launch.kill_dir_v2))) {
+      dir = launch.leaf;
+      in_leaf = true;
+    }
+    if (!cgroup_enter(dir)) return page.fault.kernel("cgroup", dir, errno);
+  }
+  if (!in_leaf && !cgroup_enter(std::string_view(launch.leaf))) {
+    return page.fault.kernel("cgroup", launch.leaf, errno);
+  }
+  return true;
+}
+
+// Its pid namespace is where we were born already.
+bool enter_container(ChildPage& page) {
+  enter_stage(page, Stage::kNamespaces);
+  constexpr int kAll = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET;
+  if (setns(kExtraFd, kAll) != 0) return page.fault.kernel("setns", "container", errno);
+  close(kExtraFd);
+  return true;
+}
+
+}  // namespace
+
+void run_exec_child(const ExecLaunch& launch) {
+  ChildPage& page = *launch.page;
+  Command command;
+  SelfFiles files;
+  if (!take_fds_only(launch.fds, page.fault)) child_failed();
+  start_cleanly();
+  berth_shim_Process process = {};
+  process.args = collect_strings(&command.args);
+  process.env = collect_strings(&command.env);
+  if (!decode_message(berth_shim_Process_fields, &process, launch.process)) {
+    page.fault.refuse(FaultKind::kBadMessage, "exec", "", "malformed Process");
+    child_failed();
+  }
+  if (!open_self_files(process, launch.reset_oom_score, files, page.fault)) child_failed();
+  if (!enter_cgroups(launch) || !enter_container(page)) child_failed();
+  if (!confine(process, files, page)) child_failed();
+  files = {};
+  enter_stage(page, Stage::kReady);
+  execute(command, page.fault);
+  child_failed(code_for_failed_execve(page.fault.error));
+}
+
+}  // namespace berth

@@ -1,0 +1,254 @@
+#include "shim/log_pump/pump.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include <new>
+
+#include "shim/child.h"
+#include "shim/log_pump/cri_format.h"
+#include "shim/log_pump/log_file.h"
+#include "shim/log_pump/protocol.h"
+#include "shim/loop.h"
+
+namespace berth {
+namespace {
+
+constexpr size_t kReadBytes = 64 * 1024;
+constexpr size_t kWriteBytes = 128 * 1024;  // larger writes are slower (measured)
+constexpr int kDrainReads = 64;             // a child that never stops writing must not hold the exit back
+constexpr int kIdleMs = 1000;
+
+struct Pump;
+struct Log;
+
+struct Stream : Watch {
+  Log* log = nullptr;
+  Fd fd;  // closed: the stream has ended
+  const char* name = "stdout";
+  Carry carry;
+};
+
+struct Log {
+  Pump* pump = nullptr;
+  Log* next = nullptr;
+  uint32_t slot = 0;
+  bool drained = false;
+  LogFile file;
+  Stream streams[2];
+  char path[kMaxLogPath] = {};
+};
+
+struct Pump : Watch {
+  Loop loop;
+  Log* logs = nullptr;
+  uint64_t dropped = 0;
+  char* buffers = nullptr;  // what is read, then what is written; given back to the kernel when idle
+  bool buffers_touched = false;
+};
+
+void say(Pump& pump, PumpWord word, uint32_t slot, int error) {
+  PumpMessage message = {};
+  message.word = word;
+  message.slot = slot;
+  message.error = error;
+  message.dropped = pump.dropped;
+  // The shim reads these at once; a full queue means that it is stuck, and then waiting is right.
+  while (send(kSyncFd, &message, sizeof message, MSG_NOSIGNAL) < 0 && errno == EINTR) continue;
+}
+
+// The carry holds a page or more only while a line is unfinished.
+bool carry_ready(Carry& carry) {
+  if (carry.bytes != nullptr) return true;
+  void* pages = mmap(nullptr, kMaxLineBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (pages == MAP_FAILED) return false;
+  carry.bytes = static_cast<char*>(pages);
+  return true;
+}
+
+void carry_drop(Carry& carry) {
+  if (carry.bytes != nullptr) munmap(carry.bytes, kMaxLineBytes);
+  carry = {};
+}
+
+void end_stream(Pump& pump, Stream& stream) {
+  char* out = pump.buffers + kReadBytes;
+  const size_t size = format_rest(stream.carry, record_prefix(realtime_ns(), stream.name), out, kWriteBytes);
+  pump.dropped += stream.log->file.write({out, size});
+  pump.loop.unwatch(stream.fd.get());
+  pump.loop.forget(stream);
+  stream.fd.reset();
+  carry_drop(stream.carry);
+}
+
+// One read, and what it gives into the file. False: nothing is there now, or the stream has ended.
+bool pump_once(Stream& stream) {
+  Pump& pump = *stream.log->pump;
+  pump.buffers_touched = true;
+  char* out = pump.buffers + kReadBytes;
+  const ssize_t n = read(stream.fd.get(), pump.buffers, kReadBytes);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+  if (n <= 0 || !carry_ready(stream.carry)) {  // a terminal whose last user has gone answers EIO
+    end_stream(pump, stream);
+    return false;
+  }
+  const RecordPrefix prefix = record_prefix(realtime_ns(), stream.name);
+  std::string_view input(pump.buffers, static_cast<size_t>(n));
+  while (!input.empty()) {
+    const size_t size = format_records(stream.carry, input, prefix, out, kWriteBytes);
+    pump.dropped += stream.log->file.write({out, size});
+  }
+  if (stream.carry.size == 0) carry_drop(stream.carry);
+  return true;
+}
+
+bool ended(const Log& log) {
+  return !log.streams[0].fd && !log.streams[1].fd;
+}
+
+void remove_log(Pump& pump, Log& log) {
+  for (Stream& stream : log.streams) {
+    if (stream.fd) end_stream(pump, stream);
+  }
+  for (Log** at = &pump.logs; *at != nullptr; at = &(*at)->next) {
+    if (*at != &log) continue;
+    *at = log.next;
+    break;
+  }
+  log.~Log();
+  munmap(&log, sizeof(Log));
+}
+
+void close_if_ended(Pump& pump, Log& log) {
+  if (!log.drained || !ended(log)) return;
+  say(pump, PumpWord::kClosed, log.slot, 0);
+  remove_log(pump, log);
+}
+
+void stream_ready(Watch& watch, uint32_t) {
+  auto& stream = static_cast<Stream&>(watch);
+  Log& log = *stream.log;
+  pump_once(stream);
+  close_if_ended(*log.pump, log);
+}
+
+Log* find_log(Pump& pump, uint32_t slot) {
+  for (Log* at = pump.logs; at != nullptr; at = at->next) {
+    if (at->slot == slot) return at;
+  }
+  return nullptr;
+}
+
+int add_log(Pump& pump, const PumpMessage& message, const char* path, Fd* fds) {
+  void* room = mmap(nullptr, sizeof(Log), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (room == MAP_FAILED) return ENOMEM;
+  auto* log = new (room) Log();
+  log->pump = &pump;
+  log->slot = message.slot;
+  memcpy(log->path, path, strlen(path) + 1);
+  log->next = pump.logs;
+  pump.logs = log;
+  const int error = log->file.open(path);
+  for (uint32_t i = 0; error == 0 && i < message.streams; i++) {
+    Stream& stream = log->streams[i];
+    stream.on_ready = stream_ready;
+    stream.log = log;
+    stream.name = i == 0 ? "stdout" : "stderr";
+    stream.fd = std::move(fds[i]);
+    fcntl(stream.fd.get(), F_SETFL, fcntl(stream.fd.get(), F_GETFL) | O_NONBLOCK);
+    pump.loop.watch(stream.fd.get(), stream, EPOLLIN);
+  }
+  if (error != 0) remove_log(pump, *log);
+  return error;
+}
+
+void drain_log(Pump& pump, Log& log) {
+  log.drained = true;
+  for (Stream& stream : log.streams) {
+    for (int i = 0; i < kDrainReads && stream.fd && pump_once(stream); i++) continue;
+  }
+  say(pump, PumpWord::kDrained, log.slot, 0);
+  close_if_ended(pump, log);
+}
+
+void obey(Pump& pump, const PumpMessage& message, const char* path, Fd* fds) {
+  Log* log = find_log(pump, message.slot);
+  switch (message.word) {
+    case PumpWord::kAdd:
+      return say(pump, PumpWord::kAdded, message.slot, add_log(pump, message, path, fds));
+    case PumpWord::kReopen:
+      // Every read is written as whole records before the next message is looked at: the files meet between records.
+      return say(pump, PumpWord::kReopened, message.slot, log == nullptr ? ENOENT : log->file.open(log->path));
+    case PumpWord::kDrain:
+      if (log == nullptr) return say(pump, PumpWord::kClosed, message.slot, 0);
+      return drain_log(pump, *log);
+    case PumpWord::kRemove:
+      if (log != nullptr) remove_log(pump, *log);
+      return;
+    default:
+      return;
+  }
+}
+
+void control_ready(Watch& watch, uint32_t) {
+  auto& pump = static_cast<Pump&>(watch);
+  PumpMessage message = {};
+  char path[kMaxLogPath] = {};
+  iovec pieces[2] = {{&message, sizeof message}, {path, sizeof path - 1}};
+  alignas(cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))];
+  msghdr header = {};
+  header.msg_iov = pieces;
+  header.msg_iovlen = 2;
+  header.msg_control = control;
+  header.msg_controllen = sizeof control;
+  const ssize_t n = recvmsg(kSyncFd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (n < static_cast<ssize_t>(sizeof message)) {  // the shim has closed its end: write what there is, and go
+    for (Log* log = pump.logs; log != nullptr; log = log->next) {
+      for (Stream& stream : log->streams) {
+        for (int i = 0; i < kDrainReads && stream.fd && pump_once(stream); i++) continue;
+        if (stream.fd) end_stream(pump, stream);
+      }
+    }
+    _exit(0);
+  }
+  Fd fds[2];
+  cmsghdr* const passed = CMSG_FIRSTHDR(&header);
+  if (passed != nullptr && passed->cmsg_type == SCM_RIGHTS) {
+    const size_t count = (passed->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count && i < 2; i++) {
+      int fd;
+      memcpy(&fd, CMSG_DATA(passed) + i * sizeof(int), sizeof fd);
+      fds[i] = Fd(fd);
+    }
+  }
+  obey(pump, message, path, fds);
+}
+
+}  // namespace
+
+void run_pump(int control) {
+  Fault fault;
+  const ChildFds fds = {.sync = control};
+  if (!take_fds_only(fds, fault)) _exit(1);
+  prctl(PR_SET_NAME, "berth-log");
+  void* room = mmap(nullptr, kReadBytes + kWriteBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  Pump pump;
+  if (room == MAP_FAILED || !pump.loop.open()) _exit(1);
+  pump.buffers = static_cast<char*>(room);
+  pump.on_ready = control_ready;
+  if (!pump.loop.watch(kSyncFd, pump, EPOLLIN)) _exit(1);
+  for (;;) {
+    if (!pump.loop.turn(pump.buffers_touched ? kIdleMs : -1) && pump.buffers_touched) {
+      madvise(pump.buffers, kReadBytes + kWriteBytes, MADV_DONTNEED);
+      pump.buffers_touched = false;
+    }
+  }
+}
+
+}  // namespace berth

@@ -1,0 +1,139 @@
+#include "shim/pause.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "common/text.h"
+#include "shim/kernel.h"
+#include "shim/seccomp_pause.h"
+#include "shim/sysctl.h"
+
+namespace berth {
+namespace {
+
+constexpr uid_t kPauseId = 65535;
+
+bool set_up_namespaces(const PauseLaunch& launch) {
+  const berth_shim_StartPod& plan = *launch.plan;
+  Fault& fault = launch.page->fault;
+  enter_stage(*launch.page, Stage::kNamespaces);
+  if (plan.net == berth_shim_NsMode_NS_POD && setns(kExtraFd, CLONE_NEWNET) != 0) {
+    return fault.kernel("setns", "net", errno);
+  }
+  close(kExtraFd);
+  const std::string_view hostname = view_of(plan.hostname);
+  const bool own_uts = plan.uts == berth_shim_NsMode_NS_POD;
+  if (own_uts && !hostname.empty() && sethostname(hostname.data(), hostname.size()) != 0) {
+    return fault.kernel("sethostname", hostname, errno);
+  }
+  const SysctlAllowed allowed = {
+      .net = plan.net != berth_shim_NsMode_NS_HOST, .ipc = plan.ipc == berth_shim_NsMode_NS_POD, .uts = own_uts};
+  return write_sysctls(plan.sysctls, plan.sysctls_count, allowed, fault);
+}
+
+// The node's /dev/null as a tree of its own, known by what it is and not by its name.
+Fd null_device() {
+  Fd tree = kernel::open_tree(AT_FDCWD, "/dev/null", OPEN_TREE_CLONE);
+  struct stat about;
+  if (!tree || fstat(tree.get(), &about) != 0) return Fd();
+  if (!S_ISCHR(about.st_mode) || about.st_rdev != makedev(1, 3)) {
+    errno = ENODEV;
+    return Fd();
+  }
+  return tree;
+}
+
+Fd empty_tmpfs() {
+  const Fd fs = kernel::fs_open("tmpfs");
+  if (!fs || !kernel::fs_set(fs.get(), "source", "berth-pod") || !kernel::fs_set(fs.get(), "mode", "0755") ||
+      !kernel::fs_set(fs.get(), "size", "64k") || !kernel::fs_create(fs.get())) {
+    return Fd();
+  }
+  return kernel::fs_mount(fs.get(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+}
+
+bool make_directories(Fault& fault) {
+  for (const char* path : {kPodRoot, kPodLayers, kPodStore, kPodMask, kPodShm}) {
+    if (mkdir(path, 0755) != 0) return fault.kernel("mkdir", path, errno);
+  }
+  const Fd file(open(kPodNull, O_CREAT | O_EXCL | O_RDONLY | O_CLOEXEC, 0444));
+  return file ? true : fault.kernel("open", kPodNull, errno);
+}
+
+bool mount_shm(uint64_t bytes, Fault& fault) {
+  if (bytes == 0) return true;
+  Text<64> options("mode=1777,size=");
+  options.add_number(static_cast<int64_t>(bytes));
+  if (mount("shm", kPodShm, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options.c_str()) == 0) return true;
+  return fault.kernel("mount", "/dev/shm", errno);
+}
+
+// A mount table of our own with next to nothing in it: containers start from a copy of it instead of copying the
+// node's, and the pod's /dev/shm lives here and not in the node's table.
+bool move_into_empty_root(const PauseLaunch& launch) {
+  Fault& fault = launch.page->fault;
+  enter_stage(*launch.page, Stage::kPivot);
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return fault.kernel("mount", "/", errno);
+  const Fd null = null_device();
+  if (!null) return fault.kernel("open_tree", "/dev/null", errno);
+  const Fd root = empty_tmpfs();
+  if (!root) return fault.kernel("mount", "tmpfs", errno);
+  if (!kernel::attach_at(root.get(), "/") || fchdir(root.get()) != 0 || !kernel::pivot_here() ||
+      umount2(".", MNT_DETACH) != 0 || chdir("/") != 0) {
+    return fault.kernel("pivot_root", "/", errno);
+  }
+  umask(0);
+  if (!make_directories(fault) || !mount_shm(launch.plan->shm_bytes, fault)) return false;
+  if (!kernel::attach_at(null.get(), kPodNull)) return fault.kernel("mount", kPodNull, errno);
+  constexpr unsigned long kSealed = MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+  if (mount(nullptr, "/", nullptr, kSealed, nullptr) != 0) return fault.kernel("remount", "/", errno);
+  return true;
+}
+
+bool drop_everything(ChildPage* page) {
+  Fault& fault = page->fault;
+  enter_stage(*page, Stage::kConfine);
+  if (setgroups(0, nullptr) != 0 || setresgid(kPauseId, kPauseId, kPauseId) != 0 ||
+      setresuid(kPauseId, kPauseId, kPauseId) != 0) {
+    return fault.kernel("setuid", "pause", errno);
+  }
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  const __user_cap_data_struct none[2] = {};
+  if (syscall(SYS_capset, &header, none) != 0) return fault.kernel("capset", "pause", errno);
+  // Zombies that become ours when their parents die are reaped by the kernel. Every signal is blocked: only SIGKILL
+  // from outside, which is how the shim ends us, has an effect.
+  signal(SIGCHLD, SIG_IGN);
+  sigset_t all;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, nullptr);
+  prctl(PR_SET_DUMPABLE, 0);
+  prctl(PR_SET_NAME, "berth-pause");
+  if (!confine_pause()) return fault.kernel("seccomp", "pause", errno);
+  return true;
+}
+
+}  // namespace
+
+void run_pause(const PauseLaunch& launch) {
+  const ChildFds fds = {.sync = launch.sync, .extra = launch.net_namespace};
+  if (!take_fds_only(fds, launch.page->fault)) child_failed();
+  setsid();
+  if (!set_up_namespaces(launch) || !move_into_empty_root(launch)) child_failed();
+  for (int fd = 0; fd < kSyncFd; fd++) close(fd);
+  if (!drop_everything(launch.page)) child_failed();
+  if (write(kSyncFd, &kSaysReady, 1) != 1) _exit(1);
+  close(kSyncFd);
+  uint64_t blocked = ~uint64_t{0};
+  for (;;) syscall(SYS_rt_sigsuspend, &blocked, sizeof blocked);
+}
+
+}  // namespace berth

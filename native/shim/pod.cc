@@ -1,0 +1,193 @@
+#include "shim/pod.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "shim/cgroup.h"
+#include "shim/features.h"
+#include "shim/kernel.h"
+#include "shim/pause.h"
+#include "shim/shim.h"
+
+namespace berth {
+namespace {
+
+constexpr int64_t kSetupMs = 10'000;
+constexpr size_t kMaxSysctls = 256;
+
+bool check_request(const Shim& shim, const berth_shim_StartPod& plan, Fault& fault) {
+  if (!known_features(plan.required, plan.requires_count, fault)) return false;
+  if (shim.pod.phase != PodPhase::kNone) {
+    return fault.refuse(FaultKind::kState, "start", plan.pod_id, "the pod has been started");
+  }
+  if (plan.user != berth_shim_NsMode_NS_HOST) {
+    return fault.refuse(FaultKind::kUnsupported, "user", plan.pod_id, "user namespaces");
+  }
+  if (plan.net == berth_shim_NsMode_NS_POD && !shim.net_namespace) {
+    return fault.refuse(FaultKind::kBadMessage, "net", plan.pod_id, "no network namespace was handed over");
+  }
+  const bool known_modes = plan.net <= berth_shim_NsMode_NS_NEW && plan.ipc <= berth_shim_NsMode_NS_POD &&
+                           plan.pid <= berth_shim_NsMode_NS_NEW && plan.uts <= berth_shim_NsMode_NS_POD;
+  if (!known_modes) return fault.refuse(FaultKind::kBadMessage, "start", plan.pod_id, "unknown namespace mode");
+  if (plan.sysctls_count > kMaxSysctls || plan.shim_cgroup_dirs_count > sizeof Pod::cgroup_dirs / sizeof(char*)) {
+    return fault.refuse(FaultKind::kBadMessage, "start", plan.pod_id, "too many sysctls or cgroup directories");
+  }
+  return true;
+}
+
+// Outside every pod's cgroup, so that ending the pod does not end who has to tell of it. Everything forked later that
+// does not go elsewhere (pause, the log pump) is born here.
+bool enter_cgroups(Pod& pod, const berth_shim_StartPod& plan, Fault& fault) {
+  for (pb_size_t i = 0; i < plan.shim_cgroup_dirs_count; i++) {
+    const char* dir = plan.shim_cgroup_dirs[i];
+    if (mkdir(dir, 0755) != 0 && errno != EEXIST) return fault.kernel("cgroup", dir, errno);
+    if ((pod.cgroup_dirs[pod.cgroup_dir_count] = strdup(dir)) == nullptr) return fault.kernel("cgroup", dir, ENOMEM);
+    pod.cgroup_dir_count++;
+    if (!cgroup_enter(view_of(dir))) return fault.kernel("cgroup", dir, errno);
+  }
+  return true;
+}
+
+// Best effort: without CAP_SYS_RESOURCE it cannot be lowered.
+void set_oom_score(Pod& pod, int score) {
+  if (score == 0) return;
+  Text<16> text;
+  text.add_number(score);
+  const Fd file(open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
+  pod.oom_score_set = file && write(file.get(), text.c_str(), text.size()) > 0;
+}
+
+// The pod's namespaces are made in one clone. A pod with a user namespace of its own will be made in two steps: first
+// CLONE_NEWUSER alone, whose child then clones the rest from inside (with CLONE_PARENT, so that pause stays ours and
+// the namespaces belong to the pod's user namespace). For the others the first step is nothing.
+uint64_t namespaces_of(const berth_shim_StartPod& plan) {
+  uint64_t flags = CLONE_NEWNS;
+  if (plan.ipc == berth_shim_NsMode_NS_POD) flags |= CLONE_NEWIPC;
+  if (plan.uts == berth_shim_NsMode_NS_POD) flags |= CLONE_NEWUTS;
+  if (plan.pid == berth_shim_NsMode_NS_POD) flags |= CLONE_NEWPID;
+  if (plan.net == berth_shim_NsMode_NS_NEW) flags |= CLONE_NEWNET;
+  return flags;
+}
+
+bool clone_pause(Shim& shim, const berth_shim_StartPod& plan, Fault& fault) {
+  Pod& pod = shim.pod;
+  Fd theirs;
+  pod.page = page_make();
+  if (pod.page == nullptr || !make_sync(pod.sync_fd, theirs)) return fault.kernel("socketpair", "pause", errno);
+  const int net = plan.net == berth_shim_NsMode_NS_POD ? shim.net_namespace.get() : -1;
+  const pid_t pid = clone_child(shim, namespaces_of(plan), -1);
+  if (pid == 0) run_pause({.plan = &plan, .page = pod.page, .sync = theirs.get(), .net_namespace = net});
+  if (pid < 0) return fault.kernel("clone", "pause", errno);
+  pod.pause_pid = pid;
+  pod.pause = kernel::pidfd(pid);
+  return pod.pause ? true : fault.kernel("pidfd_open", "pause", errno);
+}
+
+void setup_over(Shim& shim) {
+  Pod& pod = shim.pod;
+  shim.loop.cancel(pod.timer);
+  if (pod.sync_fd) shim.loop.unwatch(pod.sync_fd.get());
+  shim.loop.forget(pod.sync);
+  pod.sync_fd.reset();
+  page_drop(pod.page);
+}
+
+// Leaves the shim as it was before, so that StartPod can be said again (or Shutdown).
+void start_failed(Shim& shim, const Fault& fault) {
+  Pod& pod = shim.pod;
+  const Fault said = fault;  // it may lie in the page
+  setup_over(shim);
+  if (pod.pause_pid > 0) kill(pod.pause_pid, SIGKILL);
+  pod.pause.reset();
+  pump_end(shim);
+  pod.phase = PodPhase::kNone;
+  reply_fault(shim, pod.start_call, said);
+}
+
+void pause_spoke(Watch& watch, uint32_t) {
+  Shim& shim = *static_cast<Pod::Sync&>(watch).shim;
+  Pod& pod = shim.pod;
+  char word = 0;
+  const ssize_t n = read(pod.sync_fd.get(), &word, 1);
+  if (n == 1 && word == kSaysReady) {
+    setup_over(shim);
+    shim.net_namespace.reset();  // lives by pause now
+    pod.phase = PodPhase::kRunning;
+    berth_shim_PodStarted started = {};
+    started.pause_pid = static_cast<uint32_t>(pod.pause_pid);
+    started.started_at_ns = realtime_ns();
+    return reply(shim, pod.start_call, berth_shim_Response_pod_started_tag, berth_shim_PodStarted_fields, &started);
+  }
+  if (n != 1) pod.page->fault.kernel("pause", pod.page->touching, EPIPE);
+  start_failed(shim, pod.page->fault);
+}
+
+void pause_late(Deadline& deadline) {
+  Shim& shim = *static_cast<Pod::Timer&>(deadline).shim;
+  Fault fault;
+  fault.refuse(FaultKind::kUnresponsive, "pause", "", "setup did not finish in time");
+  start_failed(shim, fault);
+}
+
+}  // namespace
+
+void start_pod(Shim& shim, CallRef call, std::string_view body) {
+  Pod& pod = shim.pod;
+  Fault fault;
+  Decoded<berth_shim_StartPod> plan(berth_shim_StartPod_fields);
+  if (!plan.from(body)) {
+    fault.refuse(FaultKind::kBadMessage, "start", "", "malformed StartPod");
+    return reply_fault(shim, call, fault);
+  }
+  if (!check_request(shim, *plan, fault)) return reply_fault(shim, call, fault);
+  pod.phase = PodPhase::kStarting;
+  pod.start_call = call;
+  pod.modes = {plan->net, plan->ipc, plan->pid, plan->uts};
+  pod.sync.shim = pod.timer.shim = &shim;
+  pod.sync.on_ready = pause_spoke;
+  pod.timer.on_expired = pause_late;
+  set_oom_score(pod, plan->shim_oom_score_adj);
+  if (!enter_cgroups(pod, *plan, fault) || !clone_pause(shim, *plan, fault) || !pump_start(shim, fault)) {
+    return start_failed(shim, fault);
+  }
+  shim.loop.arm(pod.timer, kSetupMs);
+  shim.loop.watch(pod.sync_fd.get(), pod.sync, EPOLLIN);
+}
+
+void pause_exited(Shim& shim) {
+  Pod& pod = shim.pod;
+  pod.pause_pid = 0;
+  pod.pause.reset();
+  if (pod.phase == PodPhase::kStarting && pod.sync_fd) return pause_spoke(pod.sync, EPOLLIN);
+  if (pod.phase == PodPhase::kRunning) log_line("pause has died");
+}
+
+void get_state(Shim& shim, CallRef call) {
+  berth_shim_PodState state = {};
+  copy_text(state.pod_id, sizeof state.pod_id, shim.pod_id);
+  state.pause_pid = static_cast<uint32_t>(shim.pod.phase == PodPhase::kRunning ? shim.pod.pause_pid : 0);
+  state.log_bytes_dropped = shim.pump.dropped + shim.pump.dropped_latest;
+  const auto room = static_cast<size_t>(shim.containers.count + 1);
+  state.containers = static_cast<berth_shim_ContainerEntry*>(calloc(room, sizeof(berth_shim_ContainerEntry)));
+  for (const Container* at = shim.containers.first; at != nullptr && state.containers != nullptr; at = at->next) {
+    // One that is still being set up is its caller's: it will be answered, or undone.
+    if (at->phase == Phase::kSettingUp || at->phase == Phase::kDiscarded) continue;
+    berth_shim_ContainerEntry& entry = state.containers[state.containers_count++];
+    copy_text(entry.id, sizeof entry.id, at->id.view());
+    entry.pid = static_cast<uint32_t>(at->reaped ? 0 : at->pid);
+    entry.started_at_ns = at->started_at_ns;
+    entry.state = at->phase == Phase::kExited    ? berth_shim_ContainerState_EXITED
+                  : at->phase == Phase::kRunning ? berth_shim_ContainerState_RUNNING
+                                                 : berth_shim_ContainerState_CREATED;
+    entry.has_exit = at->phase == Phase::kExited;
+    entry.exit = at->exit;
+  }
+  reply(shim, call, berth_shim_Response_state_tag, berth_shim_PodState_fields, &state);
+  free(state.containers);
+}
+
+}  // namespace berth

@@ -1,0 +1,69 @@
+// What a container brings in from the node: opened as detached trees while its child is still in the node's mount
+// namespace. Any of these paths may lie on a dead server and never answer; the child may be killed for it.
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <new>
+
+#include "shim/build.h"
+#include "shim/kernel.h"
+
+namespace berth {
+namespace {
+
+bool make_source(const char* path) {
+  Path prefix;
+  const size_t size = strlen(path);
+  for (size_t i = 1; i <= size; i++) {
+    if (path[i] != '/' && path[i] != '\0') continue;
+    prefix.clear();
+    prefix.add({path, i});
+    if (prefix.cut()) return errno = ENAMETOOLONG, false;
+    if (mkdir(prefix.c_str(), 0755) != 0 && errno != EEXIST) return false;
+  }
+  return true;
+}
+
+const char* source_of(const Build& build, const berth_shim_Mount& mount) {
+  if (mount.kind == berth_shim_Mount_Kind_BIND) return mount.source;
+  // The node's own, where the pod has no ipc namespace; the pod's is found in its mount namespace later.
+  const bool nodes_shm = mount.kind == berth_shim_Mount_Kind_POD_SHM && build.plan.ipc == berth_shim_NsMode_NS_HOST;
+  return nodes_shm ? "/dev/shm" : nullptr;
+}
+
+bool open_source(Build& build, const berth_shim_Mount& mount, const char* source, Fd& tree) {
+  touching(build.page, source);
+  if (source[0] != '/')
+    return build.fault.refuse(FaultKind::kBadMessage, "mount", source, "the source is not absolute");
+  // The clone keeps the source's peer group: mounts made on either side later are seen on the other, until the
+  // propagation that was asked for is set.
+  const unsigned flags = OPEN_TREE_CLONE | (mount.recursive ? AT_RECURSIVE : 0);
+  tree = kernel::open_tree(AT_FDCWD, source, flags);
+  if (!tree && errno == ENOENT && mount.create_source && make_source(source)) {
+    tree = kernel::open_tree(AT_FDCWD, source, flags);
+  }
+  return tree ? true : build.fault.kernel("open_tree", source, errno);
+}
+
+}  // namespace
+
+bool open_sources(Build& build) {
+  enter_stage(build.page, Stage::kVolumes);
+  const size_t count = build.plan.mounts_count;
+  build.trees = static_cast<Fd*>(malloc((count + 1) * sizeof(Fd)));
+  if (build.trees == nullptr) return build.fault.kernel("mount", "", ENOMEM);
+  for (size_t i = 0; i < count; i++) new (&build.trees[i]) Fd();
+  for (size_t i = 0; i < count; i++) {
+    build.page.mount_index = static_cast<uint32_t>(i);
+    const berth_shim_Mount& mount = build.plan.mounts[i];
+    const char* source = source_of(build, mount);
+    if (mount.kind == berth_shim_Mount_Kind_BIND && source == nullptr) source = "";
+    if (source != nullptr && !open_source(build, mount, source, build.trees[i])) return false;
+  }
+  return true;
+}
+
+}  // namespace berth
