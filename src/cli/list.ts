@@ -1,0 +1,73 @@
+import { BerthError } from '#base/errors';
+import { shortId } from '#base/ids';
+import type { Container__Output } from '#cri-api/gen/runtime/v1/Container';
+import type { PodSandbox__Output } from '#cri-api/gen/runtime/v1/PodSandbox';
+import type { Session } from './session.ts';
+import { age, bytes, table } from './table.ts';
+
+export interface ListOptions {
+  readonly all?: boolean;
+  readonly output?: string;
+}
+
+/** Pods, each with its containers below it. */
+export async function listPods(session: Session, options: ListOptions): Promise<void> {
+  const { runtime } = session.cri;
+  const [{ items }, { containers }] = await Promise.all([runtime.listPodSandbox({}), runtime.listContainers({})]);
+  const pods = items
+    .filter(({ state }) => options.all === true || state === 'SANDBOX_READY')
+    .map((pod) => ({
+      pod,
+      containers: containers.filter(
+        ({ pod_sandbox_id: of, state }) => of === pod.id && (options.all === true || state !== 'CONTAINER_EXITED'),
+      ),
+    }));
+  if (isJson(options)) {
+    session.print(JSON.stringify({ pods }, null, 2));
+    return;
+  }
+  const now = Date.now();
+  const rows = pods.flatMap((entry) => [
+    podRow(entry.pod, now),
+    ...entry.containers.map((container) => containerRow(container, now)),
+  ]);
+  session.print(table([['ID', 'NAME', 'STATE', 'AGE', 'IMAGE'], ...rows]));
+}
+
+function podRow(pod: PodSandbox__Output, now: number): string[] {
+  const name = `${pod.metadata?.namespace ?? ''}/${pod.metadata?.name ?? ''}`;
+  return [shortId(pod.id), name, word(pod.state, 'SANDBOX_'), age(pod.created_at, now), ''];
+}
+
+function containerRow(container: Container__Output, now: number): string[] {
+  const name = `  ${container.metadata?.name ?? ''}`;
+  const image = container.image?.user_specified_image || container.image?.image || container.image_ref;
+  return [shortId(container.id), name, word(container.state, 'CONTAINER_'), age(container.created_at, now), image];
+}
+
+export async function listImages(session: Session, options: ListOptions): Promise<void> {
+  const { images } = await session.cri.images.listImages({});
+  if (isJson(options)) {
+    session.print(JSON.stringify({ images }, null, 2));
+    return;
+  }
+  const rows = images.flatMap(({ id, repo_tags, size }) =>
+    (repo_tags.length > 0 ? repo_tags : ['<none>']).map((tag) => [
+      tag,
+      shortId(id.replace(/^sha256:/, '')),
+      bytes(Number(size)),
+    ]),
+  );
+  session.print(table([['IMAGE', 'ID', 'SIZE'], ...rows]));
+}
+
+function isJson({ output }: ListOptions): boolean {
+  if (output === undefined || output === 'table') return false;
+  if (output === 'json') return true;
+  throw new BerthError('INVALID_ARGUMENT', `--output ${output}: expected "table" or "json"`);
+}
+
+/** "SANDBOX_NOTREADY" as "notready". */
+function word(state: string, prefix: string): string {
+  return state.replace(prefix, '').toLowerCase();
+}

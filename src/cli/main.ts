@@ -1,0 +1,143 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { Command, CommanderError } from 'commander';
+import { execInContainer, inspect, remove, removeImages, showLogs, stop } from './containers.ts';
+import { explain, ownFailure } from './failure.ts';
+import { listImages, listPods, type ListOptions } from './list.ts';
+import { check, info, loadImage, shutdown, version } from './node.ts';
+import { runImage, type RunOptions } from './run.ts';
+import { openSession, type GlobalOptions, type Session } from './session.ts';
+
+// The owner's command: what it takes, and which function does it.
+
+const gather = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+const program = new Command('berth')
+  .description('Run and look after pods of berthd, the Berth container runtime.')
+  .option('--socket <path>', 'the CRI socket (default: BERTH_SOCKET, or the config’s)')
+  .option('--admin-socket <path>', 'the admin socket (default: beside the CRI socket)')
+  .option('--config <file>', 'the config file to find the sockets by')
+  .enablePositionalOptions()
+  .showHelpAfterError('(berth help lists the commands)')
+  .exitOverride();
+
+let socket = '';
+
+/** Opens a session for one command, and closes it whatever happens. */
+async function inSession(work: (session: Session) => Promise<void>): Promise<void> {
+  const session = openSession(program.opts<GlobalOptions>());
+  socket = session.socket;
+  try {
+    await work(session);
+  } finally {
+    session.cri.close();
+  }
+}
+
+program
+  .command('run <image> [command...]')
+  .description('run an image in a pod of its own; ends with the container’s exit code')
+  .passThroughOptions()
+  .option('--name <name>', 'the pod’s name')
+  .option('--net <pod|host>', 'a network of its own, or the node’s', 'pod')
+  .option('-e, --env <name=value>', 'an environment variable (again for more)', gather, [])
+  .option('-v, --volume <source:target[:ro]>', 'a directory of the node (again for more)', gather, [])
+  .option('-u, --user <user[:group]>', 'the user to run as')
+  .option('-w, --workdir <path>', 'the working directory')
+  .option('-d, --detach', 'print the container’s id and leave it running')
+  .option('--rm', 'remove the pod when the container has ended')
+  .option('--time', 'say how long each step took')
+  .action((image: string, command: string[], options: RunOptions) =>
+    inSession((session) => runImage(session, image, command, options)),
+  );
+program
+  .command('ps')
+  .description('list pods and containers')
+  .option('-a, --all', 'also those that have ended')
+  .option('-o, --output <table|json>', 'how')
+  .action((options: ListOptions) => inSession((session) => listPods(session, options)));
+program
+  .command('logs <container>')
+  .description('show what a container wrote')
+  .option('-f, --follow', 'go on until it ends')
+  .action((word: string, options: { follow?: boolean }) => inSession((session) => showLogs(session, word, options)));
+program
+  .command('exec <container> <command...>')
+  .description('run a command in a container')
+  .passThroughOptions()
+  .option('-t, --timeout <seconds>', 'kill it after this time; 0: never', '0')
+  .action((word: string, command: string[], options: { timeout: string }) =>
+    inSession((session) => execInContainer(session, word, command, options)),
+  );
+program
+  .command('inspect <id...>')
+  .description('show all that is known about pods or containers, as JSON')
+  .action((words: string[]) => inSession((session) => inspect(session, words)));
+program
+  .command('stop <id...>')
+  .description('stop pods or containers')
+  .option('-t, --timeout <seconds>', 'how long containers may take', '10')
+  .action((words: string[], options: { timeout: string }) => inSession((session) => stop(session, words, options)));
+program
+  .command('rm <id...>')
+  .description('remove containers, or pods with all that is in them')
+  .action((words: string[]) => inSession((session) => remove(session, words)));
+program
+  .command('images')
+  .description('list images')
+  .option('-o, --output <table|json>', 'how')
+  .action((options: ListOptions) => inSession((session) => listImages(session, options)));
+program
+  .command('load <file>')
+  .description('load an image from an OCI layout or docker archive')
+  .option('--tag <name>', 'the name to give it')
+  .action((file: string, options: { tag?: string }) => inSession((session) => loadImage(session, file, options)));
+program
+  .command('rmi <image...>')
+  .description('remove images')
+  .action((words: string[]) => inSession((session) => removeImages(session, words)));
+program
+  .command('check')
+  .description('list what lies on the machine that berthd does not own; exit code 1 when there is something')
+  .action(() => inSession(check));
+program
+  .command('info')
+  .description('show status and configuration of berthd, as JSON')
+  .action(() => inSession(info));
+program
+  .command('version')
+  .description('show the versions of berth and berthd')
+  .action(() => inSession((session) => version(session, ownVersion())));
+program
+  .command('shutdown')
+  .description('end berthd; pods go on unless --remove-all')
+  .option('--remove-all', 'stop and remove every pod, network and control group first')
+  .action((options: { removeAll?: boolean }) => inSession((session) => shutdown(session, options)));
+
+/** package.json lies at the top, two or three directories up (sources, or what was built from them). */
+function ownVersion(): string {
+  for (const up of ['../../..', '../..']) {
+    try {
+      const text = readFileSync(path.join(import.meta.dirname, up, 'package.json'), 'utf8');
+      return (JSON.parse(text) as { readonly version: string }).version;
+    } catch {
+      // The other one.
+    }
+  }
+  return 'unknown';
+}
+
+// A reader that has enough (berth ps | head) is no error.
+process.stdout.on('error', () => {
+  process.exitCode = 0;
+});
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? 0 : ownFailure;
+  } else {
+    const { text, exitCode } = explain(error, socket);
+    if (text !== '') process.stderr.write(`${text}\n`);
+    process.exitCode = exitCode;
+  }
+}

@@ -1,0 +1,230 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { sleep } from '#base/deadline';
+import { BerthError } from '#base/errors';
+import type { ContainerConfig } from '#cri-api/gen/runtime/v1/ContainerConfig';
+import type { ContainerStatus__Output } from '#cri-api/gen/runtime/v1/ContainerStatus';
+import type { PodSandboxConfig } from '#cri-api/gen/runtime/v1/PodSandboxConfig';
+import { ExitWith } from './failure.ts';
+import { readLog } from './log-file.ts';
+import type { Session } from './session.ts';
+import { StopWatch } from './stop-watch.ts';
+
+export interface RunOptions {
+  readonly name?: string;
+  readonly net: string;
+  readonly env: readonly string[];
+  readonly volume: readonly string[];
+  readonly user?: string;
+  readonly workdir?: string;
+  readonly rm?: boolean;
+  readonly detach?: boolean;
+  readonly time?: boolean;
+}
+
+/** A pod with one container, made through the CRI as a kubelet makes it. */
+interface RunningPod {
+  readonly podId: string;
+  readonly containerId: string;
+  readonly logDirectory: string;
+  readonly logFile: string;
+}
+
+const stopGraceS = 10;
+
+/** Runs an image in a pod of its own and gives the container's output and exit code. */
+export async function runImage(
+  session: Session,
+  image: string,
+  command: readonly string[],
+  options: RunOptions,
+): Promise<void> {
+  const watch = new StopWatch();
+  await watch.step('image', () => needImage(session, image));
+  const name = options.name ?? `run-${randomUUID().slice(0, 8)}`;
+  const pod = await podConfig(session, name, options);
+  const container = containerConfig(image, command, options);
+  const running = await start(session, watch, pod, container);
+  if (options.detach) {
+    session.print(running.containerId);
+    if (options.time) session.note(watch.toString());
+    return;
+  }
+  const status = await watch.step('container runs', () => followToEnd(session, running));
+  if (options.rm) await watch.step('remove', () => remove(session, running));
+  if (options.time) session.note(watch.toString());
+  if (status.reason !== '' && status.exit_code !== 0 && status.reason !== 'Error') {
+    session.note(`berth: the container ended: ${status.reason}${status.message && `: ${status.message}`}`);
+  }
+  throw new ExitWith(status.exit_code & 0xff);
+}
+
+async function needImage(session: Session, image: string): Promise<void> {
+  const { image: found } = await session.cri.images.imageStatus({ image: { image } });
+  if (found) return;
+  throw new BerthError('NOT_FOUND', `image ${image} is not here: load it with berth load FILE; berth images lists all`);
+}
+
+async function podConfig(session: Session, name: string, options: RunOptions): Promise<PodSandboxConfig> {
+  if (options.net !== 'pod' && options.net !== 'host') {
+    throw new BerthError('INVALID_ARGUMENT', `--net ${options.net}: expected "pod" or "host"`);
+  }
+  const uid = randomUUID();
+  const { root } = await session.paths();
+  const logDirectory = path.join(root, 'logs', `${name}_${uid}`);
+  await mkdir(logDirectory, { recursive: true, mode: 0o755 });
+  return {
+    metadata: { name, namespace: 'default', uid, attempt: 0 },
+    hostname: options.net === 'host' ? '' : name.slice(0, 63),
+    log_directory: logDirectory,
+    labels: { 'io.berth.run': 'true' },
+    linux: {
+      security_context: {
+        namespace_options: { network: options.net === 'host' ? 'NODE' : 'POD', pid: 'CONTAINER', ipc: 'POD' },
+        seccomp: { profile_type: 'RuntimeDefault' },
+      },
+    },
+  };
+}
+
+function containerConfig(image: string, command: readonly string[], options: RunOptions): ContainerConfig {
+  const [first, ...args] = command;
+  return {
+    metadata: { name: 'main', attempt: 0 },
+    image: { image },
+    ...(first === undefined ? {} : { command: [first], args }),
+    working_dir: options.workdir ?? '',
+    envs: options.env.map(parseEnv),
+    mounts: options.volume.map(parseVolume),
+    log_path: 'main.log',
+    linux: { security_context: { ...parseUser(options.user), seccomp: { profile_type: 'RuntimeDefault' } } },
+  };
+}
+
+/** KEY=VALUE, or KEY for the value it has here. The value is bytes. */
+export function parseEnv(text: string): { key: string; value: Buffer } {
+  const equals = text.indexOf('=');
+  if (equals === 0) throw new BerthError('INVALID_ARGUMENT', `--env ${text}: expected NAME=VALUE`);
+  if (equals < 0) return { key: text, value: Buffer.from(process.env[text] ?? '') };
+  return { key: text.slice(0, equals), value: Buffer.from(text.slice(equals + 1)) };
+}
+
+const propagations = {
+  rprivate: 'PROPAGATION_PRIVATE',
+  rslave: 'PROPAGATION_HOST_TO_CONTAINER',
+  rshared: 'PROPAGATION_BIDIRECTIONAL',
+} as const;
+
+/** SOURCE:TARGET[:ro][,rslave|rshared] */
+export function parseVolume(text: string): {
+  host_path: string;
+  container_path: string;
+  readonly: boolean;
+  propagation: (typeof propagations)[keyof typeof propagations];
+} {
+  const [source = '', target = '', flags = '', more] = text.split(':');
+  const words = flags.split(',').filter(Boolean);
+  const propagation = words.find((word) => Object.hasOwn(propagations, word)) as keyof typeof propagations | undefined;
+  const unknown = words.find((word) => word !== 'ro' && word !== 'rw' && word !== propagation);
+  if (!path.isAbsolute(source) || !path.isAbsolute(target) || unknown !== undefined || more !== undefined) {
+    throw new BerthError(
+      'INVALID_ARGUMENT',
+      `--volume ${text}: expected /SOURCE:/TARGET[:ro,rslave,rshared]${unknown === undefined ? '' : `, not ${unknown}`}`,
+    );
+  }
+  return {
+    host_path: source,
+    container_path: target,
+    readonly: words.includes('ro'),
+    propagation: propagations[propagation ?? 'rprivate'],
+  };
+}
+
+/** A number with an optional group's, or a name. */
+export function parseUser(text: string | undefined): {
+  run_as_user?: { value: string };
+  run_as_group?: { value: string };
+  run_as_username?: string;
+} {
+  if (text === undefined) return {};
+  const match = /^([0-9]+)(?::([0-9]+))?$/.exec(text);
+  if (match?.[1] === undefined) return { run_as_username: text };
+  return { run_as_user: { value: match[1] }, ...(match[2] === undefined ? {} : { run_as_group: { value: match[2] } }) };
+}
+
+async function start(
+  session: Session,
+  watch: StopWatch,
+  pod: PodSandboxConfig,
+  config: ContainerConfig,
+): Promise<RunningPod> {
+  const { runtime } = session.cri;
+  const logDirectory = pod.log_directory ?? '';
+  let podId: string | undefined;
+  try {
+    const run = await watch.step('RunPodSandbox', () => runtime.runPodSandbox({ config: pod }, { timeoutMs: 130_000 }));
+    const pod_sandbox_id = (podId = run.pod_sandbox_id);
+    const request = { pod_sandbox_id, config, sandbox_config: pod };
+    const { container_id } = await watch.step('CreateContainer', () =>
+      runtime.createContainer(request, { timeoutMs: 130_000 }),
+    );
+    await watch.step('StartContainer', () => runtime.startContainer({ container_id }));
+    const logFile = path.join(logDirectory, config.log_path ?? '');
+    return { podId: pod_sandbox_id, containerId: container_id, logDirectory, logFile };
+  } catch (error) {
+    // A pod that never ran anything is of no use to anybody.
+    if (podId !== undefined) await runtime.removePodSandbox({ pod_sandbox_id: podId }).catch(() => undefined);
+    await rm(logDirectory, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** Copies the container's output until it has ended; the first interrupt stops it, the second kills it. */
+async function followToEnd(session: Session, running: RunningPod): Promise<ContainerStatus__Output> {
+  const { runtime } = session.cri;
+  let interrupts = 0;
+  const onSignal = (): void => {
+    interrupts += 1;
+    const timeout = interrupts === 1 ? stopGraceS : 0;
+    if (interrupts === 1) session.note('berth: stopping the container; again to kill it');
+    runtime.stopContainer({ container_id: running.containerId, timeout }).catch(() => undefined);
+  };
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  try {
+    const status = waitExited(session, running.containerId);
+    let exited = false;
+    const ended = status.then(() => (exited = true));
+    ended.catch(() => undefined);
+    for await (const { stream, text } of readLog(running.logFile, {
+      follow: true,
+      ended: () => exited || failed(ended),
+    })) {
+      process[stream].write(text);
+    }
+    return await status;
+  } finally {
+    process.off('SIGINT', onSignal).off('SIGTERM', onSignal);
+  }
+}
+
+/** Lets a failure of the status reach the follower: rejects when it has failed, else false at once. */
+async function failed(status: Promise<unknown>): Promise<boolean> {
+  await Promise.race([status, Promise.resolve()]);
+  return false;
+}
+
+/** Asks more and more seldom, so that a short command is seen at once and a long one costs nothing. */
+export async function waitExited(session: Session, id: string): Promise<ContainerStatus__Output> {
+  for (let pause = 10; ; pause = Math.min(pause * 1.2, 250)) {
+    const { status } = await session.cri.runtime.containerStatus({ container_id: id });
+    if (!status) throw new BerthError('NOT_FOUND', `container ${id} was removed`);
+    if (status.state === 'CONTAINER_EXITED') return status;
+    await sleep(pause);
+  }
+}
+
+async function remove(session: Session, { podId, logDirectory }: RunningPod): Promise<void> {
+  await session.cri.runtime.removePodSandbox({ pod_sandbox_id: podId });
+  await rm(logDirectory, { recursive: true, force: true });
+}

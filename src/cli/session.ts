@@ -1,0 +1,63 @@
+import { BerthError } from '#base/errors';
+import { loadConfig } from '#config/load';
+import type { StatePaths } from '#config/slices';
+import { connectCri, type CriClient } from '#cri-api/client';
+import { AdminClient } from './admin-client.ts';
+
+/** The options every command has. */
+export interface GlobalOptions {
+  readonly socket?: string;
+  readonly adminSocket?: string;
+  readonly config?: string;
+}
+
+/** What a command works with: berthd's two sockets, and the terminal. */
+export interface Session {
+  readonly socket: string;
+  readonly cri: CriClient;
+  readonly admin: AdminClient;
+  /** Where berthd keeps its state, by its own word or else by the config of this machine. */
+  paths(): Promise<StatePaths>;
+  print(text: string): void;
+  /** For people, beside the output: progress and warnings. */
+  note(text: string): void;
+  readonly terminal: boolean;
+}
+
+export interface Streams {
+  readonly stdout: { write(text: string): unknown; readonly isTTY?: boolean };
+  readonly stderr: { write(text: string): unknown; readonly isTTY?: boolean };
+}
+
+/** --socket, then BERTH_SOCKET, then the config file; the admin socket lies beside the CRI's unless it is named. */
+export function openSession(
+  options: GlobalOptions,
+  env: NodeJS.ProcessEnv = process.env,
+  streams: Streams = process,
+): Session {
+  const named = options.socket ?? env['BERTH_SOCKET'];
+  const namedAdmin = options.adminSocket ?? env['BERTH_ADMIN_SOCKET'];
+  const configured = named === undefined ? loadConfig({ file: options.config }).config.paths : undefined;
+  const socket = withoutScheme(named ?? configured?.socket ?? '');
+  const adminSocket = withoutScheme(namedAdmin ?? configured?.adminSocket ?? beside(socket));
+  const admin = new AdminClient(adminSocket);
+  return {
+    socket,
+    cri: connectCri(socket),
+    admin,
+    paths: async () => configured ?? (await admin.paths()),
+    print: (text) => void streams.stdout.write(`${text}\n`),
+    note: (text) => void streams.stderr.write(`${text}\n`),
+    terminal: streams.stderr.isTTY === true,
+  };
+}
+
+function withoutScheme(address: string): string {
+  const path = address.replace(/^unix:\/\//, '');
+  if (path.startsWith('/')) return path;
+  throw new BerthError('INVALID_ARGUMENT', `socket ${address} is not an absolute path or unix:// address`);
+}
+
+function beside(socket: string): string {
+  return `${socket.slice(0, socket.lastIndexOf('/'))}/admin.sock`;
+}
