@@ -43,6 +43,8 @@ export class CallHandler {
   readonly #options: CallHandlerOptions;
   readonly #running: RunningCalls;
   readonly #seconds: HistogramMetric<'method' | 'code'>;
+  /** Aborts what would never end by itself. */
+  readonly #watches = new AbortController();
 
   constructor(options: CallHandlerOptions) {
     this.#options = options;
@@ -51,6 +53,11 @@ export class CallHandler {
       'method',
       'code',
     ]);
+  }
+
+  /** Ends the calls that last as long as their client likes, for shutdown. */
+  endWatches(): void {
+    this.#watches.abort(new BerthError('UNAVAILABLE', 'berthd is shutting down'));
   }
 
   unary<Request extends object, Response extends object, Deps>(
@@ -98,7 +105,7 @@ export class CallHandler {
     const log = this.#options.log.child({ method, requestId, ...loggedIds(request) });
     const since = clock.monotonicMs();
     const running = this.#running.start(method, policy.kind === 'watch');
-    using deadline = new CallDeadline(method, call, policy);
+    using deadline = new CallDeadline(method, call, policy, policy.kind === 'watch' ? this.#watches.signal : undefined);
     const ctx = createCtx({ signal: deadline.signal, log, requestId, onStage: (stage) => running.enter(stage) });
     let working: Promise<T> | undefined;
     let outcome: Outcome<T>;
@@ -138,12 +145,12 @@ class CallDeadline implements Disposable {
   readonly #clients: number;
   readonly #onCancelled = (): void => this.#deadline.abort(this.#whyCancelled());
 
-  constructor(method: CriCall, call: AnyCall, policy: CallPolicy) {
+  constructor(method: CriCall, call: AnyCall, policy: CallPolicy, parent: AbortSignal | undefined) {
     this.#method = method;
     this.#call = call;
     this.#clients = Number(call.getDeadline());
     const ms = Number.isFinite(this.#clients) ? Math.max(0, Math.ceil(this.#clients - Date.now())) : policy.deadlineMs;
-    this.#deadline = new Deadline(ms, method);
+    this.#deadline = new Deadline(ms, method, parent);
     if (call.cancelled) this.#onCancelled();
     else call.on('cancelled', this.#onCancelled);
   }

@@ -1,0 +1,218 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import type { ContainerConfig__Output } from '#cri-api/gen/runtime/v1/ContainerConfig';
+import type { Mount__Output } from '#cri-api/gen/runtime/v1/Mount';
+import type { PodSandboxConfig__Output } from '#cri-api/gen/runtime/v1/PodSandboxConfig';
+import type { Image } from '#images/image-store';
+import type { ContainerInput } from '#runtime/container-input';
+import { containerInput } from './container-spec.ts';
+import { containerConfig, namespaceOption, podConfig, podWith, securityContext } from './cri-config.fixture.ts';
+import { podFilesIn } from './pod-files.ts';
+import { parseSeccompProfile } from './seccomp-profile-file.ts';
+
+const image: Image = {
+  id: 'sha256:1',
+  repoTags: [],
+  repoDigests: [],
+  size: 1,
+  pinned: false,
+  createdAtNs: 0n,
+  config: {
+    user: '',
+    env: [],
+    entrypoint: [],
+    cmd: ['sh'],
+    workingDir: 'app/../srv',
+    volumes: ['/data', '/cache/', '/'],
+    labels: { 'io.katacontainers.config': 'x' },
+    stopSignal: '',
+    architecture: 'amd64',
+    os: 'linux',
+  },
+};
+
+function build(
+  config: Partial<ContainerConfig__Output> = {},
+  pod: PodSandboxConfig__Output = podConfig(),
+): Promise<ContainerInput> {
+  return containerInput({
+    podId: 'p',
+    id: 'c',
+    pod,
+    config: containerConfig(config),
+    image,
+    accounts: { passwd: '', group: '' },
+    layers: { directory: '/layers', lowers: ['1'] },
+    directory: '/containers/c',
+    podFiles: podFilesIn('/pods/p'),
+    nodeHostname: 'node',
+    defaultCgroupParent: '/berth',
+    setupTimeoutMs: 1000,
+    kernel: { apparmor: false, selinux: false },
+  });
+}
+
+const linux = (changes: Parameters<typeof securityContext>[0]): Partial<ContainerConfig__Output> => ({
+  linux: { resources: null, security_context: securityContext(changes) },
+});
+
+const volume = (changes: Partial<Mount__Output>): Mount__Output => ({
+  container_path: '/v',
+  host_path: '/srv/v',
+  readonly: false,
+  selinux_relabel: false,
+  propagation: 'PROPAGATION_PRIVATE',
+  uidMappings: [],
+  gidMappings: [],
+  recursive_read_only: false,
+  image: null,
+  image_sub_path: '',
+  mount_options: [],
+  ...changes,
+});
+
+describe('a container’s request in the runtime’s words', () => {
+  test('labels of the image decide nothing (CVE-2026-53488)', async () => {
+    expect(JSON.stringify(await build(), (_k, v: unknown) => (typeof v === 'bigint' ? `${v}` : v))).not.toContain(
+      'katacontainers',
+    );
+  });
+
+  test('its cgroup is below the pod’s parent, or the default one', async () => {
+    expect((await build()).cgroupPath).toBe('/berth/c');
+    expect((await build({}, podWith({}, { cgroupParent: '/kubepods/pod1' }))).cgroupPath).toBe('/kubepods/pod1/c');
+  });
+
+  test('a relative WORKDIR of the image becomes absolute, the request’s wins', async () => {
+    expect((await build()).cwd).toBe('/srv');
+    expect((await build({ working_dir: '/w' })).cwd).toBe('/w');
+  });
+
+  test('image VOLUMEs that no mount covers are kept', async () => {
+    expect((await build({ mounts: [volume({ container_path: '/data' })] })).rootfs.volumes).toEqual(['/cache']);
+  });
+
+  test('the pod’s files are mounted unless the request brings its own', async () => {
+    const own = await build({ mounts: [volume({ container_path: '/etc/hosts/' })] });
+    expect(own.mounts.filter(({ destination }) => destination.startsWith('/etc/')).map((m) => m.source)).toEqual([
+      '/pods/p/hostname',
+      '/pods/p/resolv.conf',
+      '/srv/v',
+    ]);
+  });
+
+  test('no log path without a log directory', async () => {
+    expect((await build()).logPath).toBe('/var/log/pods/web/app/0.log');
+    expect((await build({}, podConfig({ log_directory: '' }))).logPath).toBe('');
+  });
+
+  test('empty lists of masked paths mean the usual ones', async () => {
+    expect((await build()).maskedPaths).toContain('/proc/kcore');
+    expect((await build(linux({ masked_paths: ['/x'] }))).maskedPaths).toEqual(['/x']);
+  });
+
+  test('pid modes', async () => {
+    const pidOf = async (pid: 'POD' | 'CONTAINER' | 'NODE' | 'TARGET', target = ''): Promise<unknown> =>
+      (await build(linux({ namespace_options: namespaceOption({ pid, target_id: target }) }))).pid;
+    expect(await pidOf('POD')).toBe('pod');
+    expect(await pidOf('CONTAINER')).toBe('container');
+    expect(await pidOf('NODE')).toBe('node');
+    expect(await pidOf('TARGET', 'x')).toEqual({ target: 'x' });
+    await expect(pidOf('TARGET')).rejects.toThrow('needs target_id');
+  });
+
+  test('privileged needs a pod that is', async () => {
+    await expect(build(linux({ privileged: true }))).rejects.toThrow('privileged');
+    await expect(build(linux({ privileged: true }), podWith({}, { privileged: true }))).resolves.toMatchObject({
+      privileged: true,
+    });
+  });
+
+  test.each([
+    ['a relative source', volume({ host_path: 'x' }), 'absolute path'],
+    ['no destination', volume({ container_path: '' }), 'container_path'],
+    ['recursive read-only that is writable', volume({ recursive_read_only: true }), 'needs readonly'],
+    [
+      'recursive read-only that propagates',
+      volume({ recursive_read_only: true, readonly: true, propagation: 'PROPAGATION_HOST_TO_CONTAINER' }),
+      'needs private',
+    ],
+    ['an unknown option', volume({ mount_options: ['suid'] }), 'mount option suid'],
+    ['an id-mapped volume', volume({ uidMappings: [{ host_id: 1, container_id: 0, length: 1 }] }), 'not supported yet'],
+  ])('%s is refused', async (_what, mount, message) => {
+    await expect(build({ mounts: [mount] })).rejects.toThrow(message);
+  });
+
+  test('a memory limit without a word on swap allows none beyond it', async () => {
+    const resources = {
+      cpu_period: '0',
+      cpu_quota: '0',
+      cpu_shares: '2',
+      memory_limit_in_bytes: '1048576',
+      oom_score_adj: '-998',
+      cpuset_cpus: '',
+      cpuset_mems: '',
+      hugepage_limits: [],
+      unified: {},
+      memory_swap_limit_in_bytes: '0',
+    };
+    const built = await build({ linux: { resources, security_context: null } });
+    expect(built.resources).toMatchObject({ cpuShares: 2n, memoryLimit: 1048576n, memorySwap: 1048576n });
+    expect(built.oomScoreAdj).toBe(-998);
+  });
+});
+
+describe('security of a container', () => {
+  let directory = '';
+  beforeAll(async () => {
+    directory = await mkdtemp(path.join(tmpdir(), 'bs-'));
+  });
+  afterAll(() => rm(directory, { recursive: true }));
+
+  const profile = (text: string): Promise<string> => {
+    const file = path.join(directory, 'profile.json');
+    return writeFile(file, text).then(() => file);
+  };
+  const localhost = (file: string): Partial<ContainerConfig__Output> =>
+    linux({ seccomp: { profile_type: 'Localhost', localhost_ref: file } });
+
+  test.each([
+    [linux({}), 'unconfined'],
+    [linux({ seccomp: { profile_type: 'RuntimeDefault', localhost_ref: '' } }), 'runtimeDefault'],
+    [linux({ seccomp_profile_path: 'runtime/default' }), 'runtimeDefault'],
+    [linux({ seccomp_profile_path: 'unconfined' }), 'unconfined'],
+  ])('seccomp of %#', async (config, type) => {
+    expect((await build(config)).seccomp.type).toBe(type);
+  });
+
+  test('a Localhost profile is read from its absolute path', async () => {
+    const file = await profile(
+      '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["chmod"],"action":"SCMP_ACT_ERRNO"}]}',
+    );
+    expect((await build(localhost(file))).seccomp).toMatchObject({
+      type: 'profile',
+      profile: { defaultAction: 'SCMP_ACT_ALLOW' },
+    });
+    await expect(build(localhost('profile.json'))).rejects.toThrow('not an absolute path');
+    await expect(build(localhost('/nonexistent/x'))).rejects.toThrow('/nonexistent/x');
+    await expect(build(localhost('/dev/zero'))).rejects.toThrow('not a regular file');
+    await expect(build(localhost(await profile('[1]')))).rejects.toThrow('not an object');
+  });
+
+  test('64-bit comparison values keep all their digits', () => {
+    const text =
+      '{"defaultAction":"A","syscalls":[{"names":["x"],"action":"B","args":[{"index":0,"value":18446744073709551615,"op":"C"}]}]}';
+    expect(parseSeccompProfile(text).syscalls[0]?.args[0]?.value).toBe(0xffff_ffff_ffff_ffffn);
+  });
+
+  test('an AppArmor profile by name is refused where the kernel has none', async () => {
+    await expect(build(linux({ apparmor: { profile_type: 'Localhost', localhost_ref: 'x' } }))).rejects.toThrow(
+      'no AppArmor',
+    );
+    await expect(
+      build(linux({ apparmor: { profile_type: 'RuntimeDefault', localhost_ref: '' } })),
+    ).resolves.toMatchObject({ apparmorProfile: '' });
+  });
+});

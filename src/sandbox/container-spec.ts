@@ -1,0 +1,139 @@
+import path from 'node:path';
+import { BerthError } from '#base/errors';
+import type { ContainerConfig__Output } from '#cri-api/gen/runtime/v1/ContainerConfig';
+import type { PodSandboxConfig__Output } from '#cri-api/gen/runtime/v1/PodSandboxConfig';
+import type { Image, RootfsLayers } from '#images/image-store';
+import type { ContainerInput } from '#runtime/container-input';
+import { containerArgs, containerEnv } from './container-env.ts';
+import { podFileMounts, uncoveredVolumes, volumeMounts } from './container-mounts.ts';
+import { containerResources, oomScoreAdj } from './container-resources.ts';
+import { apparmorProfile, capabilities, maskedPaths, seccompChoice, selinuxLabel } from './container-security.ts';
+import { type Accounts, resolveUser } from './container-user.ts';
+import type { PodFiles } from './pod-files.ts';
+import { podHostname, podNamespaces } from './pod-spec.ts';
+
+export interface ContainerSpecInput {
+  readonly podId: string;
+  readonly id: string;
+  readonly pod: PodSandboxConfig__Output;
+  readonly config: ContainerConfig__Output;
+  readonly image: Image;
+  readonly accounts: Accounts;
+  readonly layers: RootfsLayers;
+  /** The container's own directory: upper and work of its overlay lie in it. */
+  readonly directory: string;
+  readonly podFiles: PodFiles;
+  readonly nodeHostname: string;
+  readonly defaultCgroupParent: string;
+  readonly setupTimeoutMs: number;
+  readonly kernel: { readonly apparmor: boolean; readonly selinux: boolean };
+}
+
+/** A container's request, the CRI's words, in the runtime's. Throws INVALID_ARGUMENT or UNIMPLEMENTED, never half-does. */
+export async function containerInput(input: ContainerSpecInput): Promise<ContainerInput> {
+  const { pod, config, image } = input;
+  const context = config.linux?.security_context ?? null;
+  refuseUnsupported(config);
+  const namespaces = podNamespaces(pod);
+  const hostname = podHostname(pod, input.nodeHostname);
+  const user = resolveUser(context, image.config.user, input.accounts);
+  const volumes = volumeMounts(config.mounts);
+  const readonly = context?.readonly_rootfs ?? false;
+  const paths = maskedPaths(context);
+  const privileged = context?.privileged ?? false;
+  refusePrivilegedInPlainPod(pod, privileged);
+  return {
+    podId: input.podId,
+    id: input.id,
+    pid: pidPlace(config, namespaces.pid),
+    network: namespaces.network,
+    ipc: namespaces.ipc,
+    uts: namespaces.network,
+    hostname,
+    cgroupPath: path.posix.join(cgroupParent(pod, input.defaultCgroupParent), input.id),
+    resources: containerResources(config.linux?.resources ?? null),
+    oomScoreAdj: oomScoreAdj(config.linux?.resources ?? null),
+    rootfs: {
+      layersDirectory: input.layers.directory,
+      lowers: input.layers.lowers,
+      upper: path.join(input.directory, 'upper'),
+      work: path.join(input.directory, 'work'),
+      readonly,
+      volumes: uncoveredVolumes(image.config.volumes, volumes),
+    },
+    args: containerArgs(config.command, config.args, image.config),
+    env: containerEnv({ image: image.config, requested: config.envs, hostname, home: user.home, tty: config.tty }),
+    cwd: workingDirectory(config.working_dir || image.config.workingDir),
+    user,
+    tty: config.tty,
+    stdin: config.stdin,
+    stdinOnce: config.stdin_once,
+    privileged,
+    noNewPrivileges: context?.no_new_privs ?? false,
+    capabilities: capabilities(context),
+    seccomp: await seccompChoice(context),
+    apparmorProfile: apparmorProfile(context, input.kernel.apparmor),
+    selinuxLabel: selinuxLabel(context, input.kernel.selinux),
+    maskedPaths: paths.masked,
+    readonlyPaths: paths.readonly,
+    mounts: [...podFileMounts(input.podFiles, volumes, readonly), ...volumes],
+    devices: config.devices.map((device) => ({
+      hostPath: device.host_path,
+      containerPath: device.container_path,
+      permissions: device.permissions,
+    })),
+    sysctls: {},
+    annotations: config.annotations,
+    rlimits: [],
+    logPath: logPath(pod, config),
+    setupTimeoutMs: input.setupTimeoutMs,
+  };
+}
+
+function refuseUnsupported(config: ContainerConfig__Output): void {
+  if (config.CDI_devices.length > 0) throw new BerthError('UNIMPLEMENTED', 'CDI devices are not supported yet');
+}
+
+/** A pod that did not announce privileged containers cannot be given one later. */
+function refusePrivilegedInPlainPod(pod: PodSandboxConfig__Output, privileged: boolean): void {
+  if (privileged && pod.linux?.security_context?.privileged !== true) {
+    throw new BerthError('INVALID_ARGUMENT', 'a privileged container needs a pod whose security context is privileged');
+  }
+}
+
+function pidPlace(config: ContainerConfig__Output, podMode: 'pod' | 'container' | 'node'): ContainerInput['pid'] {
+  const options = config.linux?.security_context?.namespace_options;
+  if (!options) return podMode;
+  switch (options.pid) {
+    case 'TARGET':
+      if (options.target_id === '')
+        throw new BerthError('INVALID_ARGUMENT', 'pid namespace mode TARGET needs target_id');
+      return { target: options.target_id };
+    case 'CONTAINER':
+      return 'container';
+    case 'NODE':
+      return 'node';
+    case 'POD':
+      // Only a pod made for it has a pid namespace to share.
+      return podMode;
+    default:
+      throw new BerthError('INVALID_ARGUMENT', `pid namespace mode ${options.pid as string} is unknown`);
+  }
+}
+
+export function cgroupParent(pod: PodSandboxConfig__Output, defaultParent: string): string {
+  const parent = pod.linux?.cgroup_parent ?? '';
+  return parent === '' ? defaultParent : parent;
+}
+
+/** An image may say "app"; it means "/app". */
+function workingDirectory(directory: string): string {
+  if (directory.includes('\0')) throw new BerthError('INVALID_ARGUMENT', 'the working directory has a zero byte');
+  return path.posix.normalize(`/${directory}`);
+}
+
+/** "" when the pod or the container names no place for logs. */
+export function logPath(pod: PodSandboxConfig__Output, config: ContainerConfig__Output): string {
+  if (pod.log_directory === '' || config.log_path === '') return '';
+  return path.join(pod.log_directory, config.log_path);
+}

@@ -1,0 +1,110 @@
+import { describe, expect, test } from '@jest/globals';
+import { podConfig, podWith } from './cri-config.fixture.ts';
+import { hostsText, resolvConfText } from './pod-files.ts';
+import { podInput } from './pod-spec.ts';
+
+describe('a pod in the runtime’s words', () => {
+  test('nothing said: everything of its own, one pid namespace', () => {
+    expect(podInput('p', podConfig(), 'node')).toMatchObject({
+      network: 'pod',
+      ipc: 'pod',
+      pid: 'pod',
+      uts: 'pod',
+      hostname: 'web',
+    });
+  });
+
+  test('the node’s network brings the node’s name', () => {
+    expect(podInput('p', podWith({ network: 'NODE' }), 'node')).toMatchObject({
+      network: 'node',
+      uts: 'node',
+      hostname: 'node',
+      sysctls: {},
+    });
+  });
+
+  test.each([
+    [{ network: 'CONTAINER' as const }, 'network namespace mode CONTAINER'],
+    [{ ipc: 'TARGET' as const }, 'ipc namespace mode TARGET'],
+    [{ pid: 'TARGET' as const }, 'pid namespace mode TARGET'],
+  ])('%j is refused', (namespaces, message) => {
+    expect(() => podInput('p', podWith(namespaces), 'node')).toThrow(message);
+  });
+
+  test('a user namespace is UNIMPLEMENTED, not ignored', () => {
+    const config = podWith({ userns_options: { mode: 'POD', uids: [], gids: [] } });
+    expect(() => podInput('p', config, 'node')).toThrow('not supported yet');
+  });
+
+  test('a long name without a hostname is cut to a label', () => {
+    const name = `${'x'.repeat(62)}-${'y'.repeat(40)}`;
+    const metadata = { name, uid: 'u', namespace: 'd', attempt: 0 };
+    expect(podInput('p', podConfig({ metadata }), 'node').hostname).toBe('x'.repeat(62));
+  });
+
+  test.each(['a b', 'a/b', 'x'.repeat(65), 'a\nb'])('hostname %j is refused', (hostname) => {
+    expect(() => podInput('p', podConfig({ hostname }), 'node')).toThrow('not usable');
+  });
+});
+
+describe('sysctls of a pod', () => {
+  const sysctls = (values: Record<string, string>, namespaces = {}): Readonly<Record<string, string>> =>
+    podInput('p', podWith(namespaces, { sysctls: values }), 'node').sysctls;
+
+  test('low ports and ping are open in its own network, and can be closed again', () => {
+    expect(sysctls({})['net.ipv4.ip_unprivileged_port_start']).toBe('0');
+    expect(sysctls({ 'net.ipv4.ip_unprivileged_port_start': '1024' })['net.ipv4.ip_unprivileged_port_start']).toBe(
+      '1024',
+    );
+  });
+
+  test.each([
+    ['net.core.somaxconn'],
+    ['kernel.shm_rmid_forced'],
+    ['fs.mqueue.msg_max'],
+    ['net/ipv4/conf/eth0.1/forwarding'],
+  ])('%s is kept per namespace', (name) => {
+    expect(Object.values(sysctls({ [name]: '1' }))).toContain('1');
+  });
+
+  test.each(['kernel.core_pattern', 'vm.swappiness', 'kernel.hostname', 'fs.file-max', 'user.max_user_namespaces'])(
+    '%s would set the node’s',
+    (name) => {
+      expect(() => sysctls({ [name]: '1' })).toThrow('not kept per pod');
+    },
+  );
+
+  test('a namespace of the node is not touched', () => {
+    expect(() => sysctls({ 'net.core.somaxconn': '1' }, { network: 'NODE' })).toThrow('not kept per pod');
+    expect(() => sysctls({ 'kernel.shmmax': '1' }, { ipc: 'NODE' })).toThrow('not kept per pod');
+  });
+
+  test.each(['net..x', '../x', 'net.a b', 'net', '', 'net.x\n', 'net/../kernel/core_pattern'])(
+    'name %j is refused',
+    (name) => {
+      expect(() => sysctls({ [name]: '1' })).toThrow(/not allowed|not kept/);
+    },
+  );
+
+  test.each(['1+kernel.core_pattern=|/x', 'a=b', '1\nkernel.x=1'])('value %j is refused (CVE-2022-0811)', (value) => {
+    expect(() => sysctls({ 'net.core.somaxconn': value })).toThrow('not allowed');
+  });
+});
+
+describe('files of a pod', () => {
+  test('hosts names the pod by each of its addresses', () => {
+    expect(hostsText('web', ['10.1.2.3', 'fd00::3'])).toContain('10.1.2.3\tweb\nfd00::3\tweb\n');
+  });
+
+  test('resolv.conf from the DNS config', () => {
+    expect(resolvConfText({ servers: ['10.0.0.10'], searches: ['a.b', 'c'], options: ['ndots:5'] })).toBe(
+      'search a.b c\nnameserver 10.0.0.10\noptions ndots:5\n',
+    );
+  });
+
+  test('a word that would start a line of its own is refused', () => {
+    expect(() => resolvConfText({ servers: ['1.1.1.1\nnameserver 6.6.6.6'], searches: [], options: [] })).toThrow(
+      'white space',
+    );
+  });
+});

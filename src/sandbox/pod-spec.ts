@@ -1,0 +1,133 @@
+import { BerthError } from '#base/errors';
+import type { NamespaceMode__Output } from '#cri-api/gen/runtime/v1/NamespaceMode';
+import type { NamespaceOption__Output } from '#cri-api/gen/runtime/v1/NamespaceOption';
+import type { PodSandboxConfig__Output } from '#cri-api/gen/runtime/v1/PodSandboxConfig';
+import type { PodInput } from '#runtime/container-input';
+
+const podShmBytes = 64n * 1024n * 1024n;
+
+/** The namespaces of a pod, from its config; what Berth cannot do is said here, before anything is made. */
+export interface PodNamespaces {
+  readonly network: 'pod' | 'node';
+  readonly ipc: 'pod' | 'node';
+  readonly pid: 'pod' | 'container' | 'node';
+}
+
+export function podNamespaces(config: PodSandboxConfig__Output): PodNamespaces {
+  const options = config.linux?.security_context?.namespace_options ?? null;
+  refuseUserNamespace(options);
+  return {
+    network: place(options?.network ?? 'POD', 'network'),
+    ipc: place(options?.ipc ?? 'POD', 'ipc'),
+    pid: pidPlace(options?.pid ?? 'POD'),
+  };
+}
+
+function refuseUserNamespace(options: NamespaceOption__Output | null): void {
+  const user = options?.userns_options;
+  if (!user || user.mode === 'NODE') return;
+  if (user.mode !== 'POD') {
+    throw new BerthError('INVALID_ARGUMENT', `user namespace mode ${user.mode} is not POD or NODE`);
+  }
+  throw new BerthError('UNIMPLEMENTED', 'user namespaces for pods (hostUsers: false) are not supported yet');
+}
+
+function place(mode: NamespaceMode__Output, what: string): 'pod' | 'node' {
+  if (mode === 'POD') return 'pod';
+  if (mode === 'NODE') return 'node';
+  throw new BerthError('INVALID_ARGUMENT', `${what} namespace mode ${mode} is not POD or NODE`);
+}
+
+function pidPlace(mode: NamespaceMode__Output): 'pod' | 'container' | 'node' {
+  switch (mode) {
+    case 'POD':
+      return 'pod';
+    case 'CONTAINER':
+      return 'container';
+    case 'NODE':
+      return 'node';
+    default:
+      // TARGET is a container's word.
+      throw new BerthError('INVALID_ARGUMENT', `pid namespace mode ${mode} is not one a pod can have`);
+  }
+}
+
+/** What a pod without a network of its own shows as its name is the node's. */
+export function podHostname(config: PodSandboxConfig__Output, nodeHostname: string): string {
+  const { network } = podNamespaces(config);
+  if (network === 'node') return nodeHostname;
+  // Without a name of its own the pod is called by its metadata; a name is a label of DNS at most 63 long.
+  const name = config.hostname === '' ? nameAsHostname(config.metadata?.name ?? '') : config.hostname;
+  if (name.length > 64 || /[\0-\x20/\x7f]/.test(name)) {
+    throw new BerthError('INVALID_ARGUMENT', `hostname ${JSON.stringify(name.slice(0, 80))} is not usable`);
+  }
+  return name;
+}
+
+const nameAsHostname = (name: string): string => name.slice(0, 63).replace(/[-.]+$/, '');
+
+/** A pod's config in the runtime's words. `netns` is added by whoever made it. */
+export function podInput(podId: string, config: PodSandboxConfig__Output, nodeHostname: string): PodInput {
+  const namespaces = podNamespaces(config);
+  return {
+    podId,
+    ...namespaces,
+    uts: namespaces.network,
+    hostname: podHostname(config, nodeHostname),
+    sysctls: podSysctls(config, namespaces),
+    shmBytes: podShmBytes,
+  };
+}
+
+/** Kernel settings that are kept per ipc namespace (ipc_namespaces(7)). */
+const ipcSysctls = new Set([
+  'kernel.msgmax',
+  'kernel.msgmnb',
+  'kernel.msgmni',
+  'kernel.sem',
+  'kernel.shmall',
+  'kernel.shmmax',
+  'kernel.shmmni',
+  'kernel.shm_rmid_forced',
+]);
+
+/**
+ * A pod with a network of its own may bind low ports and open ICMP sockets without a capability: in its own namespace
+ * both are harmless, and images rely on it.
+ */
+const ownNetworkSysctls: Readonly<Record<string, string>> = {
+  'net.ipv4.ip_unprivileged_port_start': '0',
+  'net.ipv4.ping_group_range': '0 2147483647',
+};
+
+/** Only what is kept per namespace, and only in a namespace of the pod: anything else would set the node's. */
+function podSysctls(config: PodSandboxConfig__Output, namespaces: PodNamespaces): Readonly<Record<string, string>> {
+  const sysctls: Record<string, string> = namespaces.network === 'pod' ? { ...ownNetworkSysctls } : {};
+  for (const [given, value] of Object.entries(config.linux?.sysctls ?? {})) {
+    const name = canonicalSysctl(given);
+    // CVE-2022-0811: "a+kernel.core_pattern=|x" was once passed to a program that split it.
+    if (/[+=\n\0]/.test(value))
+      throw new BerthError('INVALID_ARGUMENT', `sysctl ${name}: its value has a character that is not allowed`);
+    const own = name.startsWith('net.') ? namespaces.network === 'pod' : isIpc(name) && namespaces.ipc === 'pod';
+    if (!own) {
+      throw new BerthError(
+        'INVALID_ARGUMENT',
+        `sysctl ${name} is not kept per pod, or the pod shares the node's namespace for it`,
+      );
+    }
+    sysctls[name] = value;
+  }
+  return sysctls;
+}
+
+const isIpc = (name: string): boolean => ipcSysctls.has(name) || name.startsWith('fs.mqueue.');
+
+/** sysctl(8) takes dots and slashes for one another; one form is checked and passed on. */
+function canonicalSysctl(given: string): string {
+  const slashed = given.includes('/') && given.indexOf('/') < (given.indexOf('.') + 1 || Infinity);
+  const name = slashed ? given.replace(/[./]/g, (c) => (c === '/' ? '.' : '/')) : given;
+  if (!/^[a-z0-9_-]+(\.[A-Za-z0-9_/:-]+)+$/.test(name) || name.includes('//') || name.includes('..')) {
+    throw new BerthError('INVALID_ARGUMENT', `sysctl name ${JSON.stringify(given.slice(0, 128))} is not allowed`);
+  }
+  return name;
+}

@@ -1,0 +1,38 @@
+import type { Ctx } from '#base/ctx';
+import type { Image, LoadSource } from '#images/image-store';
+
+/** What the admin server can be asked to do; main.ts joins it with the modules that do it. */
+export interface AdminActions {
+  loadImage(ctx: Ctx, source: LoadSource): Promise<readonly Image[]>;
+  /** Whatever lies on the machine that no record owns. */
+  strays(ctx: Ctx): Promise<readonly string[]>;
+  /** The configuration berthd runs with, paths included, as plain values. */
+  config(): object;
+  /** Every pod with its containers and the time each step took. From memory. */
+  pods(): readonly PodTimeline[];
+  /** Stops and removes every pod, for a berthd that is to leave nothing behind. */
+  removeAll(ctx: Ctx): Promise<void>;
+  /** Begins the shutdown of berthd; comes back at once. */
+  shutdown(): void;
+}
+
+export interface PodTimeline {
+  readonly id: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly state: string;
+  readonly steps: readonly TimelineStep[];
+  readonly containers: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly state: string;
+    readonly steps: readonly TimelineStep[];
+  }[];
+}
+
+export interface TimelineStep {
+  readonly step: string;
+  /** Milliseconds since the first step began. */
+  readonly at: number;
+  readonly ms: number;
+}

@@ -1,0 +1,101 @@
+import http from 'node:http';
+import type net from 'node:net';
+import type { Clock } from '#base/clock';
+import { createCtx, type Ctx } from '#base/ctx';
+import { Deadline } from '#base/deadline';
+import { BerthError, toBerthError } from '#base/errors';
+import type { Logger } from '#base/log';
+import type { AdminActions } from './admin-actions.ts';
+import { findRoute, type Route } from './admin-routes.ts';
+import { readJsonBody } from './json-body.ts';
+import { JsonLines } from './json-lines.ts';
+import type { ReadyGate } from './ready-gate.ts';
+import { UnixListener } from './unix-listener.ts';
+
+export interface AdminServerOptions {
+  readonly socket: string;
+  readonly actions: AdminActions;
+  readonly gate: ReadyGate;
+  readonly allowPeer: (socket: net.Socket) => boolean;
+  readonly log: Logger;
+  readonly clock: Clock;
+}
+
+const maxConnections = 32;
+/** For the request alone; an answer takes as long as it takes. */
+const requestTimeoutMs = 30_000;
+
+/**
+ * What the CRI has no words for, over HTTP/1.1 on a unix socket of our own. Every answer is JSON, one object a line;
+ * the last line of one that failed is `{"error":{"code":…,"message":…}}`, and its status is not 200 unless lines were
+ * sent before.
+ */
+export class AdminServer {
+  readonly #options: AdminServerOptions;
+  readonly #http: http.Server;
+  readonly #connections = new Set<net.Socket>();
+  readonly #closing = new AbortController();
+  #listener: UnixListener | undefined;
+
+  private constructor(options: AdminServerOptions) {
+    this.#options = options;
+    this.#http = http.createServer({ requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs });
+    this.#http.on('request', (request, response) => void this.#answer(request, response));
+  }
+
+  static async start(options: AdminServerOptions): Promise<AdminServer> {
+    const server = new AdminServer(options);
+    server.#listener = await UnixListener.open({
+      path: options.socket,
+      maxConnections,
+      allowPeer: options.allowPeer,
+      onConnection: (socket) => server.#serve(socket),
+      log: options.log,
+    });
+    return server;
+  }
+
+  /** Cancels what runs. An answer that is complete still reaches its reader. */
+  async close(): Promise<void> {
+    await this.#listener?.close();
+    this.#closing.abort(new BerthError('UNAVAILABLE', 'berthd is shutting down'));
+    this.#http.close();
+    for (const socket of this.#connections) socket.destroySoon();
+  }
+
+  #serve(socket: net.Socket): void {
+    this.#connections.add(socket);
+    socket.once('close', () => this.#connections.delete(socket));
+    this.#http.emit('connection', socket);
+  }
+
+  async #answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+    const { gate, clock } = this.#options;
+    const log = this.#options.log.child({ admin: `${request.method ?? ''} ${request.url ?? ''}` });
+    const since = clock.monotonicMs();
+    const lines = new JsonLines(response);
+    let route: Route | undefined;
+    let failure: BerthError | undefined;
+    using leave = new Deadline(Infinity, 'admin call', this.#closing.signal);
+    response.once('close', () => leave.abort(new BerthError('CANCELLED', 'the caller went away')));
+    try {
+      route = findRoute(request.method, request.url);
+      if (!route.beforeReady) gate.pass();
+      const body = route.method === 'POST' ? await readJsonBody(request) : {};
+      await route.answer(this.#ctx(leave.signal, log), body, lines, this.#options.actions);
+    } catch (error) {
+      failure = toBerthError(error, 'admin call');
+      lines.fail(failure);
+    }
+    const ms = Math.round(clock.monotonicMs() - since);
+    if (failure) log.warn({ ms, err: failure }, 'admin call failed');
+    else if (route?.method === 'POST') log.info({ ms }, 'admin call answered');
+    else log.debug({ ms }, 'admin call answered');
+    await lines.end();
+    route?.afterwards?.(this.#options.actions);
+  }
+
+  #ctx(signal: AbortSignal, log: Logger): Ctx {
+    return createCtx({ signal, log });
+  }
+}

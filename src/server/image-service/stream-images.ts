@@ -1,0 +1,12 @@
+import type { StreamImagesRequest__Output } from '#cri-api/gen/runtime/v1/StreamImagesRequest';
+import type { StreamImagesResponse } from '#cri-api/gen/runtime/v1/StreamImagesResponse';
+import { chunks, type StreamHandler } from '../handler.ts';
+import { toCriImage } from '../to-cri/image.ts';
+import type { ImageServiceDeps } from './deps.ts';
+import { filterImages } from './list-images.ts';
+
+export const streamImages: StreamHandler<StreamImagesRequest__Output, StreamImagesResponse, ImageServiceDeps> = (
+  _ctx,
+  request,
+  { images },
+) => chunks(filterImages(images, request.filter), (some) => ({ images: some.map(toCriImage) }));
