@@ -16,6 +16,11 @@ export interface BerthdOptions {
   readonly logLevel?: 'debug' | 'info';
 }
 
+export interface LoadedImage {
+  readonly id: string;
+  readonly tags: readonly string[];
+}
+
 /** What a berthd left behind, or took and did not give back. */
 export class Leak extends Error {
   override readonly name = 'Leak';
@@ -135,12 +140,13 @@ export class Berthd {
     return busybox;
   }
 
-  async load(archive: string, reference?: string): Promise<readonly string[]> {
+  /** Loads an archive; gives what berthd tells about its images. */
+  async load(archive: string, reference?: string): Promise<readonly LoadedImage[]> {
     const body = { path: archive, ...(reference === undefined ? {} : { reference }) };
     const { lines } = await callAdmin(this.adminSocket, 'POST', '/images/load', body, 120_000);
     const last = lines.at(-1) ?? {};
     if (!('images' in last)) throw new Error(`loading ${archive} failed: ${JSON.stringify(last)}`);
-    return (last['images'] as unknown[]).map((image) => JSON.stringify(image));
+    return last['images'] as LoadedImage[];
   }
 
   /** What `berth check` would list. */

@@ -36,9 +36,8 @@ export function bar({ layer = '', bytes: done = 0, total = 0 }: Progress): strin
 }
 
 function nameOf(image: unknown): string {
-  if (typeof image === 'string') return image;
-  const { id, repoTags } = image as { readonly id?: string; readonly repoTags?: readonly string[] };
-  return [...(repoTags ?? []), id ?? ''].filter(Boolean).join(' ');
+  const { id = '', tags = [] } = image as { readonly id?: string; readonly tags?: readonly string[] };
+  return [...tags, id].join(' ');
 }
 
 /** Lists what berthd does not own, one a line; exit code 1 when there is anything. */

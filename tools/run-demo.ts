@@ -1,0 +1,89 @@
+// `make run`: a berthd of the checkout, one real pod from an image made of Debian's busybox, what it printed and how
+// long each step took; then it keeps serving. With --once it ends after the pod and proves that nothing is left.
+import { existsSync, mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { StopWatch } from '#cli/stop-watch';
+import { eventually } from '../e2e/harness/wait.ts';
+import { buildBusyboxArchive } from './busybox-image.ts';
+import { DemoDaemon } from './demo/daemon.ts';
+import { runDemoPod } from './demo/pod.ts';
+import { newTraces, readSysctl, readTraces } from './demo/traces.ts';
+
+const top = path.dirname(import.meta.dirname);
+const once = process.argv.includes('--once');
+const image = 'localhost/busybox:latest';
+const archive = path.join(top, '.cache/images/busybox.tar');
+const forwarding = 'net.ipv4.ip_forward';
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+
+async function main(): Promise<void> {
+  const daemon = new DemoDaemon(top);
+  if (await daemon.isServed()) {
+    throw new Error(`another make run is serving at ${daemon.socket}: end it first (Ctrl-C where it runs)`);
+  }
+  const names = { cgroup: daemon.cgroup, directories: daemon.directories };
+  const before = await readTraces(names);
+  const forwardingBefore = readSysctl(forwarding);
+  const watch = new StopWatch();
+  try {
+    if (!existsSync(archive)) {
+      say('==> making the busybox image');
+      mkdirSync(path.dirname(archive), { recursive: true });
+      await watch.step('make the image', () => buildBusyboxArchive(archive));
+    }
+    say('==> starting berthd');
+    await watch.step('berthd ready', () => daemon.start());
+    const body = { path: archive, reference: image };
+    await watch.step('load the image', () => daemon.admin.call('POST', '/images/load', body));
+    say(`==> running a pod of ${image}\n`);
+    await runDemoPod(daemon, watch, image, say);
+    say(`\n${watch.toString()}\n`);
+    if (!once) await serve(daemon);
+  } catch (error) {
+    say(`\nberthd's last words (${daemon.logFile}):\n${existsSync(daemon.logFile) ? daemon.logTail() : ''}`);
+    await daemon.end().catch(() => daemon.kill());
+    throw error;
+  }
+  if (once) await proveNothingOwned(daemon);
+  await daemon.end();
+  if (!once) return;
+  const left = async (): Promise<string[]> => newTraces(before, await readTraces(names));
+  // The kernel takes namespaces and links apart in its own time.
+  await eventually('nothing is left', async () => (await left()).length === 0, 5000).catch(() => undefined);
+  const traces = await left();
+  if (readSysctl(forwarding) !== forwardingBefore) say(`note: ${forwarding} is now ${readSysctl(forwarding)}`);
+  if (traces.length > 0) throw new Error(`left behind:\n  ${traces.join('\n  ')}`);
+  say('nothing is left: no process, mount, namespace, control group, link, nftables rule or file');
+}
+
+/** Waits for Ctrl-C. */
+async function serve(daemon: DemoDaemon): Promise<void> {
+  const berth = `deploy/berth --socket ${daemon.socket}`;
+  say(`berthd serves the CRI at ${daemon.socket} until Ctrl-C. Try, in another shell:
+
+  ${berth} run --rm --time ${image} echo hello
+  ${berth} ps -a
+  ${berth} check
+  .cache/cri-tools-v1.36.0/crictl -r unix://${daemon.socket} info     (make crictl builds it)
+  .cache/cri-tools-v1.36.0/crictl -r unix://${daemon.socket} pods
+
+Log: ${daemon.logFile}`);
+  await new Promise<void>((resolve) => {
+    process.once('SIGINT', () => resolve());
+    process.once('SIGTERM', () => resolve());
+  });
+  say('\n==> removing all pods and ending berthd');
+}
+
+async function proveNothingOwned(daemon: DemoDaemon): Promise<void> {
+  const strays = await daemon.admin.check();
+  if (strays.length > 0) throw new Error(`berth check lists:\n  ${strays.join('\n  ')}`);
+}
+
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(`make run: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}

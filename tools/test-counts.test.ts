@@ -1,0 +1,25 @@
+import { describe, expect, test } from '@jest/globals';
+import { countCtest, countJest } from './test-counts.ts';
+
+describe('countJest', () => {
+  test('a file that could not be run counts as a failure', () => {
+    expect(countJest('{"numPassedTests":5,"numFailedTests":1,"numRuntimeErrorTestSuites":2}')).toEqual({
+      passed: 5,
+      failed: 3,
+    });
+  });
+
+  test.each(['', '{', '{"numPassedTests":0,"numFailedTests":0}'])('%j means that no test ran', (json) => {
+    expect(countJest(json)).toBeUndefined();
+  });
+});
+
+describe('countCtest', () => {
+  test.each([
+    ['100% tests passed, 0 tests failed out of 12', { passed: 12, failed: 0 }],
+    ['50% tests passed, 1 tests failed out of 2', { passed: 1, failed: 1 }],
+    ['No tests were found!!!', undefined],
+  ])('%s', (line, count) => {
+    expect(countCtest(`Test project\n${line}\n`)).toEqual(count);
+  });
+});
