@@ -3,6 +3,7 @@ import { BerthError, isBerthError } from '#base/errors';
 import { Rollback } from '#base/rollback';
 import type { ContainerInput } from './container-input.ts';
 import { compilePlan } from './plan/compile-plan.ts';
+import { requirements } from './plan/requires.ts';
 import type { CreatedContainer } from './runtime.ts';
 import { type RuntimeParts, shimOf } from './runtime-parts.ts';
 import type { NsMode } from './shim/gen/berth/shim/NsMode.ts';
@@ -29,7 +30,7 @@ export async function createContainer(parts: RuntimeParts, ctx: Ctx, input: Cont
     shim.cgroupPaths.set(input.id, input.cgroupPath);
     rollback.push(`shim entry ${input.id}`, () => shim.forget(input.id));
     const plan = encodePlan(compilePlan({ spec: built.spec, rootfs: input.rootfs, cgroup, seccomp }));
-    const created = await askShim(ctx, shim, input, plan, cgroup);
+    const created = await askShim(ctx, shim, input, requirements(input, built.spec), plan, cgroup);
     shim.pids.set(input.id, created.pid);
     rollback.commit();
     return result(input, built, cgroup, created);
@@ -57,19 +58,17 @@ function surroundings(parts: RuntimeParts, shim: PodShim, input: ContainerInput)
   };
 }
 
-/** What a shim must understand to run this container; it refuses what it does not know. */
-const containerRequires: readonly string[] = [];
-
 async function askShim(
   ctx: Ctx,
   shim: PodShim,
   input: ContainerInput,
+  requires: string[],
   plan: Uint8Array,
   cgroup: CgroupHandle,
 ): Promise<{ readonly pid: number; readonly warnings: readonly string[] }> {
   const request = {
     create_container: {
-      requires: [...containerRequires],
+      requires,
       id: input.id,
       plan: Buffer.from(plan.buffer, plan.byteOffset, plan.byteLength),
       pid: pidMode(input),
