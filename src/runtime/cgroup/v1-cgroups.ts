@@ -3,7 +3,7 @@ import type { Ctx } from '#base/ctx';
 import { errnoOf } from '#base/errors';
 import type { Addon, FileOperation } from '#linux/addon';
 import type { LinuxResources } from '#runtime/spec/oci';
-import { ancestorsOf, checkCgroupPath } from './cgroup-path.ts';
+import { ancestorsOf, checkCgroupPath } from './v1v2-path.ts';
 import type { CgroupHandle, Cgroups } from './cgroups.ts';
 import type { Hierarchy } from './detect.ts';
 import { directoriesBelow, failure, firstFailure, killUntilEmpty, pidsIn, removeDirectories } from './tree.ts';

@@ -2,7 +2,7 @@ import path from 'node:path';
 import type { Ctx } from '#base/ctx';
 import type { Addon, FileOperation } from '#linux/addon';
 import type { LinuxResources } from '#runtime/spec/oci';
-import { ancestorsOf, checkCgroupPath } from './cgroup-path.ts';
+import { ancestorsOf, checkCgroupPath } from './v1v2-path.ts';
 import type { CgroupHandle, Cgroups } from './cgroups.ts';
 import { directoriesBelow, failure, firstFailure, killUntilEmpty, pidsIn, removeDirectories } from './tree.ts';
 import type { ControllerWrite } from './v1-writes.ts';
