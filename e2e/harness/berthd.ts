@@ -83,9 +83,9 @@ export class Berthd {
       child.once('error', reject);
     });
     gone.catch(() => undefined);
-    const ready = eventually('berthd answers', () => this.cri.runtime.version({}, { timeoutMs: 1000 }), 20_000);
-    await Promise.race([ready, gone]);
-    const { items } = await this.cri.runtime.listPodSandbox({});
+    // Version is answered before recovery has ended; lists are not.
+    const ready = eventually('berthd answers', () => this.cri.runtime.listPodSandbox({}, { timeoutMs: 1000 }), 20_000);
+    const { items } = await Promise.race([ready, gone]);
     this.#idleFds = items.length === 0 ? fdsOf(this.pid) : undefined;
   }
 

@@ -66,7 +66,7 @@ export class DemoDaemon {
       child.once('error', reject);
     });
     gone.catch(() => undefined);
-    const ready = eventually('berthd is ready', () => this.cri.runtime.version({}, { timeoutMs: 1000 }), 30_000);
+    const ready = eventually('berthd is ready', () => this.cri.runtime.listPodSandbox({}, { timeoutMs: 1000 }), 30_000);
     await Promise.race([ready, gone]);
   }
 
