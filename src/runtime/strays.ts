@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { Ctx } from '#base/ctx';
 import { isId } from '#base/ids';
+import { lineage } from './cgroup/cgroup-path.ts';
 import { killShimTree } from './pods.ts';
 import { type RuntimeParts, shimCgroup } from './runtime-parts.ts';
 
@@ -52,8 +53,10 @@ export async function removeParents(parts: RuntimeParts, ctx: Ctx): Promise<void
   }
 }
 
-/** The leaf of a shim must have its parent before the shim makes it. */
+/** The leaf of a shim must have its parent, and that one its own, before the shim makes it. */
 export async function makeParents(parts: RuntimeParts): Promise<void> {
-  const parent = path.dirname(parts.cgroups.handle(shimCgroup(parts, 'x')).killDir);
-  await parts.addon.batch([{ op: 'mkdir', path: parent, mode: 0o755, optional: ['EEXIST'] }]);
+  const leaf = shimCgroup(parts, 'x');
+  const root = parts.cgroups.handle(leaf).killDir.slice(0, -leaf.length);
+  const parents = lineage(path.dirname(leaf)).map((group) => root + group);
+  await parts.addon.batch(parents.map((dir) => ({ op: 'mkdir', path: dir, mode: 0o755, optional: ['EEXIST'] })));
 }
