@@ -1,7 +1,6 @@
 import path from 'node:path';
 import type { Ctx } from '#base/ctx';
 import { isId } from '#base/ids';
-import { lineage } from './cgroup/cgroup-path.ts';
 import { killShimTree } from './pods.ts';
 import { type RuntimeParts, shimCgroup } from './runtime-parts.ts';
 
@@ -57,6 +56,7 @@ export async function removeParents(parts: RuntimeParts, ctx: Ctx): Promise<void
 export async function makeParents(parts: RuntimeParts): Promise<void> {
   const leaf = shimCgroup(parts, 'x');
   const root = parts.cgroups.handle(leaf).killDir.slice(0, -leaf.length);
-  const parents = lineage(path.dirname(leaf)).map((group) => root + group);
+  const names = leaf.split('/').slice(1, -1);
+  const parents = names.map((_name, at) => `${root}/${names.slice(0, at + 1).join('/')}`);
   await parts.addon.batch(parents.map((dir) => ({ op: 'mkdir', path: dir, mode: 0o755, optional: ['EEXIST'] })));
 }
