@@ -1,6 +1,5 @@
+import { BerthError } from '#base/errors';
 import type { DeviceRule } from '#runtime/spec/oci';
-
-import { checkDeviceRule } from './resources-v1.ts';
 
 // struct bpf_cgroup_dev_ctx { u32 access_type; u32 major; u32 minor }, access_type being access << 16 | type.
 const accessBits: Readonly<Record<string, number>> = { m: 1, r: 2, w: 4 };
@@ -58,12 +57,26 @@ export function deviceProgram(rules: readonly DeviceRule[]): Uint8Array {
   return encode([...program, ...answer(0)]);
 }
 
+function checkDeviceRule(rule: DeviceRule): void {
+  const fits = (value: number | undefined, bits: number): boolean =>
+    value === undefined || (Number.isInteger(value) && value >= 0 && value < 2 ** bits);
+  const numbered = rule.major !== undefined || rule.minor !== undefined;
+  const valid = /^[rwm]{1,3}$/.test(rule.access) && fits(rule.major, 12) && fits(rule.minor, 20);
+  if (!valid || (rule.type === 'a' && numbered)) {
+    throw new BerthError('INVALID_ARGUMENT', `invalid device rule ${JSON.stringify(rule)}`);
+  }
+}
+
 function ruleInstructions(rule: DeviceRule): Instruction[] {
   // On v1 a rule for all types means every access, whatever it says.
   if (rule.type === 'a') return [];
-  const mask = [...rule.access].reduce((bits, letter) => bits | (accessBits[letter] ?? 0), 0);
+  const mask = rule.access.split('').reduce((bits, letter) => bits | (accessBits[letter] ?? 0), 0);
   const verdict: Instruction[] = rule.allow
-    ? [{ code: andNumber, to: wanted, number: 7 & ~mask }, { code: jumpUnequal, to: wanted, number: 0, offset: 2 }, ...answer(1)]
+    ? [
+        { code: andNumber, to: wanted, number: 7 & ~mask },
+        { code: jumpUnequal, to: wanted, number: 0, offset: 2 },
+        ...answer(1),
+      ]
     : [
         { code: moveRegister, to: result, from: wanted },
         { code: andNumber, to: result, number: mask },
@@ -90,7 +103,7 @@ function answer(value: 0 | 1): Instruction[] {
   ];
 }
 
-/** struct bpf_insn in the machine's byte order; Node runs on little-endian machines only here. */
+/** struct bpf_insn, little-endian as every machine Berth runs on. */
 function encode(program: readonly Instruction[]): Uint8Array {
   const bytes = Buffer.alloc(program.length * 8);
   program.forEach(({ code, to, from = 0, offset = 0, number = 0 }, index) => {
