@@ -22,7 +22,7 @@ export interface AdminServerOptions {
 }
 
 const maxConnections = 32;
-/** For the request alone; an answer takes as long as it takes. */
+/** For the request to come in; an answer takes as long as it takes. */
 const requestTimeoutMs = 30_000;
 
 /**
@@ -39,7 +39,7 @@ export class AdminServer {
 
   private constructor(options: AdminServerOptions) {
     this.#options = options;
-    this.#http = http.createServer({ requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs });
+    this.#http = http.createServer();
     this.#http.on('request', (request, response) => void this.#answer(request, response));
   }
 
@@ -67,6 +67,8 @@ export class AdminServer {
     this.#connections.add(socket);
     socket.once('close', () => this.#connections.delete(socket));
     this.#http.emit('connection', socket);
+    // Node watches over slow requests only where it listens itself.
+    socket.setTimeout(requestTimeoutMs);
   }
 
   async #answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
@@ -82,6 +84,7 @@ export class AdminServer {
       route = findRoute(request.method, request.url);
       if (!route.beforeReady) gate.pass();
       const body = route.method === 'POST' ? await readJsonBody(request) : {};
+      request.socket.setTimeout(0);
       await route.answer(this.#ctx(leave.signal, log), body, lines, this.#options.actions);
     } catch (error) {
       failure = toBerthError(error, 'admin call');
@@ -92,7 +95,7 @@ export class AdminServer {
     else if (route?.method === 'POST') log.info({ ms }, 'admin call answered');
     else log.debug({ ms }, 'admin call answered');
     await lines.end();
-    route?.afterwards?.(this.#options.actions);
+    if (!failure) route?.afterwards?.(this.#options.actions);
   }
 
   #ctx(signal: AbortSignal, log: Logger): Ctx {

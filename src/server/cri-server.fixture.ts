@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { afterAll } from '@jest/globals';
 import { systemClock } from '#base/clock';
 import type { LogFields, Logger } from '#base/log';
 import { createMetrics, type Metrics } from '#base/metrics';
@@ -35,7 +36,6 @@ export function recordingLog(lines: LogLine[], fields: LogFields = {}): Logger {
 /** A server with the image service on a socket in a directory of its own, and a client of it. */
 export interface TestServer extends AsyncDisposable {
   readonly socket: string;
-  readonly directory: string;
   readonly client: CriClient;
   readonly server: CriServer;
   readonly calls: CallHandler;
@@ -50,13 +50,21 @@ export interface TestServerOptions {
   readonly allowPeer?: CriServerOptions['allowPeer'];
 }
 
+const scratch: string[] = [];
+
+afterAll(() => {
+  for (const directory of scratch) rmSync(directory, { recursive: true, force: true });
+});
+
+/** Gone when the test file has ended. */
 export function scratchDirectory(): string {
-  return mkdtempSync(path.join(tmpdir(), 'berth-'));
+  const directory = mkdtempSync(path.join(tmpdir(), 'berth-server-'));
+  scratch.push(directory);
+  return directory;
 }
 
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
-  const directory = scratchDirectory();
-  const socket = path.join(directory, 'run/berth.sock');
+  const socket = path.join(scratchDirectory(), 'run/berth.sock');
   const lines: LogLine[] = [];
   const log = recordingLog(lines);
   const metrics = createMetrics();
@@ -73,7 +81,6 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const client = connectCri(socket);
   return {
     socket,
-    directory,
     client,
     server,
     calls,
@@ -83,7 +90,6 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     [Symbol.asyncDispose]: async () => {
       client.close();
       await server.close(100);
-      rmSync(directory, { recursive: true, force: true });
     },
   };
 }

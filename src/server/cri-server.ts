@@ -1,5 +1,6 @@
 import type net from 'node:net';
 import * as grpc from '@grpc/grpc-js';
+import { Deadline, raceSignal } from '#base/deadline';
 import type { Logger } from '#base/log';
 import type { BoundService } from './bind-service.ts';
 import { UnixListener } from './unix-listener.ts';
@@ -54,15 +55,18 @@ export class CriServer {
   /** Takes no new call, lets those that run end for at most `graceMs`, and cuts the rest. */
   async close(graceMs: number): Promise<void> {
     await this.#listener?.close();
-    let timer: NodeJS.Timeout | undefined;
-    const ended = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, graceMs);
-      this.#grpc.tryShutdown(() => resolve());
-    });
-    await ended;
-    clearTimeout(timer);
-    this.#injector.destroy();
+    // Tells clients to go. grpc-js says that it is done while calls still run: the connections' own ends are waited for.
+    this.#grpc.tryShutdown(() => undefined);
+    using grace = new Deadline(graceMs, 'closing the server');
+    await raceSignal(this.#allClosed(), grace.signal).catch(() => undefined);
     this.#grpc.forceShutdown();
     for (const socket of this.#connections) socket.destroy();
+    await this.#allClosed();
+  }
+
+  async #allClosed(): Promise<void> {
+    await Promise.all(
+      [...this.#connections].map((socket) => new Promise<void>((resolve) => socket.once('close', () => resolve()))),
+    );
   }
 }

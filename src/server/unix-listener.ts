@@ -117,10 +117,15 @@ function listen(server: net.Server, file: string): Promise<void> {
 function accept(socket: net.Socket, { allowPeer, onConnection, log, path: file }: UnixListenerOptions): void {
   // An error ends this connection, and only this one; who uses it sees its close.
   socket.on('error', (error) => log.debug({ socket: file, err: error }, 'connection failed'));
-  if (allowPeer(socket)) {
-    onConnection(socket);
-    return;
+  try {
+    if (allowPeer(socket)) {
+      onConnection(socket);
+      return;
+    }
+    log.warn({ socket: file }, 'a peer that is not allowed here was cut');
+  } catch (err) {
+    // It may be gone again before we could ask who it is.
+    log.warn({ socket: file, err }, 'a connection could not be accepted');
   }
-  log.warn({ socket: file }, 'a peer that is not allowed here was cut');
   socket.destroy();
 }
