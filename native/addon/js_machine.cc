@@ -72,8 +72,7 @@ Napi::Value get_limit(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value disable_core_dumps(const Napi::CallbackInfo& info) {
-  const rlimit none{0, 0};
-  if (setrlimit(RLIMIT_CORE, &none) < 0) return raise(info.Env(), fail("setrlimit"));
+  // Not RLIMIT_CORE: shims and containers would inherit it, and a container may well want its core files.
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) return raise(info.Env(), fail("prctl"));
   return info.Env().Undefined();
 }

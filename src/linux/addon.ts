@@ -87,7 +87,7 @@ export interface Addon {
   /** umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW), thread "disk". */
   detachMount(path: string): Promise<void>;
   getrlimit(resource: number): { soft: bigint; hard: bigint };
-  /** PR_SET_DUMPABLE 0 and RLIMIT_CORE 0: registry passwords never end in a core file. */
+  /** PR_SET_DUMPABLE 0: registry passwords never end in a core file. */
   disableCoreDumps(): void;
 }
 
