@@ -1,4 +1,5 @@
 import { chmodSync, linkSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import http2 from 'node:http2';
 import net from 'node:net';
 import path from 'node:path';
 import * as grpc from '@grpc/grpc-js';
@@ -122,6 +123,12 @@ describe('what clients say', () => {
     expect(outcome).toBe(expected);
   });
 
+  test('an empty :authority is refused too', async () => {
+    await using server = await startTestServer();
+    expect(await bareRequest(server.socket, '')).toBe('reset');
+    expect(await bareRequest(server.socket, 'localhost')).toBe('status 200');
+  });
+
   test('a message over 64 MiB is RESOURCE_EXHAUSTED, one of 40 MiB is not', async () => {
     await using server = await startTestServer();
     const client = rawClient(server.socket, { 'grpc.max_send_message_length': -1 });
@@ -136,6 +143,25 @@ describe('what clients say', () => {
     await expect(server.client.runtime.version({})).rejects.toMatchObject({ status: 'UNIMPLEMENTED' });
   });
 });
+
+/** A request without grpc-js, which has no way to leave the authority empty. */
+function bareRequest(socket: string, authority: string): Promise<string> {
+  return new Promise((resolve) => {
+    const session = http2.connect('http://localhost', { createConnection: () => net.connect(socket) });
+    const request = session.request({
+      ':method': 'POST',
+      ':path': '/runtime.v1.ImageService/ListImages',
+      ':authority': authority,
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    });
+    request.on('response', (headers) => resolve(`status ${headers[':status'] ?? 0}`));
+    request.on('error', () => resolve('reset'));
+    request.on('close', () => session.destroy());
+    request.end(Buffer.alloc(5));
+    request.resume();
+  });
+}
 
 function rawClient(socket: string, options: grpc.ClientOptions): ImageServiceClient {
   const { ImageService } = loadCriProto();
