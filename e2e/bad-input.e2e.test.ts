@@ -1,0 +1,169 @@
+import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { startBerthd, type Berthd } from './harness/berthd.ts';
+import { ensureBusybox } from './harness/busybox.ts';
+import { output } from './harness/command.ts';
+import { podConfig, shell, TestPod } from './harness/pods.ts';
+import { eventually } from './harness/wait.ts';
+
+// Every one of these ends with an error that says what is wrong, and loses nothing.
+
+let berthd: Berthd;
+let pod: TestPod;
+beforeAll(async () => {
+  berthd = await startBerthd();
+  await berthd.loadBusybox();
+}, 120_000);
+beforeEach(async () => {
+  pod = await TestPod.run(berthd);
+});
+afterAll(() => berthd.teardown(), 60_000);
+
+const file = (name: string): string => path.join(berthd.node.directory, name);
+
+describe('containers', () => {
+  test('of an unknown image', async () => {
+    const create = pod.create({ image: { image: 'localhost/nobody:1' }, command: ['true'] });
+    await expect(create).rejects.toMatchObject({
+      status: 'NOT_FOUND',
+      details: expect.stringContaining('localhost/nobody:1') as unknown,
+    });
+  });
+
+  test('in a pod nobody knows', async () => {
+    const request = { pod_sandbox_id: 'a'.repeat(64), config: shell('true'), sandbox_config: pod.config };
+    await expect(berthd.cri.runtime.createContainer(request)).rejects.toMatchObject({ status: 'NOT_FOUND' });
+  });
+
+  test('without a name', async () => {
+    await expect(pod.create({ ...shell('true'), metadata: null })).rejects.toMatchObject({
+      status: 'INVALID_ARGUMENT',
+    });
+  });
+
+  test('with a volume below a file', async () => {
+    writeFileSync(file('plain'), '');
+    const mounts = [{ host_path: file('plain/below'), container_path: '/data' }];
+    await expect(pod.create(shell('true', { mounts }))).rejects.toThrow(file('plain'));
+  });
+
+  test('with a log path that leaves its directory', async () => {
+    await expect(pod.create(shell('true', { log_path: '../../escape.log' }))).rejects.toMatchObject({
+      status: 'INVALID_ARGUMENT',
+    });
+  });
+
+  test('that are started twice, or after their end', async () => {
+    const container = await pod.start(shell('true'));
+    await container.exited();
+    await expect(container.start()).rejects.toMatchObject({ status: 'FAILED_PRECONDITION' });
+  });
+
+  test('that are asked to exec after their end', async () => {
+    const container = await pod.start(shell('true'));
+    await container.exited();
+    await expect(container.exec(['true'])).rejects.toMatchObject({ status: 'FAILED_PRECONDITION' });
+  });
+});
+
+describe('pods', () => {
+  test.each([
+    ['relative', 'somewhere'],
+    ['leaving the root', '/../../x'],
+  ])('with a cgroup parent that is %s', async (_name, cgroup_parent) => {
+    await expect(TestPod.run(berthd, { linux: { cgroup_parent } })).rejects.toMatchObject({
+      status: 'INVALID_ARGUMENT',
+      details: expect.stringContaining(cgroup_parent) as unknown,
+    });
+  });
+
+  test('without metadata', async () => {
+    const config = { ...podConfig(berthd), metadata: null };
+    await expect(berthd.cri.runtime.runPodSandbox({ config })).rejects.toMatchObject({ status: 'INVALID_ARGUMENT' });
+  });
+
+  test('with a handler nobody knows', async () => {
+    const request = { config: podConfig(berthd), runtime_handler: 'no-such-handler' };
+    await expect(berthd.cri.runtime.runPodSandbox(request)).rejects.toThrow('no-such-handler');
+  });
+
+  test('with a sysctl that is not a pod’s', async () => {
+    const sysctls = { 'vm.swappiness': '1' };
+    await expect(TestPod.run(berthd, { linux: { sysctls } })).rejects.toThrow('vm.swappiness');
+  });
+});
+
+describe('images', () => {
+  test('from a file that is not there', async () => {
+    await expect(berthd.load('/no/such/file.tar')).rejects.toThrow('/no/such/file.tar');
+  });
+
+  test('from a file that is no archive', async () => {
+    writeFileSync(file('noise.tar'), 'this is no tar archive'.repeat(1000));
+    await expect(berthd.load(file('noise.tar'))).rejects.toThrow('IMAGE_INVALID');
+  });
+
+  test('from a truncated archive', async () => {
+    const broken = file('truncated.tar');
+    writeFileSync(broken, readFileSync(await ensureBusybox()));
+    truncateSync(broken, 700_000);
+    await expect(berthd.load(broken, 'localhost/broken:1')).rejects.toThrow(/IMAGE_INVALID|truncated/);
+    const { images } = await berthd.cri.images.listImages({});
+    expect(images.flatMap(({ repo_tags }) => repo_tags)).toEqual(['localhost/busybox:latest']);
+  });
+
+  test('on a disk that is full, and again when there is room', async () => {
+    const filler = path.join(berthd.root, 'filler');
+    // The state directory of another berthd, on a disk of 24 MiB.
+    const small = await startBerthd();
+    try {
+      await small.stop();
+      await small.node.run(['mount', '-t', 'tmpfs', '-o', 'size=24m', 'none', small.root]);
+      await small.start();
+      await small.node.run(['sh', '-c', `head -c 23000000 /dev/zero > ${small.root}/filler`]);
+      await expect(small.loadBusybox()).rejects.toThrow(/RESOURCE_EXHAUSTED|space/i);
+      await small.node.run(['rm', `${small.root}/filler`]);
+      await small.loadBusybox();
+      await small.removeAllPods();
+      await small.stop();
+      await small.node.run(['umount', small.root]);
+      rmSync(small.root, { recursive: true, force: true });
+      mkdirSync(small.root);
+      await small.start();
+    } finally {
+      await small.teardown();
+    }
+    rmSync(filler, { force: true });
+  }, 60_000);
+});
+
+describe('berthd', () => {
+  test('a second one on the same state says who owns it and goes away', async () => {
+    const child = berthd.spawn();
+    const code = await new Promise((resolve) => child.once('exit', resolve));
+    expect(code).not.toBe(0);
+    expect(berthd.log).toMatch(/another berthd owns/);
+    await berthd.cri.runtime.version({});
+  });
+
+  test.each([
+    ['an unknown key', '[network]\nbrigde = "x"\n', /other\.toml.*unknown key network\.brigde/],
+    ['a wrong value', '[network]\nmode = "x"\n', /network\.mode: expected one of/],
+    ['text that is no TOML', '[network\n', /other\.toml:1:/],
+  ])('with %s in its config names it and goes away', async (_name, text, message) => {
+    writeFileSync(file('other.toml'), text);
+    const child = berthd.spawn(file('other.toml'));
+    const code = await new Promise((resolve) => child.once('exit', resolve));
+    expect(code).not.toBe(0);
+    await eventually('the message is in the log', () => message.test(berthd.log));
+  });
+});
+
+test('after all of this nothing is left over', async () => {
+  await berthd.removeAllPods();
+  expect(await berthd.strays()).toEqual([]);
+  expect(
+    await output(['find', path.join(berthd.root, 'containers'), '-mindepth', '1', '-maxdepth', '1']).catch(() => ''),
+  ).toBe('');
+});

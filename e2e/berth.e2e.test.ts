@@ -1,0 +1,86 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { startBerthd, type Berthd } from './harness/berthd.ts';
+import { ensureBusybox } from './harness/busybox.ts';
+import { busybox } from './harness/paths.ts';
+import { eventually } from './harness/wait.ts';
+
+let berthd: Berthd;
+beforeAll(async () => {
+  berthd = await startBerthd();
+}, 60_000);
+afterAll(() => berthd.teardown(), 60_000);
+
+async function ok(...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await berthd.berth(args);
+  if (code !== 0) throw new Error(`berth ${args.join(' ')} ended with ${code}\n${stdout}${stderr}`);
+  return stdout;
+}
+
+describe('berth', () => {
+  test('loads an image and lists it', async () => {
+    expect(await ok('load', await ensureBusybox(), '--tag', busybox)).toContain(`loaded ${busybox}`);
+    expect(await ok('images')).toContain(busybox);
+    const { images } = JSON.parse(await ok('images', '-o', 'json')) as { images: { repo_tags: string[] }[] };
+    expect(images[0]?.repo_tags).toContain(busybox);
+  });
+
+  test('runs a command and gives its output and exit code', async () => {
+    const args = ['run', '--rm', '--time', '-e', 'WHO=you', busybox, 'sh', '-c', 'echo hi $WHO; echo oh >&2; exit 7'];
+    const { code, stdout, stderr } = await berthd.berth(args);
+    expect({ code, stdout }).toEqual({ code: 7, stdout: 'hi you\n' });
+    expect(stderr).toContain('oh\n');
+    expect(stderr).toMatch(/RunPodSandbox +[0-9.]+ ms/);
+    expect(await ok('ps', '-a')).not.toContain('run-');
+  });
+
+  test('runs on the node’s network, as another user, with a volume', async () => {
+    const volume = `${berthd.node.directory}:/node:ro`;
+    const script = 'id -u; ls /node | grep -c owner; ls /sys/class/net | grep -c eth0 || true';
+    expect(await ok('run', '--rm', '--net', 'host', '-u', '1000', '-v', volume, busybox, 'sh', '-c', script)).toMatch(
+      /^1000\n1\n/,
+    );
+  });
+
+  test('leaves a detached pod running: ps, exec, logs -f, inspect, stop, rm', async () => {
+    const line = 'echo one; sleep 1; echo two; sleep 1000';
+    const id = (await ok('run', '-d', '--name', 'web', busybox, 'sh', '-c', line)).trim();
+    expect(await ok('ps')).toMatch(/default\/web +ready/);
+    expect(await ok('exec', 'web', 'echo', 'inside')).toBe('inside\n');
+    expect((await berthd.berth(['exec', id.slice(0, 8), 'sh', '-c', 'exit 4'])).code).toBe(4);
+    await eventually('both lines are in the log', async () => (await ok('logs', id)) === 'one\ntwo\n');
+    const followed = berthd.berth(['logs', '-f', id], { timeoutMs: 20_000 });
+    const inspected = JSON.parse(await ok('inspect', id)) as { status: { id: string; state: string } };
+    expect(inspected.status).toMatchObject({ id, state: 'CONTAINER_RUNNING' });
+    await ok('stop', '-t', '0', id);
+    expect((await followed).stdout).toBe('one\ntwo\n');
+    await ok('rm', 'web');
+    expect(await ok('ps', '-a')).not.toContain('web');
+  });
+
+  test('says what is wrong and what to do', async () => {
+    const unknown = await berthd.berth(['run', 'localhost/none:1']);
+    expect(unknown).toMatchObject({ code: 125 });
+    expect(unknown.stderr).toContain('image localhost/none:1 is not here: load it with berth load');
+    const nothing = await berthd.berth(['--socket', '/no/such.sock', 'ps']);
+    expect(nothing).toMatchObject({ code: 125 });
+    expect(nothing.stderr).toContain('cannot reach berthd at /no/such.sock');
+    const missing = await berthd.berth(['run', '--rm', busybox, '/no/such/command']);
+    expect(missing.code).not.toBe(0);
+    expect(missing.stderr).toContain('/no/such/command');
+    expect(await ok('ps')).not.toContain('run-');
+  });
+
+  test('tells versions, state, and that nothing is left over', async () => {
+    expect(await ok('version')).toMatch(/berthd +\S+\nCRI +v1/);
+    const info = JSON.parse(await ok('info')) as { status: { status: { conditions: unknown[] } }; config: object };
+    expect(info.status.status.conditions).not.toEqual([]);
+    expect(info.config).toHaveProperty('paths.root', berthd.root);
+    expect(await ok('check')).toBe('');
+  });
+
+  test('removes an image', async () => {
+    await ok('rmi', busybox);
+    expect(await ok('images')).not.toContain(busybox);
+    expect((await berthd.berth(['rmi', busybox])).code).toBe(125);
+  });
+});
