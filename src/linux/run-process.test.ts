@@ -1,0 +1,70 @@
+import { readdirSync } from 'node:fs';
+
+import { describe, expect, test } from '@jest/globals';
+
+import { createCtx } from '#base/ctx';
+
+import { loadAddon } from './load.ts';
+import { runProcess } from './run-process.ts';
+
+const addon = loadAddon();
+const ctx = createCtx();
+const shell = (script: string, limit = 65_536) => ({ path: '/bin/sh', argv: ['sh', '-c', script], env: [], limit });
+
+describe('runProcess', () => {
+  test('gives exit, stdout and stderr apart', async () => {
+    const output = await runProcess(ctx, addon, shell('echo out; echo err >&2; exit 3'));
+    expect(output).toEqual({ code: 3, stdout: 'out\n', stderr: 'err\n', truncated: false });
+  });
+
+  test('a signal is no exit code', async () => {
+    expect(await runProcess(ctx, addon, shell('kill -9 $$'))).toMatchObject({ signal: 9, stdout: '' });
+  });
+
+  test('the program reads what it is given, or nothing', async () => {
+    const text = 'ä'.repeat(200_000);
+    const counted = await runProcess(ctx, addon, { ...shell('wc -c'), stdin: text });
+    expect(counted.stdout.trim()).toBe('400000');
+    expect((await runProcess(ctx, addon, shell('cat'))).stdout).toBe('');
+  });
+
+  test('a program that does not read its input is no error', async () => {
+    const ended = await runProcess(ctx, addon, { ...shell('exec <&-; echo done'), stdin: 'x'.repeat(1_000_000) });
+    expect(ended).toMatchObject({ code: 0, stdout: 'done\n' });
+  });
+
+  test('output over the limit is dropped, and the program still ends', async () => {
+    const output = await runProcess(ctx, addon, shell('head -c 3000000 /dev/zero | tr "\\0" a; echo end >&2', 1000));
+    expect(output).toMatchObject({ code: 0, stdout: 'a'.repeat(1000), stderr: 'end\n', truncated: true });
+  });
+
+  test('an aborted context kills it, even when a grandchild holds the pipes', async () => {
+    const controller = new AbortController();
+    const running = runProcess(
+      createCtx({ signal: controller.signal }),
+      addon,
+      shell('sleep 5 & echo started; sleep 5'),
+    );
+    setTimeout(() => controller.abort(new Error('enough')), 50);
+    const before = performance.now();
+    await expect(running).rejects.toThrow('enough');
+    expect(performance.now() - before).toBeLessThan(2000);
+  });
+
+  test('a missing program is ENOENT, and no descriptor is left', async () => {
+    const count = (): number => readdirSync('/proc/self/fd').length;
+    const before = count();
+    for (let i = 0; i < 20; i++) {
+      const missing = runProcess(ctx, addon, {
+        path: '/nonexistent/nft',
+        argv: ['nft'],
+        env: [],
+        stdin: '',
+        limit: 10,
+      });
+      await expect(missing).rejects.toMatchObject({ code: 'ENOENT', path: '/nonexistent/nft' });
+      await runProcess(ctx, addon, shell('true'));
+    }
+    expect(count()).toBeLessThanOrEqual(before + 4);
+  });
+});
