@@ -103,7 +103,7 @@ void forget_container(Container& container) {
 void init_ended(Container& container, int wait_status) {
   Shim& shim = *container.shim;
   // A start that was under way is answered before its exit is told.
-  if (container.phase == Phase::kStarting) container_hear(container);
+  if (container.phase == Phase::kStarting && container.sync_fd) container_hear(container);
   if (container.sync_fd) stop_listening(container);
   page_drop(container.page);
   container.phase = Phase::kExited;
@@ -167,6 +167,7 @@ void container_tell_exit(Container& container) {
     return forget_container(container);
   }
   broadcast_event(shim, berth_shim_Event_container_exited_tag, berth_shim_ExitRecord_fields, &container.exit);
+  shutdown_progress(shim);
 }
 
 void kill_container(Shim& shim, CallRef call, std::string_view body) {

@@ -36,8 +36,12 @@ bool collect(pb_istream_t* stream, const pb_field_t*, void** arg) {
   }
   const size_t size = stream->bytes_left;
   char* copy = static_cast<char*>(malloc(size + 1));
-  if (copy == nullptr || !pb_read(stream, reinterpret_cast<pb_byte_t*>(copy), size)) return false;
-  if (memchr(copy, '\0', size) != nullptr) return false;  // execve would cut it silently
+  // A zero byte is refused: execve would cut there silently.
+  if (copy == nullptr || !pb_read(stream, reinterpret_cast<pb_byte_t*>(copy), size) ||
+      memchr(copy, '\0', size) != nullptr) {
+    free(copy);
+    return false;
+  }
   copy[size] = '\0';
   into->items[into->count++] = copy;
   into->items[into->count] = nullptr;

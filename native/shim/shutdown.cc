@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "shim/cgroup.h"
 #include "shim/shim.h"
@@ -27,9 +28,21 @@ bool leave_upwards(const char* dir) {
   return false;
 }
 
+// The last members may still be on their way out. Nobody is served any more: here the shim may wait.
+bool remove_when_empty(const char* dir) {
+  constexpr timespec kPause = {0, 5'000'000};
+  for (int i = 0; i < 100; i++) {
+    if (rmdir(dir) == 0 || errno == ENOENT) return true;
+    if (errno != EBUSY) return false;
+    nanosleep(&kPause, nullptr);
+  }
+  return false;
+}
+
 void remove_cgroups(Pod& pod) {
   for (int i = 0; i < pod.cgroup_dir_count; i++) {
-    if (!leave_upwards(pod.cgroup_dirs[i]) || rmdir(pod.cgroup_dirs[i]) != 0) log_line(pod.cgroup_dirs[i], errno);
+    if (!leave_upwards(pod.cgroup_dirs[i]) || !remove_when_empty(pod.cgroup_dirs[i]))
+      log_line(pod.cgroup_dirs[i], errno);
   }
 }
 

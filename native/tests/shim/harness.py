@@ -54,6 +54,24 @@ def detached_readonly(path):
     return tree
 
 
+def alive(pid):
+    """False also for a zombie: init may take its time to reap."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def eventually(test, seconds=5):
+    end = time.time() + seconds
+    while not test():
+        if time.time() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
 class ShimError(Exception):
     def __init__(self, error):
         super().__init__(f"{pb.Error.Kind.Name(error.kind)} {error.step} {error.path} {error.errno} {error.message}")
@@ -421,10 +439,8 @@ class Pod:
         self.shutdown()
         for client in self.clients:
             client.close()
-        deadline = time.time() + 5
-        while any(os.path.exists(f"/proc/{p}") for p in mine) and time.time() < deadline:
-            time.sleep(0.01)
-        left = [p for p in mine if os.path.exists(f"/proc/{p}")]
+        eventually(lambda: not any(alive(p) for p in mine))
+        left = [p for p in mine if alive(p)]
         cgroups = os.path.exists(self.shim_cgroups[0]) if hasattr(self, "shim_cgroups") else False
         members, kept = self.cgroups.members(), self.cgroups.remove()
         with open("/proc/self/mountinfo") as file:
@@ -432,8 +448,8 @@ class Pod:
         with open(self.log) as file:
             said = file.read()
         shutil.rmtree(self.base)
-        assert not left, f"processes left: {left}"
-        assert not cgroups and not members and not kept, f"cgroups left: {members} {kept}"
+        assert not left, f"processes left: {left} {said}"
+        assert not cgroups and not members and not kept, f"cgroups left: {members} {kept} {said}"
         assert not mounts, f"mounts left: {mounts}"
         return said
 
