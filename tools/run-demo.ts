@@ -4,14 +4,14 @@ import { existsSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { StopWatch } from '#cli/stop-watch';
 import { eventually } from '../e2e/harness/wait.ts';
-import { buildBusyboxArchive } from './busybox-image.ts';
+import { buildBusyboxArchive, busyboxReference } from './busybox-image.ts';
 import { DemoDaemon } from './demo/daemon.ts';
 import { runDemoPod } from './demo/pod.ts';
 import { newTraces, readSysctl, readTraces } from './demo/traces.ts';
 
 const top = path.dirname(import.meta.dirname);
 const once = process.argv.includes('--once');
-const image = 'localhost/busybox:latest';
+const image = busyboxReference;
 const archive = path.join(top, '.cache/images/busybox.tar');
 const forwarding = 'net.ipv4.ip_forward';
 
@@ -30,7 +30,7 @@ async function main(): Promise<void> {
     if (!existsSync(archive)) {
       say('==> making the busybox image');
       mkdirSync(path.dirname(archive), { recursive: true });
-      await watch.step('make the image', () => buildBusyboxArchive(archive));
+      await watch.step('make the image', async () => buildBusyboxArchive('/bin/busybox', archive));
     }
     say('==> starting berthd');
     await watch.step('berthd ready', () => daemon.start());

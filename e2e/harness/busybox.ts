@@ -8,7 +8,7 @@ export async function ensureBusybox(): Promise<string> {
   if (existsSync(busyboxArchive)) return busyboxArchive;
   mkdirSync(path.dirname(busyboxArchive), { recursive: true });
   const fresh = `${busyboxArchive}.${process.pid}`;
-  await output([process.execPath, '-C', 'berth-src', 'tools/busybox-image.ts', fresh], { cwd: top });
+  await output([process.execPath, '-C', 'berth-src', 'tools/busybox-image.ts', '/bin/busybox', fresh], { cwd: top });
   renameSync(fresh, busyboxArchive);
   return busyboxArchive;
 }
