@@ -1,0 +1,103 @@
+import { BerthError } from '#base/errors';
+import { digestOf } from '../config.ts';
+import type { Platform } from '../platform.ts';
+import { matchesPlatform } from '../platform.ts';
+import type { Reference } from '../reference.ts';
+import { isDigest, parseReference } from '../reference.ts';
+import type { UntrustedObject } from '../untrusted.ts';
+import { parseUntrusted } from '../untrusted.ts';
+import type { ArchiveImage, ArchiveLayer } from './archive.ts';
+import type { ArchiveFiles } from './files.ts';
+import { findFile, readDocument } from './files.ts';
+
+export const ociIndexName = 'index.json';
+
+const maxNesting = 3;
+
+interface Found {
+  readonly manifest: UntrustedObject;
+  /** Outermost first: indexes, then the manifest. */
+  readonly documents: readonly Uint8Array[];
+}
+
+/** An OCI image layout: index.json leads to manifests, those to config and layers, all named by digest. */
+export async function readOciLayout(files: ArchiveFiles, platform: Platform): Promise<readonly ArchiveImage[]> {
+  const index = parseUntrusted(await readDocument(files, ociIndexName), `${ociIndexName} in ${files.path}`);
+  const images: ArchiveImage[] = [];
+  for (const entry of index.objects('manifests')) {
+    if (!matchesPlatform(entry, platform)) continue;
+    const found = await follow(files, entry, platform, 0);
+    if (!found) continue;
+    const config = found.manifest.object('config');
+    if (!config) throw new BerthError('IMAGE_INVALID', `${found.manifest.what} has no config`);
+    const layers: ArchiveLayer[] = [];
+    for (const layer of found.manifest.objects('layers')) layers.push(await layerOf(files, layer));
+    images.push({
+      config: await readBlob(files, config),
+      manifests: found.documents,
+      manifestDigest: digestIn(entry),
+      names: namesOf(entry),
+      layers,
+    });
+  }
+  if (images.length === 0) {
+    throw new BerthError('IMAGE_INVALID', `${files.path} has no image for ${platform.os}/${platform.architecture}`);
+  }
+  return images;
+}
+
+/** From a descriptor to the manifest for this platform, through indexes. Undefined: none of its images is for us. */
+async function follow(
+  files: ArchiveFiles,
+  entry: UntrustedObject,
+  platform: Platform,
+  depth: number,
+): Promise<Found | undefined> {
+  if (depth > maxNesting) throw new BerthError('IMAGE_INVALID', `${files.path} nests indexes too deeply`);
+  const bytes = await readBlob(files, entry);
+  const document = parseUntrusted(bytes, `manifest ${digestIn(entry)}`);
+  if (document.objects('manifests').length === 0) return { manifest: document, documents: [bytes] };
+  for (const inner of document.objects('manifests')) {
+    // Here an entry without a platform is an attestation or an artifact beside the images.
+    if (!inner.object('platform') || !matchesPlatform(inner, platform)) continue;
+    const found = await follow(files, inner, platform, depth + 1);
+    if (found) return { manifest: found.manifest, documents: [bytes, ...found.documents] };
+  }
+  return undefined;
+}
+
+/** Annotations are free text: one that holds only a tag names no image. */
+function namesOf(entry: UntrustedObject): readonly Reference[] {
+  const annotations = entry.textMap('annotations');
+  const name = annotations['io.containerd.image.name'] ?? annotations['org.opencontainers.image.ref.name'] ?? '';
+  return /[/:@]/.test(name) ? [parseReference(name)] : [];
+}
+
+async function layerOf(files: ArchiveFiles, layer: UntrustedObject): Promise<ArchiveLayer> {
+  const digest = digestIn(layer);
+  const file = await findFile(files, blobName(digest));
+  const size = layer.number('size');
+  if (size !== undefined && size !== file.size) {
+    throw new BerthError('IMAGE_INVALID', `layer ${digest} has ${file.size} bytes in ${files.path}, not ${size}`);
+  }
+  return { file, digest };
+}
+
+async function readBlob(files: ArchiveFiles, descriptor: UntrustedObject): Promise<Uint8Array> {
+  const digest = digestIn(descriptor);
+  const bytes = await readDocument(files, blobName(digest));
+  const actual = digestOf(bytes);
+  if (actual !== digest) throw new BerthError('IMAGE_INVALID', `blob ${digest} in ${files.path} is ${actual}`);
+  return bytes;
+}
+
+function digestIn(descriptor: UntrustedObject): string {
+  const digest = descriptor.text('digest');
+  if (!isDigest(digest))
+    throw new BerthError('IMAGE_INVALID', `digest of ${descriptor.what} is not sha256:<64 digits>`);
+  return digest;
+}
+
+function blobName(digest: string): string {
+  return `blobs/${digest.replace(':', '/')}`;
+}

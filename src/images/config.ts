@@ -1,0 +1,62 @@
+import { createHash } from 'node:crypto';
+import { BerthError } from '#base/errors';
+import type { ImageConfig } from './image-store.ts';
+import { isDigest } from './reference.ts';
+import { parseUntrusted } from './untrusted.ts';
+
+/** What one image config says, checked and copied. */
+export interface ParsedConfig {
+  readonly config: ImageConfig;
+  /** Digests of the uncompressed layers, bottom first. */
+  readonly diffIds: readonly string[];
+}
+
+/** overlayfs stacks at most 500 lower directories. */
+const maxLayers = 500;
+
+/** @throws IMAGE_INVALID */
+export function parseConfig(bytes: Uint8Array, id: string): ParsedConfig {
+  const root = parseUntrusted(bytes, `image config ${id}`);
+  const config = root.object('config');
+  const diffIds = root.object('rootfs')?.texts('diff_ids') ?? [];
+  if (diffIds.length > maxLayers) {
+    throw new BerthError('IMAGE_INVALID', `image config ${id} has ${diffIds.length} layers; ${maxLayers} are allowed`);
+  }
+  const bad = diffIds.find((diffId) => !isDigest(diffId));
+  if (bad !== undefined) {
+    throw new BerthError(
+      'IMAGE_INVALID',
+      `image config ${id} has a layer that is no sha256 digest: ${bad.slice(0, 80)}`,
+    );
+  }
+  return {
+    diffIds,
+    config: {
+      user: config?.text('User') ?? '',
+      env: config?.texts('Env') ?? [],
+      entrypoint: config?.texts('Entrypoint') ?? [],
+      cmd: config?.texts('Cmd') ?? [],
+      workingDir: config?.text('WorkingDir') ?? '',
+      volumes: config?.keys('Volumes') ?? [],
+      labels: config?.textMap('Labels') ?? {},
+      stopSignal: config?.text('StopSignal') ?? '',
+      architecture: root.text('architecture'),
+      os: root.text('os'),
+    },
+  };
+}
+
+/** `sha256:…` of some bytes. */
+export function digestOf(bytes: Uint8Array): string {
+  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+}
+
+/** The name of each layer together with all below it, bottom first: what a layer with implied directories depends on. */
+export function chainIds(diffIds: readonly string[]): readonly string[] {
+  const chain: string[] = [];
+  for (const diffId of diffIds) {
+    const below = chain.at(-1);
+    chain.push(below === undefined ? diffId : digestOf(Buffer.from(`${below} ${diffId}`)));
+  }
+  return chain;
+}

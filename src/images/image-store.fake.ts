@@ -1,0 +1,127 @@
+import type { Ctx } from '#base/ctx';
+import { BerthError } from '#base/errors';
+import { digestOf } from './config.ts';
+import { ImageIndex, toImage } from './image-index.ts';
+import type { Image, ImageConfig, ImageStore, ImageUsage, LoadSource, RootfsLayers } from './image-store.ts';
+import { parseReference, repoTagOf } from './reference.ts';
+import type { ImageRow } from './rows.ts';
+
+/** An image that the fake knows without any bytes. */
+export interface FakeImage {
+  readonly names: readonly string[];
+  readonly config?: Partial<ImageConfig>;
+  readonly passwd?: string;
+  readonly group?: string;
+  /** Told apart by this; the id is its digest. Default: the names. */
+  readonly content?: string;
+}
+
+const emptyConfig: ImageConfig = {
+  user: '',
+  env: [],
+  entrypoint: [],
+  cmd: [],
+  workingDir: '',
+  volumes: [],
+  labels: {},
+  stopSignal: '',
+  architecture: 'amd64',
+  os: 'linux',
+};
+
+/** Images without a disk: `archives` says what `load` finds where. */
+export class FakeImageStore implements ImageStore {
+  readonly archives = new Map<string, readonly FakeImage[]>();
+  readonly leases = new Map<string, string>();
+  readonly #index = new ImageIndex();
+  readonly #known = new Map<string, FakeImage>();
+
+  /** As if the image had been loaded. */
+  add(image: FakeImage): Image {
+    const id = digestOf(Buffer.from(image.content ?? image.names.join(' ')));
+    const repoTags = image.names.map((name) => repoTagOf(parseReference(name)) ?? name);
+    for (const tag of repoTags) {
+      const owner = this.#index.ownerOf(tag);
+      if (owner && owner.id !== id) {
+        this.#index.set({ ...owner, repoTags: owner.repoTags.filter((other) => other !== tag) });
+      }
+    }
+    const before = this.#index.get(id);
+    const row: ImageRow = {
+      id,
+      repoTags: [...new Set([...(before?.repoTags ?? []), ...repoTags])],
+      repoDigests: [],
+      size: 1,
+      config: { ...emptyConfig, ...image.config },
+      layers: [id],
+      blobs: [],
+      blobBytes: 0,
+      createdAtNs: 1n,
+    };
+    this.#known.set(id, image);
+    this.#index.set(row);
+    return toImage(row);
+  }
+
+  find(reference: string): Image | undefined {
+    const row = this.#index.find(reference);
+    return row && toImage(row);
+  }
+
+  list(): readonly Image[] {
+    return this.#index.list();
+  }
+
+  async load(ctx: Ctx, source: LoadSource): Promise<readonly Image[]> {
+    ctx.signal.throwIfAborted();
+    const images = this.archives.get(source.path);
+    if (!images) throw new BerthError('NOT_FOUND', `no such archive: ${source.path}`);
+    const { reference } = source;
+    if (reference === undefined) return images.map((image) => this.add(image));
+    parseReference(reference);
+    if (images.length !== 1) throw new BerthError('INVALID_ARGUMENT', `${source.path} holds ${images.length} images`);
+    const content = (image: FakeImage): string => image.content ?? image.names.join(' ');
+    return images.map((image) => this.add({ ...image, content: content(image), names: [reference] }));
+  }
+
+  async remove(_ctx: Ctx, reference: string): Promise<void> {
+    const row = this.#index.find(reference);
+    if (row) this.#index.delete(row.id);
+  }
+
+  async lease(_ctx: Ctx, imageId: string, leaseId: string): Promise<RootfsLayers> {
+    const held = this.leases.get(leaseId);
+    if (held !== undefined && held !== imageId) {
+      throw new BerthError('ALREADY_EXISTS', `lease ${leaseId} holds image ${held}`);
+    }
+    if (held === undefined && !this.#index.get(imageId)) {
+      throw new BerthError('NOT_FOUND', `no such image: ${imageId}`);
+    }
+    this.leases.set(leaseId, imageId);
+    return { directory: '/fake/layers', lowers: ['1'] };
+  }
+
+  async release(_ctx: Ctx, leaseId: string): Promise<void> {
+    this.leases.delete(leaseId);
+  }
+
+  async keepLeases(_ctx: Ctx, leaseIds: ReadonlySet<string>): Promise<void> {
+    for (const leaseId of [...this.leases.keys()]) if (!leaseIds.has(leaseId)) this.leases.delete(leaseId);
+  }
+
+  async accounts(_ctx: Ctx, imageId: string): Promise<{ readonly passwd: string; readonly group: string }> {
+    const leased = [...this.leases.values()].includes(imageId);
+    const image = leased || this.#index.get(imageId) ? this.#known.get(imageId) : undefined;
+    if (!image) throw new BerthError('NOT_FOUND', `no such image: ${imageId}`);
+    return { passwd: image.passwd ?? '', group: image.group ?? '' };
+  }
+
+  usage(): ImageUsage {
+    const held = new Set([...this.#index.rows().map((row) => row.id), ...this.leases.values()]);
+    return { mountpoint: '/fake', bytes: held.size, inodes: held.size };
+  }
+
+  async strays(): Promise<readonly string[]> {
+    return [];
+  }
+}

@@ -1,0 +1,337 @@
+import type { Clock } from '#base/clock';
+import { systemClock } from '#base/clock';
+import type { Ctx } from '#base/ctx';
+import { BerthError, toBerthError } from '#base/errors';
+import { KeyedLock } from '#base/keyed-lock';
+import type { Addon } from '#linux/addon';
+import { Fd } from '#linux/fd';
+import type { Change, Collection, Store } from '#store/collection';
+import { Accounts } from './accounts.ts';
+import type { AccountFiles } from './accounts.ts';
+import { openArchive } from './archive/open-archive.ts';
+import { Blobs } from './blobs.ts';
+import { digestOf } from './config.ts';
+import { emptyLayer, ImageDirs } from './image-dirs.ts';
+import { ImageIndex, toImage } from './image-index.ts';
+import type { Image, ImageStore, ImageUsage, LoadSource, RootfsLayers } from './image-store.ts';
+import { Layers } from './layers.ts';
+import type { TreeLayer } from './merged-tree.ts';
+import type { Platform } from './platform.ts';
+import { hostPlatform } from './platform.ts';
+import { prepareImage } from './prepare-image.ts';
+import type { PreparedImage } from './prepare-image.ts';
+import { findStrays, recoverRows, removeTrees, strayPaths } from './recover-images.ts';
+import type { Owned } from './recover-images.ts';
+import { parseReference } from './reference.ts';
+import { imageSpec, layerSpec, leaseSpec } from './rows.ts';
+import type { ImageRow, LayerRow, LeaseRow } from './rows.ts';
+
+export interface LocalImageStoreOptions {
+  readonly addon: Addon;
+  /** Below it: layers, blobs, tmp. One file system. */
+  readonly root: string;
+  readonly store: Store;
+  /** Path of berth-unpack. */
+  readonly unpackBinary: string;
+  readonly platform?: Platform;
+  readonly clock?: Clock;
+}
+
+interface Rows {
+  readonly images: Collection<ImageRow>;
+  readonly layers: Collection<LayerRow>;
+  readonly leases: Collection<LeaseRow>;
+}
+
+/** Order that survives a power loss: files, then syncfs, then the rows that make them visible. */
+export class LocalImageStore implements ImageStore, AsyncDisposable {
+  readonly #options: LocalImageStoreOptions;
+  readonly #dirs: ImageDirs;
+  readonly #rows: Rows;
+  readonly #blobs: Blobs;
+  readonly #layers: Layers;
+  readonly #accounts: Accounts;
+  readonly #index = new ImageIndex();
+  /** What leases hold; set before the disk knows, so that no removal slips between. */
+  readonly #leases = new Map<string, LeaseRow>();
+  /** Changes of image rows, one after another. Nothing that answers from memory takes it. */
+  readonly #changes = new KeyedLock();
+  #sweep: Promise<void> = Promise.resolve();
+
+  private constructor(options: LocalImageStoreOptions, dirs: ImageDirs, rows: Rows, names: readonly string[]) {
+    this.#options = options;
+    this.#dirs = dirs;
+    this.#rows = rows;
+    this.#blobs = new Blobs(dirs);
+    const { addon, unpackBinary } = options;
+    const isUsed = (key: string): boolean => this.#isUsed(key);
+    this.#layers = new Layers({ addon, dirs, rows: rows.layers, unpackBinary, isUsed }, names);
+    this.#accounts = new Accounts(addon);
+    for (const row of rows.images.values()) this.#index.set(row);
+    for (const row of rows.leases.values()) this.#leases.set(row.leaseId, row);
+  }
+
+  /** Opens the rows, moves aside those whose files are gone, and removes files that no row owns in the background. */
+  static async open(ctx: Ctx, options: LocalImageStoreOptions): Promise<LocalImageStore> {
+    const { store, root } = options;
+    const dirs = new ImageDirs(root);
+    await dirs.create();
+    const rows: Rows = {
+      images: await store.open(ctx, imageSpec),
+      layers: await store.open(ctx, layerSpec),
+      leases: await store.open(ctx, leaseSpec),
+    };
+    const names = await dirs.layerNames();
+    await recoverRows(ctx, { store, ...rows, names: new Set(names) });
+    const images = new LocalImageStore(options, dirs, rows, names);
+    const strays = await findStrays(ctx, dirs, images.#blobs, images.#owned());
+    for (const digest of strays.blobs) await images.#blobs.remove(ctx, digest, () => false);
+    // Trees take longer; their names are taken by nobody from here on.
+    const keys = rows.layers.values().map((row) => row.key);
+    images.#sweep = images.#freeLayers(ctx, keys).then(() => removeTrees(ctx, dirs, strays));
+    return images;
+  }
+
+  find(reference: string): Image | undefined {
+    const row = this.#index.find(reference);
+    return row && toImage(row);
+  }
+
+  list(): readonly Image[] {
+    return this.#index.list();
+  }
+
+  async load(ctx: Ctx, source: LoadSource): Promise<readonly Image[]> {
+    const override = source.reference === undefined ? undefined : parseReference(source.reference);
+    ctx.stage('open archive');
+    const { platform = hostPlatform() } = this.#options;
+    await using archive = await openArchive(ctx, source.path, { platform, scratchPath: this.#dirs.scratch('archive') });
+    if (override && archive.images.length !== 1) {
+      const message = `${source.path} holds ${archive.images.length} images: they cannot all be ${source.reference}`;
+      throw new BerthError('INVALID_ARGUMENT', message);
+    }
+    ctx.stage('unpack layers');
+    const prepared: PreparedImage[] = [];
+    const stored: string[] = [];
+    try {
+      for (const image of archive.images) {
+        const names = override ? [override] : image.names;
+        const { onProgress } = source;
+        prepared.push(await prepareImage(ctx, image, { layers: this.#layers, names, onProgress }));
+      }
+      for (const document of prepared.flatMap((image) => image.documents)) {
+        stored.push(digestOf(document));
+        await this.#blobs.put(ctx, document);
+      }
+      ctx.stage('sync');
+      await this.#sync();
+      ctx.signal.throwIfAborted();
+      ctx.stage('record');
+      return await this.#commit(ctx, prepared);
+    } finally {
+      for (const digest of stored) await this.#blobs.letGo(ctx, digest, this.#ownsBlob);
+      for (const pin of prepared.flatMap((image) => image.pins)) await pin.unpin();
+      // A layer that its image lost while we held it, and that nobody needs now.
+      const keys = prepared.flatMap((image) => image.row.layers);
+      await this.#freeLayers(ctx, keys);
+    }
+  }
+
+  async remove(ctx: Ctx, reference: string): Promise<void> {
+    using _turn = await this.#changes.acquire('images', ctx.signal);
+    const row = this.#index.find(reference);
+    if (!row) return;
+    // Out of sight first: a lease that comes now finds no image, so its layers cannot be freed under it.
+    this.#index.delete(row.id);
+    const unused = this.#layers.takeUnused(row.layers);
+    try {
+      await this.#options.store.transaction(ctx, [
+        { op: 'delete', collection: this.#rows.images, id: row.id },
+        ...this.#deletions(unused),
+      ]);
+    } catch (error) {
+      this.#layers.putBack(unused);
+      this.#index.set(row);
+      throw toBerthError(error, `remove image ${row.id}`);
+    }
+    for (const digest of row.blobs) await this.#blobs.remove(ctx, digest, this.#ownsBlob);
+    await this.#layers.removeFromDisk(ctx, unused);
+  }
+
+  async lease(ctx: Ctx, imageId: string, leaseId: string): Promise<RootfsLayers> {
+    const existing = this.#leases.get(leaseId);
+    if (existing) {
+      if (existing.imageId === imageId) return this.#rootfs(existing.layers);
+      throw new BerthError('ALREADY_EXISTS', `lease ${leaseId} holds image ${existing.imageId}`);
+    }
+    const row = this.#index.get(imageId);
+    if (!row) throw new BerthError('NOT_FOUND', `no such image: ${imageId}`);
+    const lease: LeaseRow = { leaseId, imageId, layers: row.layers };
+    this.#leases.set(leaseId, lease);
+    try {
+      await this.#rows.leases.put(ctx, leaseId, lease);
+    } catch (error) {
+      this.#leases.delete(leaseId);
+      throw toBerthError(error, `lease image ${imageId}`);
+    }
+    return this.#rootfs(lease.layers);
+  }
+
+  async release(ctx: Ctx, leaseId: string): Promise<void> {
+    const lease = this.#leases.get(leaseId);
+    if (!lease) return;
+    await this.#rows.leases.delete(ctx, leaseId);
+    this.#leases.delete(leaseId);
+    await this.#freeLayers(ctx, lease.layers);
+  }
+
+  async keepLeases(ctx: Ctx, leaseIds: ReadonlySet<string>): Promise<void> {
+    for (const leaseId of [...this.#leases.keys()]) {
+      if (!leaseIds.has(leaseId)) await this.release(ctx, leaseId);
+    }
+  }
+
+  async accounts(ctx: Ctx, imageId: string): Promise<AccountFiles> {
+    const layers =
+      this.#index.get(imageId)?.layers ?? [...this.#leases.values()].find((lease) => lease.imageId === imageId)?.layers;
+    if (!layers) throw new BerthError('NOT_FOUND', `no such image: ${imageId}`);
+    return await this.#accounts.read(ctx, imageId, this.#visible(layers));
+  }
+
+  usage(): ImageUsage {
+    const layers = this.#layers.committedRows();
+    const images = this.#index.rows();
+    return {
+      mountpoint: this.#dirs.root,
+      bytes: sum(layers.map((row) => row.bytes)) + sum(images.map((row) => row.blobBytes)),
+      inodes: sum(layers.map((row) => row.inodes)) + sum(images.map((row) => row.blobs.length)),
+    };
+  }
+
+  async strays(ctx: Ctx): Promise<readonly string[]> {
+    await this.#sweep;
+    return strayPaths(this.#dirs, await findStrays(ctx, this.#dirs, this.#blobs, this.#owned()));
+  }
+
+  /** Waits for the clean-up that `open` began. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#sweep;
+  }
+
+  /** One transaction for all images and the layers they brought: all visible, or none. */
+  async #commit(ctx: Ctx, prepared: readonly PreparedImage[]): Promise<readonly Image[]> {
+    using _turn = await this.#changes.acquire('images', ctx.signal);
+    const changed = new Map<string, ImageRow>();
+    for (const { row } of prepared) {
+      // A name belongs to the image that took it last.
+      for (const name of [...row.repoTags, ...row.repoDigests]) {
+        const owner = [...changed.values()].find((other) => hasName(other, name)) ?? this.#index.ownerOf(name);
+        if (owner && owner.id !== row.id) changed.set(owner.id, withoutName(changed.get(owner.id) ?? owner, name));
+      }
+      const before = changed.get(row.id) ?? this.#index.get(row.id);
+      const { clock = systemClock } = this.#options;
+      changed.set(row.id, {
+        ...row,
+        repoTags: union(before?.repoTags, row.repoTags),
+        repoDigests: union(before?.repoDigests, row.repoDigests),
+        blobs: union(before?.blobs, row.blobs),
+        createdAtNs: before?.createdAtNs ?? clock.nowNs(),
+      });
+    }
+    const layers = prepared.flatMap((image) => image.pins.map((pin) => pin.row));
+    const fresh = layers.filter((row) => !this.#layers.isCommitted(row.key));
+    await this.#options.store.transaction(ctx, [
+      ...fresh.map((row): Change => ({ op: 'put', collection: this.#rows.layers, id: row.key, value: row })),
+      ...[...changed.values()].map((row): Change => ({
+        op: 'put',
+        collection: this.#rows.images,
+        id: row.id,
+        value: row,
+      })),
+    ]);
+    this.#layers.markCommitted(fresh.map((row) => row.key));
+    for (const row of changed.values()) this.#index.set(row);
+    return prepared.map(({ row }) => this.find(row.id)).filter((image) => image !== undefined);
+  }
+
+  async #sync(): Promise<void> {
+    const { addon, root } = this.#options;
+    try {
+      using directory = new Fd(addon.open(root, 0, 0), (fd) => addon.close(fd));
+      await addon.syncfs(directory.number);
+    } catch (error) {
+      throw toBerthError(error, `sync ${root}`);
+    }
+  }
+
+  #isUsed(key: string): boolean {
+    return (
+      this.#index.rows().some((row) => row.layers.includes(key)) ||
+      [...this.#leases.values()].some((lease) => lease.layers.includes(key))
+    );
+  }
+
+  async #freeLayers(ctx: Ctx, keys: Iterable<string>): Promise<void> {
+    const unused = this.#layers.takeUnused(keys);
+    if (unused.length === 0) return;
+    try {
+      await this.#options.store.transaction(ctx, this.#deletions(unused));
+    } catch (error) {
+      this.#layers.putBack(unused);
+      ctx.log.warn({ err: error }, 'could not free layers; the next start will');
+      return;
+    }
+    await this.#layers.removeFromDisk(ctx, unused);
+  }
+
+  #deletions(rows: readonly LayerRow[]): readonly Change[] {
+    return rows.map((row) => ({ op: 'delete', collection: this.#rows.layers, id: row.key }));
+  }
+
+  /** The layers that count, top first: a layer twice counts at its upper place, and an opaque root hides all below. */
+  #visible(keys: readonly string[]): readonly (TreeLayer & { readonly name: string })[] {
+    const visible: (TreeLayer & { readonly name: string })[] = [];
+    for (const key of new Set([...keys].reverse())) {
+      const row = this.#layers.get(key);
+      if (!row) throw new BerthError('STATE_CORRUPT', `layer ${key} of a leased image is gone`);
+      visible.push({ name: row.name, directory: this.#dirs.layer(row.name), opaque: row.opaque });
+      if (row.opaque.includes('')) break;
+    }
+    return visible;
+  }
+
+  #rootfs(keys: readonly string[]): RootfsLayers {
+    const lowers = this.#visible(keys).map((layer) => layer.name);
+    // An overlay wants at least one lower directory.
+    return { directory: this.#dirs.layers, lowers: lowers.length > 0 ? lowers : [emptyLayer] };
+  }
+
+  #owned(): Owned {
+    return {
+      layers: new Set(this.#layers.rows().map((row) => row.name)),
+      blobs: new Set(this.#index.rows().flatMap((row) => row.blobs)),
+    };
+  }
+
+  readonly #ownsBlob = (digest: string): boolean => this.#index.rows().some((row) => row.blobs.includes(digest));
+}
+
+function hasName(row: ImageRow, name: string): boolean {
+  return row.repoTags.includes(name) || row.repoDigests.includes(name);
+}
+
+function withoutName(row: ImageRow, name: string): ImageRow {
+  return {
+    ...row,
+    repoTags: row.repoTags.filter((tag) => tag !== name),
+    repoDigests: row.repoDigests.filter((digest) => digest !== name),
+  };
+}
+
+function union(before: readonly string[] = [], added: readonly string[]): readonly string[] {
+  return [...new Set([...before, ...added])];
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}

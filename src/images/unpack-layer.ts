@@ -1,0 +1,171 @@
+import { Socket } from 'node:net';
+import type { Ctx } from '#base/ctx';
+import { BerthError, toBerthError } from '#base/errors';
+import type { ErrorCode } from '#base/error-codes';
+import type { Addon } from '#linux/addon';
+import { Fd } from '#linux/fd';
+import { isDigest } from './reference.ts';
+
+/** One run of berth-unpack; native/unpack/README.md is the other side of this file. */
+export interface UnpackOptions {
+  readonly addon: Addon;
+  readonly binary: string;
+  /** The layer; only borrowed. With a range the fd is a file, without a stream. */
+  readonly fd: number;
+  readonly range?: { readonly offset: number; readonly length: number };
+  /** An existing directory. */
+  readonly destination: string;
+  /** For messages: "layer sha256:…". */
+  readonly what: string;
+  readonly expectCompressed?: string | undefined;
+  readonly expectDiffId?: string | undefined;
+  readonly onProgress?: ((bytes: number) => void) | undefined;
+}
+
+/** Names are bytes, as Latin-1. */
+export interface UnpackResult {
+  readonly compressed: string;
+  readonly diffId: string;
+  readonly bytes: number;
+  readonly inodes: number;
+  readonly implied: readonly string[];
+  readonly opaque: readonly string[];
+}
+
+/** 2 × 65,536 names of at most 3 KiB, each byte up to six characters, is absurd; this is generous. */
+const maxOutput = 64 * 1024 * 1024;
+const sigKill = 9;
+const sigSys = 31;
+
+const codes: Readonly<Record<string, ErrorCode>> = {
+  INVALID: 'IMAGE_INVALID',
+  LIMIT: 'IMAGE_INVALID',
+  DIGEST: 'IMAGE_INVALID',
+  NO_SPACE: 'RESOURCE_EXHAUSTED',
+  SYSTEM: 'KERNEL',
+};
+
+/**
+ * Unpacks one layer in a process of its own, which an abort of `ctx` kills. After a failure the destination holds
+ * anything: remove it.
+ *
+ * @throws IMAGE_INVALID, RESOURCE_EXHAUSTED, KERNEL, or the reason of the abort
+ */
+export async function unpackLayer(ctx: Ctx, options: UnpackOptions): Promise<UnpackResult> {
+  ctx.signal.throwIfAborted();
+  const { addon, what } = options;
+  using destination = new Fd(addon.openDirectory(options.destination), (fd) => addon.close(fd));
+  const ends = addon.pipe();
+  using write = new Fd(ends.write, (fd) => addon.close(fd));
+  using read = new Fd(ends.read, (fd) => addon.close(fd));
+  const child = spawn(options, write.number, destination.number);
+  using pidfd = new Fd(child.pidfd, (fd) => addon.close(fd));
+  write[Symbol.dispose]();
+  const kill = (): void => void addon.pidfdSendSignal(pidfd.number, sigKill);
+  ctx.signal.addEventListener('abort', kill, { once: true });
+  try {
+    const exited = addon.waitPidfd(pidfd.number);
+    const last = readResult(read.take(), options.onProgress, kill);
+    // Both ends: the process is reaped before its pidfd is closed, and the pipe is read to its end.
+    const [exit, result] = await Promise.allSettled([exited, last]);
+    ctx.signal.throwIfAborted();
+    if (exit.status === 'rejected') throw toBerthError(exit.reason, `wait for the unpacker of ${what}`);
+    if (result.status === 'rejected') throw toBerthError(result.reason, `read the result of unpacking ${what}`);
+    if (result.value !== undefined) return resultOf(result.value, what);
+    const { code, signal } = exit.value;
+    const end = signal === undefined ? `ended with status ${code}` : `was killed by signal ${signal}`;
+    const why = signal === sigSys ? ' (a system call that unpacking does not need)' : '';
+    throw new BerthError(signal === sigSys ? 'IMAGE_INVALID' : 'INTERNAL', `unpacker of ${what} ${end}${why}`);
+  } finally {
+    ctx.signal.removeEventListener('abort', kill);
+  }
+}
+
+function spawn(options: UnpackOptions, result: number, destination: number): { pid: number; pidfd: number } {
+  const { range, expectCompressed, expectDiffId, binary } = options;
+  const argv = [
+    'berth-unpack',
+    ...(range ? [`--offset=${range.offset}`, `--length=${range.length}`] : []),
+    ...(expectCompressed === undefined ? [] : [`--expect-compressed=${expectCompressed}`]),
+    ...(expectDiffId === undefined ? [] : [`--expect-diff-id=${expectDiffId}`]),
+  ];
+  try {
+    const fds = [options.fd, null, 2, result, destination];
+    return options.addon.spawn({ path: binary, argv, env: ['MALLOC_ARENA_MAX=1'], fds });
+  } catch (error) {
+    throw toBerthError(error, `start ${binary}`);
+  }
+}
+
+type Line = Readonly<Record<string, unknown>>;
+
+/** Reads lines until the pipe ends; gives the last one that is a result. */
+async function readResult(
+  fd: number,
+  onProgress: ((bytes: number) => void) | undefined,
+  kill: () => void,
+): Promise<Line | undefined> {
+  const socket = new Socket({ fd, readable: true, writable: false });
+  let pending: Buffer[] = [];
+  let size = 0;
+  let last: Line | undefined;
+  try {
+    for await (const chunk of socket as AsyncIterable<Buffer>) {
+      let rest = chunk;
+      for (let end = rest.indexOf(0x0a); end >= 0; end = rest.indexOf(0x0a)) {
+        const line = JSON.parse(Buffer.concat([...pending, rest.subarray(0, end)]).toString('latin1')) as Line;
+        pending = [];
+        size = 0;
+        rest = rest.subarray(end + 1);
+        if (typeof line['progress'] === 'number') onProgress?.(line['progress']);
+        else last = line;
+      }
+      pending.push(rest);
+      size += rest.length;
+      if (size > maxOutput) throw new BerthError('IMAGE_INVALID', `a result of more than ${maxOutput} bytes`);
+    }
+    return last;
+  } catch (error) {
+    // Nobody reads any more: it must not wait for us for ever.
+    kill();
+    throw error;
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** The unpacker has read hostile bytes, so what it says is checked as well. */
+function resultOf(line: Line, what: string): UnpackResult {
+  if (line['ok'] !== true) {
+    const code = codes[String(line['code'])] ?? 'INTERNAL';
+    const entry =
+      typeof line['entry'] === 'string' && line['entry'] !== '' ? ` at ${JSON.stringify(line['entry'])}` : '';
+    throw new BerthError(code, `unpack ${what}${entry}: ${String(line['message'])}`, {
+      details: { step: 'unpack', errno: Number(line['errno']) || 0 },
+    });
+  }
+  const { compressed, diffId, bytes, inodes, implied, opaque } = line;
+  if (
+    !isDigestText(compressed) ||
+    !isDigestText(diffId) ||
+    !isCount(bytes) ||
+    !isCount(inodes) ||
+    !isTexts(implied) ||
+    !isTexts(opaque)
+  ) {
+    throw new BerthError('INTERNAL', `unpacker of ${what} gave a result that cannot be`);
+  }
+  return { compressed, diffId, bytes, inodes, implied, opaque };
+}
+
+function isDigestText(value: unknown): value is string {
+  return typeof value === 'string' && isDigest(value);
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string');
+}
