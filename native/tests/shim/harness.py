@@ -63,6 +63,14 @@ def alive(pid):
         return False
 
 
+def comm(pid):
+    try:
+        with open(f"/proc/{pid}/comm") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
 def eventually(test, seconds=5):
     end = time.time() + seconds
     while not test():
@@ -208,7 +216,7 @@ def make_rootfs(layers):
     os.chmod(f"{root}/tmp", 0o1777)
     shutil.copy(BUSYBOX, f"{root}/bin/busybox")
     for applet in ("sh ls cat echo sleep true false id mount umount touch mkdir kill ps env seq head yes grep nproc "
-                   "dd printf stty tty wc readlink stat hostname ipcs ipcmk rm nohup test setsid tr ln").split():
+                   "dd printf stty tty wc readlink stat hostname ipcs rm test sync unshare setsid tr ln").split():
         os.symlink("busybox", f"{root}/bin/{applet}")
     os.symlink("/run", f"{root}/var/run")
     os.symlink("/nowhere/below", f"{root}/var/dangling")

@@ -1,0 +1,161 @@
+"""Commands run in a container."""
+
+import os
+import signal
+import time
+import unittest
+
+from harness import Pod, ShimError, alive, eventually, pb
+
+
+class Exec(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.pod = Pod()
+        cls.init = cls.pod.up("c", ["sh", "-c", "while :; do sleep 1; done"], process={"env": [b"PATH=/bin", b"MINE=init"]})
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.pod.close()
+
+    def leaves(self):
+        base = f"/sys/fs/cgroup/freezer/{self.pod.cgroups.name}/c"
+        return [d for d in os.listdir(base) if d.startswith("exec-")]
+
+    def members(self):
+        """Processes in the container's exec leaves."""
+        found = []
+        for leaf in self.leaves():
+            try:
+                with open(f"/sys/fs/cgroup/freezer/{self.pod.cgroups.name}/c/{leaf}/cgroup.procs") as file:
+                    found += file.read().split()
+            except OSError:
+                pass
+        return found
+
+    def test_output_and_exit_code(self):
+        self.assertEqual(self.pod.exec("c", ["sh", "-c", "cat; echo err >&2; exit 3"], stdin=b"in"),
+                         (3, "in", "err\n", False))
+
+    def test_is_in_the_container(self):
+        same = ("for n in mnt pid net ipc uts cgroup; do "
+                "[ $(readlink /proc/1/ns/$n) = $(readlink /proc/self/ns/$n) ] || exit 1; done")
+        self.assertEqual(self.pod.exec("c", ["sh", "-c", same])[0], 0)
+        code, out, _, _ = self.pod.exec("c", ["sh", "-c", "cat /proc/self/cgroup; hostname; cat /proc/1/environ"])
+        self.assertEqual(code, 0)
+        self.assertIn("pod-host", out)
+        self.assertIn("MINE=init", out)
+        for line in out.splitlines():
+            if line[0].isdigit() and ":freezer:" in line:
+                self.assertRegex(line, r":/exec-\d+$")
+            elif line[0].isdigit() and ":" in line and not line.endswith(("0::/", "blkio:/")) and line.count(":") == 2:
+                self.assertTrue(line.endswith(":/"), line)
+
+    def test_killed_by_signal(self):
+        self.assertEqual(self.pod.exec("c", ["sh", "-c", "kill -9 $$"])[0], 137)
+
+    def test_failure_to_execute_is_told_with_its_reason(self):
+        for args, error in ((["no-such"], 2), (["/etc/noexec"], 13), (["/etc"], 13)):
+            with self.assertRaises(ShimError) as caught:
+                self.pod.exec("c", args)
+            self.assertEqual((caught.exception.kind, caught.exception.step, caught.exception.errno),
+                             ("START", "execve", error))
+        with self.assertRaises(ShimError) as caught:
+            self.pod.exec("c", ["true"], cwd="/not/there")
+        self.assertEqual((caught.exception.kind, caught.exception.step), ("START", "chdir"))
+        self.assertTrue(eventually(lambda: not self.leaves()))
+
+    def test_timeout_kills_the_whole_tree(self):
+        start = time.time()
+        code, out, _, late = self.pod.exec("c", ["sh", "-c", "setsid sleep 777 & sleep 777 & echo on; sleep 777"],
+                                           timeout_ms=300)
+        self.assertEqual((code, out, late), (137, "on\n", True))
+        self.assertLess(time.time() - start, 1.3)  # pipes closed within a second
+        self.assertTrue(eventually(lambda: not self.leaves()))
+
+    def test_timeout_holds_when_the_caller_is_gone(self):
+        client, started, out, err = self.pod.exec("c", ["sleep", "888"], timeout_ms=300, wait=False)
+        client.close()
+        time.sleep(0.1)
+        self.assertTrue(alive(started.pid))
+        self.assertTrue(eventually(lambda: not alive(started.pid), 2))
+        os.close(out), os.close(err)
+
+    def test_goes_on_when_the_caller_is_gone(self):
+        client, started, out, err = self.pod.exec("c", ["sh", "-c", "sleep 0.3; touch /went-on"], wait=False)
+        client.close()
+        self.assertTrue(eventually(lambda: self.pod.exec("c", ["test", "-e", "/went-on"])[0] == 0))
+        os.close(out), os.close(err)
+
+    def test_background_child_of_a_successful_exec_lives(self):
+        code, _, _, _ = self.pod.exec("c", ["sh", "-c", "sleep 999 >/dev/null 2>&1 & exit 0"], timeout_ms=400)
+        self.assertEqual(code, 0)
+        time.sleep(0.8)
+        self.assertEqual(len(self.members()), 1)
+        os.kill(int(self.members()[0]), signal.SIGKILL)
+        self.assertTrue(eventually(lambda: not self.leaves(), 6))
+
+    def test_kill_exec_ends_its_tree(self):
+        client, started, out, err = self.pod.exec("c", ["sh", "-c", "sleep 666 & sleep 666"], exec_id="victim", wait=False)
+        self.pod.client.call(kill_exec=pb.KillExec(exec_id="victim"))
+        self.assertEqual(client.wait_exec("victim").exit_code, 137)
+        self.assertTrue(eventually(lambda: not self.leaves()))
+        client.close(), os.close(out), os.close(err)
+
+    def test_wrong_calls(self):
+        cases = (("NOT_FOUND", dict(container_id="nobody", exec_id="e")), ("STATE", dict(container_id="c", exec_id="")),
+                 ("UNSUPPORTED", dict(container_id="c", exec_id="t", tty=True)))
+        null = os.open("/dev/null", os.O_RDWR)
+        for kind, values in cases:
+            with self.assertRaises(ShimError) as caught:
+                self.pod.connect().call((null, null, null), exec=pb.Exec(process=b"", **values))
+            self.assertEqual(caught.exception.kind, kind)
+        with self.assertRaises(ShimError) as caught:
+            self.pod.client.call(exec=pb.Exec(container_id="c", exec_id="nofds"))
+        self.assertEqual(caught.exception.kind, "BAD_MESSAGE")
+        with self.assertRaises(ShimError) as caught:
+            self.pod.connect().call((null, null, null), exec=pb.Exec(container_id="c", exec_id="bad", process=b"\xff\xff"))
+        self.assertEqual(caught.exception.kind, "BAD_MESSAGE")
+        os.close(null)
+        self.assertTrue(eventually(lambda: not self.leaves()))
+
+    def test_confinement_is_that_of_its_process(self):
+        code, out, _, _ = self.pod.exec("c", ["sh", "-c", "grep -E 'Uid|Gid|Groups|Cap|NoNew|Umask' /proc/self/status; "
+                                              "ls /proc/self/fd"],
+                                        uid=1000, gid=1001, groups=[7, 8], umask=0o077, no_new_privs=True,
+                                        cap_bounding=0, cap_effective=0, cap_permitted=0)
+        self.assertEqual(code, 0)
+        status = dict(line.split(":\t") for line in out.splitlines() if ":\t" in line)
+        self.assertEqual(status["Uid"].split(), ["1000"] * 4)
+        self.assertEqual(status["Gid"].split(), ["1001"] * 4)
+        self.assertEqual(status["Groups"].split(), ["7", "8"])
+        self.assertEqual({status[c] for c in ("CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb")}, {"0" * 16})
+        self.assertEqual((status["NoNewPrivs"], status["Umask"]), ("1", "0077"))
+        self.assertEqual(out.split()[-4:], ["0", "1", "2", "3"])
+
+    def test_many_at_once_leak_nothing(self):
+        def shim_fds():
+            return len(os.listdir(f"/proc/{self.pod.pid}/fd"))
+        before = shim_fds()
+        running = [self.pod.exec("c", ["sh", "-c", f"sleep 0.2; exit {i}"], exec_id=f"many{i}", wait=False) for i in range(20)]
+        for i, (client, _, out, err) in enumerate(running):
+            self.assertEqual(client.wait_exec(f"many{i}").exit_code, i)
+            client.close(), os.close(out), os.close(err)
+        self.assertTrue(eventually(lambda: shim_fds() <= before and not self.leaves()))
+
+    def test_execs_end_with_their_container(self):
+        self.pod.up("short", ["sleep", "0.5"])
+        client, started, out, err = self.pod.exec("short", ["sleep", "555"], exec_id="orphan", wait=False)
+        self.pod.client.wait_exit("short")
+        self.assertEqual(client.wait_exec("orphan").exit_code, 137)
+        client.close(), os.close(out), os.close(err)
+
+    def test_after_the_exit_there_is_no_exec(self):
+        self.pod.run("over", ["true"])
+        with self.assertRaises(ShimError) as caught:
+            self.pod.exec("over", ["true"])
+        self.assertEqual(caught.exception.kind, "STATE")
+
+
+if __name__ == "__main__":
+    unittest.main()
