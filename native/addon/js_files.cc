@@ -11,7 +11,8 @@ namespace {
 
 constexpr uint32_t batch_limit = 4096;
 
-FileOperation::Kind read_kind(const std::string& name, bool* known) {
+FileOperation::Kind read_kind(Reader& in, Napi::Value value) {
+  const std::string name = in.text(value, "op");
   using Kind = FileOperation::Kind;
   if (name == "mkdir") return Kind::make_directory;
   if (name == "rmdir") return Kind::remove_directory;
@@ -19,13 +20,13 @@ FileOperation::Kind read_kind(const std::string& name, bool* known) {
   if (name == "read") return Kind::read;
   if (name == "list") return Kind::list;
   if (name == "kill") return Kind::kill;
-  *known = false;
-  return Kind::read;
+  in.note("op", "a known operation");
+  return Kind::remove_directory;
 }
 
-FileOperation read_operation(Reader& in, const Napi::Object& from, bool* known) {
+FileOperation read_operation(Reader& in, const Napi::Object& from) {
   FileOperation operation;
-  operation.kind = read_kind(in.text(from.Get("op"), "op"), known);
+  operation.kind = read_kind(in, from.Get("op"));
   operation.path = in.text(from.Get("path"), "path");
   switch (operation.kind) {
     case FileOperation::Kind::make_directory:
@@ -72,16 +73,14 @@ Napi::Value batch(const Napi::CallbackInfo& info) {
   if (list.Length() > batch_limit) return raise(env, fail_with(E2BIG, "batch", "", "at most 4096 operations"));
   std::vector<FileOperation> operations;
   std::vector<bool> has_data;
-  bool known = true;
   for (uint32_t i = 0; i < list.Length() && in.ok(); ++i) {
     const Napi::HandleScope scope(env);
-    operations.push_back(read_operation(in, in.object(list.Get(i), "operation"), &known));
+    operations.push_back(read_operation(in, in.object(list.Get(i), "operation")));
     const auto kind = operations.back().kind;
     has_data.push_back(kind == FileOperation::Kind::read || kind == FileOperation::Kind::list ||
                        kind == FileOperation::Kind::kill);
   }
   if (!in.ok()) return in.refuse();
-  if (!known) return raise(env, fail_with(EINVAL, "batch", "", "unknown operation"));
   auto work = [operations = std::move(operations)]() -> Result<std::vector<FileOutcome>> {
     return run_batch(operations);
   };

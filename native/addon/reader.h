@@ -27,13 +27,13 @@ class Reader {
   Napi::Object object(Napi::Value value, const char* what);
   Napi::Array array(Napi::Value value, const char* what);
 
+  // "what must be wanted"
+  void note(const char* what, const char* wanted);
+
   bool ok() const { return wrong_.empty(); }
   Napi::Env env() const { return env_; }
   // Throws a TypeError that names the first wrong value.
   Napi::Value refuse() const;
-
- protected:
-  void note(const char* what, const char* wanted);
 
  private:
   Napi::Env env_;

@@ -66,8 +66,8 @@ describe('failures', () => {
     expect(thrown(() => addon.close(1.5))).toMatchObject({ name: 'TypeError' });
     expect(() => addon.close('1' as never)).toThrow(/^fd must be a number$/);
     expect(() => addon.spawn({ path: '/bin/true' } as never)).toThrow('argv must be an array');
-    expect(() => addon.batch([{ op: 'format' } as never])).toThrow('path must be a string');
-    expect(() => addon.batch([{ op: 'format', path: '/' } as never])).toThrow(/unknown operation/);
+    expect(() => addon.batch([{ op: 'rmdir' } as never])).toThrow('path must be a string');
+    expect(() => addon.batch([{ op: 'format', path: '/' } as never])).toThrow('op must be a known operation');
     expect(() => addon.deleteLink('a/b')).toThrow(/^name must be valid: a\/b$/);
     expect(() => addon.deleteLink('sixteen-bytes-16')).toThrow(/^name must be valid/);
   });
