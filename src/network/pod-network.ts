@@ -14,6 +14,11 @@ export interface PodNetwork {
   tearDown(ctx: Ctx, podId: string, record: PodNetworkRecord): Promise<void>;
   /** Recovery: forgets addresses and host links of pods that are not in the set; returns what was freed. */
   keepOnly(ctx: Ctx, podIds: ReadonlySet<string>): Promise<readonly string[]>;
+  /**
+   * The pod CIDRs of the node, from the kubelet: new pods get addresses there; a family that is not named keeps its own.
+   * Throws INVALID_ARGUMENT. The caller remembers them and says them again after a restart.
+   */
+  useSubnets(ctx: Ctx, cidrs: readonly string[]): Promise<void>;
   /** Links, addresses, tables nobody owns, for `berth check`. */
   strays(ctx: Ctx, podIds: ReadonlySet<string>): Promise<readonly string[]>;
 }
@@ -42,7 +47,9 @@ export interface PodNetworkRecord {
 /** Where the built-in network keeps who has which address; owned here, implemented over the store by main. */
 export interface AddressBook {
   all(): readonly AddressLease[];
+  get(podId: string): AddressLease | undefined;
   put(ctx: Ctx, lease: AddressLease): Promise<void>;
+  /** Missing is no error. */
   delete(ctx: Ctx, podId: string): Promise<void>;
 }
 

@@ -1,0 +1,340 @@
+import type { Clock } from '#base/clock';
+import type { Ctx } from '#base/ctx';
+import { raceSignal } from '#base/deadline';
+import { BerthError, messageOf, toBerthError } from '#base/errors';
+import { shortId } from '#base/ids';
+import { Rollback } from '#base/rollback';
+import type { NetworkConfig } from '#config/slices';
+import type { Fd } from '#linux/fd';
+import type {
+  AddressBook,
+  AddressLease,
+  NetworkRequest,
+  NetworkStatus,
+  PodNetwork,
+  PodNetworkRecord,
+} from '../pod-network.ts';
+import { addressesOf, AddressPools } from './address-pool.ts';
+import { BridgeHost, type NetworkAddon } from './bridge-host.ts';
+import { detectForwardDrop, forwardDropMessage } from './forward-drop.ts';
+import { hasIpv6 } from './host-settings.ts';
+import { macFor } from './mac.ts';
+import { NetnsPool } from './netns-pool.ts';
+import { hostLinkName, LinkSweeper, podLinks } from './pod-links.ts';
+import type { RunTool } from './run-tool.ts';
+import { parseSubnet, type Subnet } from './subnet.ts';
+
+export interface BuiltinNetworkOptions {
+  /** For work nobody waits for; its signal ends with the daemon. */
+  readonly ctx: Ctx;
+  readonly addon: NetworkAddon;
+  readonly run: RunTool;
+  readonly addresses: AddressBook;
+  readonly config: NetworkConfig;
+  readonly clock: Pick<Clock, 'monotonicMs'>;
+  /** How long the kernel has to remove a pod's link before it is done by hand. */
+  readonly sweepDelayMs?: number;
+}
+
+type State =
+  | { readonly kind: 'new' }
+  | { readonly kind: 'preparing'; readonly done: Promise<Prepared> }
+  | { readonly kind: 'ready'; readonly done: Promise<Prepared> }
+  | { readonly kind: 'failed'; readonly error: unknown; readonly atMs: number }
+  | { readonly kind: 'removed' };
+
+interface Prepared {
+  readonly mtu: number | undefined;
+}
+
+const retryMs = 5000;
+const firewallCheckMs = 5 * 60_000;
+const containerInterface = 'eth0';
+
+/** A bridge, a veth pair per pod, addresses from our own book, masquerade by nftables. */
+export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
+  readonly mode = 'builtin';
+  readonly #options: BuiltinNetworkOptions;
+  readonly #host: BridgeHost;
+  readonly #namespaces: NetnsPool;
+  readonly #sweeper: LinkSweeper;
+  /** Leases that may not be in the book yet. */
+  readonly #connecting = new Map<string, AddressLease>();
+  #pools: AddressPools;
+  /** All that pods may have addresses of: those of the config, and what useSubnets gave. */
+  #subnets: readonly Subnet[];
+  #state: State = { kind: 'new' };
+  #lastPreparation: Promise<Prepared> | undefined;
+  #ipv6Missing = false;
+  #warning = '';
+  #checkedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(options: BuiltinNetworkOptions) {
+    const { ctx, addon, config, addresses } = options;
+    this.#options = options;
+    this.#subnets = [config.ipv4Subnet, config.ipv6Subnet].filter((text) => text !== '').map(parseSubnet);
+    this.#pools = AddressPools.of(this.#subnets, addresses.all());
+    this.#host = new BridgeHost(options);
+    this.#namespaces = new NetnsPool({ ctx, addon, size: config.poolSize });
+    this.#sweeper = new LinkSweeper({ ctx, addon, bridge: config.bridge, delayMs: options.sweepDelayMs ?? 5000 });
+  }
+
+  /** Begins the preparation in the background, so that the first pod does not wait for it. */
+  start(): void {
+    void this.#prepared();
+  }
+
+  /** Bridge, forwarding and masquerade; done once, also by the first pod. After a failure the next call tries again. */
+  async prepare(ctx: Ctx): Promise<void> {
+    await raceSignal(this.#prepared(), ctx.signal);
+  }
+
+  /** Never blocks; looks after itself: a failed preparation is tried again, firewalls of others are looked for. */
+  status(): NetworkStatus {
+    const state = this.#state;
+    if (state.kind === 'failed' && this.#since(state.atMs) > retryMs) void this.#prepared();
+    if (state.kind === 'ready' && this.#since(this.#checkedMs) > firewallCheckMs) void this.#checkFirewalls();
+    switch (state.kind) {
+      case 'ready':
+        return { ready: true, reason: '', message: this.#message() };
+      case 'failed':
+        return notReady('NetworkPreparationFailed', messageOf(state.error));
+      case 'removed':
+        return notReady('NetworkRemoved', 'the built-in network was removed');
+      case 'new':
+      case 'preparing':
+        return notReady('NetworkNotPrepared', `bridge ${this.#options.config.bridge} is being set up`);
+    }
+  }
+
+  async takeNamespace(ctx: Ctx): Promise<Fd> {
+    return this.#namespaces.take(ctx);
+  }
+
+  async setUp(ctx: Ctx, request: NetworkRequest): Promise<PodNetworkRecord> {
+    const { podId } = request;
+    ctx.stage('network');
+    const { mtu } = await raceSignal(this.#prepared(), ctx.signal);
+    if (this.#connecting.has(podId) || this.#options.addresses.get(podId) !== undefined) {
+      throw new BerthError('ALREADY_EXISTS', `pod ${podId} already has a network`, { details: { podId } });
+    }
+    try {
+      return await this.#connect(ctx, request, mtu);
+    } catch (error) {
+      throw toBerthError(error, `connect pod ${podId} to bridge ${this.#options.config.bridge}`);
+    } finally {
+      this.#connecting.delete(podId);
+      this.#namespaces.refill();
+    }
+  }
+
+  async tearDown(ctx: Ctx, podId: string, record: PodNetworkRecord): Promise<void> {
+    if (record.mode !== this.mode) {
+      throw new BerthError('INTERNAL', `pod ${podId} has a network of mode ${record.mode}, not ${this.mode}`);
+    }
+    await this.#free(ctx, podId, record.addresses);
+    if (record.hostInterface === hostLinkName(podId)) this.#sweeper.add(record.hostInterface);
+  }
+
+  async keepOnly(ctx: Ctx, podIds: ReadonlySet<string>): Promise<readonly string[]> {
+    const leases = this.#strayLeases(podIds);
+    const freed: string[] = [];
+    const attempt = async (text: string, work: () => Promise<void>): Promise<void> => {
+      try {
+        await work();
+        freed.push(text);
+      } catch (error) {
+        ctx.log.warn({ err: error }, `could not free ${text}`);
+      }
+    };
+    await Promise.all(
+      leases.map((lease) => attempt(leaseText(lease), () => this.#free(ctx, lease.podId, lease.addresses))),
+    );
+    for (const name of await this.#strayLinks(podIds, leases)) {
+      await attempt(linkText(name), () => this.#options.addon.deleteLink(name));
+    }
+    return freed;
+  }
+
+  async strays(_ctx: Ctx, podIds: ReadonlySet<string>): Promise<readonly string[]> {
+    const leases = this.#strayLeases(podIds);
+    const links = await this.#strayLinks(podIds, leases);
+    return [...leases.map(leaseText), ...links.map(linkText)];
+  }
+
+  /** Pods that have addresses keep them. FAILED_PRECONDITION when one has the address the bridge would need. */
+  async useSubnets(ctx: Ctx, cidrs: readonly string[]): Promise<void> {
+    const subnets = cidrs.map(parseSubnet);
+    if (new Set(subnets.map(({ family }) => family)).size < subnets.length) {
+      throw new BerthError('INVALID_ARGUMENT', `more than one subnet of a family: ${cidrs.join(', ')}`);
+    }
+    const present = this.#pools.subnets;
+    const news = subnets.filter(({ text }) => present.every((other) => other.text !== text));
+    if (news.length === 0) return;
+    const leases = [...this.#options.addresses.all(), ...this.#connecting.values()];
+    const pools = this.#pools.with(news, leases);
+    const gateways = new Set(pools.gateways.map(({ address }) => address));
+    const holder = leases.find(({ addresses }) => addresses.some((address) => gateways.has(address)));
+    if (holder !== undefined) {
+      throw new BerthError(
+        'FAILED_PRECONDITION',
+        `pod ${holder.podId} has the first address of ${cidrs.join(', ')}, which the bridge needs: remove that pod first`,
+      );
+    }
+    this.#pools = pools;
+    this.#subnets = [...this.#subnets, ...news];
+    if (this.#state.kind !== 'removed') this.#state = { kind: 'new' };
+    await this.prepare(ctx);
+  }
+
+  /** Deletes bridge and nftables table, for a daemon that leaves the machine. Forwarding stays on: others may use it. */
+  async removeAll(ctx: Ctx): Promise<void> {
+    const state = this.#state;
+    this.#state = { kind: 'removed' };
+    await this[Symbol.asyncDispose]();
+    if (state.kind === 'preparing') await state.done.catch(() => undefined);
+    await this.#host.remove(ctx);
+  }
+
+  /** Pods keep their network. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.#namespaces[Symbol.asyncDispose](), this.#sweeper[Symbol.asyncDispose]()]);
+  }
+
+  /** The one preparation that everybody waits for; under a context of its own, not of whoever came first. */
+  #prepared(): Promise<Prepared> {
+    const state = this.#state;
+    if (state.kind === 'preparing' || state.kind === 'ready') return state.done;
+    if (state.kind === 'removed') throw new BerthError('UNAVAILABLE', 'the built-in network was removed');
+    const done = this.#prepareAfter(this.#lastPreparation);
+    this.#lastPreparation = done;
+    this.#state = { kind: 'preparing', done };
+    const settle = (next: State): void => {
+      if (this.#state.kind === 'preparing' && this.#state.done === done) this.#state = next;
+    };
+    done.then(
+      () => {
+        settle({ kind: 'ready', done });
+        this.#namespaces.refill();
+        void this.#checkFirewalls();
+      },
+      (error: unknown) => {
+        settle({ kind: 'failed', error, atMs: this.#options.clock.monotonicMs() });
+        this.#options.ctx.log.warn({ err: error }, 'could not prepare the built-in network; it will be tried again');
+      },
+    );
+    return done;
+  }
+
+  async #prepareAfter(before: Promise<unknown> | undefined): Promise<Prepared> {
+    await before?.catch(() => undefined);
+    const { ctx, addon, clock, config } = this.#options;
+    const startMs = clock.monotonicMs();
+    try {
+      if (this.#pools.subnets.some(({ family }) => family === 6) && !(await hasIpv6(addon))) {
+        this.#ipv6Missing = true;
+        this.#pools = this.#pools.without(6);
+      }
+      if (this.#pools.subnets.length === 0) {
+        throw new BerthError('UNAVAILABLE', 'this kernel has no IPv6 and network.ipv4_subnet is empty');
+      }
+      const mtu = await this.#host.prepare(ctx, this.#pools, this.#subnets);
+      ctx.log.info({ bridge: config.bridge, mtu, ms: clock.monotonicMs() - startMs }, 'built-in network is ready');
+      return { mtu };
+    } catch (error) {
+      throw toBerthError(error, `set up bridge ${config.bridge}`);
+    }
+  }
+
+  /** Writing the lease and making the link need nothing of each other: they go at the same time. */
+  async #connect(ctx: Ctx, { podId, netns }: NetworkRequest, mtu: number | undefined): Promise<PodNetworkRecord> {
+    ctx.signal.throwIfAborted();
+    const netnsFd = netns.number;
+    const { addon, config, addresses: book } = this.#options;
+    const taken = this.#pools.take(podId);
+    const lease = { podId, addresses: addressesOf(taken) };
+    this.#connecting.set(podId, lease);
+    const hostInterface = hostLinkName(podId);
+    const stored = book.put(ctx, lease);
+    const attached = (async () =>
+      addon.attachVeth({
+        netnsFd,
+        hostName: hostInterface,
+        containerName: containerInterface,
+        bridge: config.bridge,
+        mac: macFor(lease.addresses[0] ?? '', podId),
+        ...(mtu === undefined ? {} : { mtu }),
+        addresses: taken.map(({ cidr }) => cidr),
+        gateways: addressesOf(this.#pools.gateways),
+      }))();
+    const rollback = new Rollback();
+    rollback.push(`network of pod ${podId}`, async (undo) => {
+      // Neither can be called back once it runs.
+      const [, link] = await raceSignal(Promise.allSettled([stored, attached]), undo.signal);
+      if (link.status === 'fulfilled') await addon.deleteLink(hostInterface);
+      await this.#free(undo, podId, lease.addresses);
+    });
+    try {
+      await raceSignal(Promise.all([stored, attached]), ctx.signal);
+      rollback.commit();
+    } catch (error) {
+      await rollback.rollBack(ctx);
+      throw error;
+    }
+    return { mode: this.mode, addresses: lease.addresses, hostInterface };
+  }
+
+  async #free(ctx: Ctx, podId: string, addresses: readonly string[]): Promise<void> {
+    await this.#options.addresses.delete(ctx, podId);
+    this.#pools.release(addresses, podId);
+  }
+
+  #strayLeases(podIds: ReadonlySet<string>): readonly AddressLease[] {
+    return this.#options.addresses.all().filter(({ podId }) => !podIds.has(podId) && !this.#connecting.has(podId));
+  }
+
+  /** Not those of pods that came while we were looking, nor those the kernel is just removing. */
+  async #strayLinks(podIds: ReadonlySet<string>, strayLeases: readonly AddressLease[]): Promise<readonly string[]> {
+    const links = await podLinks(this.#options.addon, this.#options.config.bridge);
+    const gone = new Set(strayLeases.map(({ podId }) => podId));
+    const living = this.#options.addresses.all().filter(({ podId }) => !gone.has(podId));
+    const known = new Set(
+      [...podIds, ...this.#connecting.keys(), ...living.map(({ podId }) => podId)].map(hostLinkName),
+    );
+    return links.filter((name) => !known.has(name) && !this.#sweeper.expects(name));
+  }
+
+  async #checkFirewalls(): Promise<void> {
+    const { ctx, run, addon, config, clock } = this.#options;
+    this.#checkedMs = clock.monotonicMs();
+    try {
+      const drops = await detectForwardDrop(ctx, run, addon, config.nftTable);
+      const warning = forwardDropMessage(drops, config.bridge);
+      if (warning !== '' && warning !== this.#warning) ctx.log.warn({}, warning);
+      this.#warning = warning;
+    } catch (error) {
+      ctx.log.debug({ err: error }, 'could not look for firewalls of other programs');
+    }
+  }
+
+  #message(): string {
+    const ipv6 = this.#ipv6Missing ? 'this kernel has no IPv6: pods get IPv4 only' : '';
+    return [ipv6, this.#warning].filter((text) => text !== '').join('; ');
+  }
+
+  #since(ms: number): number {
+    return this.#options.clock.monotonicMs() - ms;
+  }
+}
+
+function notReady(reason: string, message: string): NetworkStatus {
+  return { ready: false, reason, message };
+}
+
+function leaseText({ podId, addresses }: AddressLease): string {
+  return `address ${addresses.join(', ')} of pod ${shortId(podId)}`;
+}
+
+function linkText(name: string): string {
+  return `link ${name}`;
+}
