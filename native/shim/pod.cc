@@ -42,6 +42,7 @@ bool check_request(const Shim& shim, const berth_shim_StartPod& plan, Fault& fau
 // Outside every pod's cgroup, so that ending the pod does not end who has to tell of it. Everything forked later that
 // does not go elsewhere (pause, the log pump) is born here.
 bool enter_cgroups(Pod& pod, const berth_shim_StartPod& plan, Fault& fault) {
+  while (pod.cgroup_dir_count > 0) free(pod.cgroup_dirs[--pod.cgroup_dir_count]);  // of a start that failed
   for (pb_size_t i = 0; i < plan.shim_cgroup_dirs_count; i++) {
     const char* dir = plan.shim_cgroup_dirs[i];
     if (mkdir(dir, 0755) != 0 && errno != EEXIST) return fault.kernel("cgroup", dir, errno);

@@ -89,7 +89,7 @@ void pump_end(Shim& shim) {
 void pump_exited(Shim& shim) {
   PumpClient& pump = shim.pump;
   pump.pid = 0;
-  if (shim.pod.phase == PodPhase::kEnding) return;
+  if (!pump.socket) return;  // it was told to end
   pump_end(shim);
   pump.dropped += pump.dropped_latest;
   pump.dropped_latest = 0;

@@ -103,7 +103,7 @@ Fd open_in_root(int root, std::string_view path) {
 }
 
 Fd open_in_root_plainly(int root, std::string_view path) {
-  return open_resolved(root, Path(path).c_str(), O_PATH | O_NOFOLLOW, RESOLVE_NO_SYMLINKS);
+  return open_resolved(root, Path(path).c_str(), O_PATH, RESOLVE_NO_SYMLINKS);
 }
 
 Fd make_in_root(int root, std::string_view wanted, Kind kind, Fault& fault) {

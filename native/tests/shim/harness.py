@@ -216,7 +216,7 @@ def make_rootfs(layers):
     os.chmod(f"{root}/tmp", 0o1777)
     shutil.copy(BUSYBOX, f"{root}/bin/busybox")
     for applet in ("sh ls cat echo sleep true false id mount umount touch mkdir kill ps env seq head yes grep nproc "
-                   "dd printf stty tty wc readlink stat hostname ipcs rm test sync unshare setsid tr ln").split():
+                   "dd printf stty tty wc readlink stat hostname df tail rm test sync unshare setsid tr ln cut mv").split():
         os.symlink("busybox", f"{root}/bin/{applet}")
     os.symlink("/run", f"{root}/var/run")
     os.symlink("/nowhere/below", f"{root}/var/dangling")
@@ -231,7 +231,7 @@ def make_rootfs(layers):
 class Pod:
     counter = 0
 
-    def __init__(self, pid=pb.NS_NEW, net=pb.NS_NEW, ipc=pb.NS_POD, uts=pb.NS_POD, start=True, **plan):
+    def __init__(self, pid=pb.NS_NEW, net=pb.NS_NEW, ipc=pb.NS_POD, uts=pb.NS_POD, start=True, net_fd=None, **plan):
         Pod.counter += 1
         self.id = f"test-{os.getpid()}-{Pod.counter}"
         self.base = tempfile.mkdtemp(prefix="berth-shim-")
@@ -243,14 +243,14 @@ class Pod:
         self.cgroups = Cgroups(f"berth-shim-{self.id}")
         self.pid_mode, self.ipc, self.net, self.uts = pid, ipc, net, uts
         self.pids, self.clients, self.ended = [], [], False
-        self._spawn()
+        self._spawn(net_fd)
         self.client = self.connect()
         hello = self.client.call(hello=pb.Hello(protocol=1, subscribe=True))
         self.pid, self.hello = hello.pid, hello
         if start:
             self.start(**plan)
 
-    def _spawn(self):
+    def _spawn(self, net_fd):
         listener = socket.socket(socket.AF_UNIX)
         here = os.open(self.dir, os.O_PATH | os.O_DIRECTORY)
         listener.bind(f"/proc/self/fd/{here}/shim.sock")
@@ -261,11 +261,15 @@ class Pod:
         if child == 0:
             try:
                 os.chdir(self.dir)
+                if net_fd is not None:
+                    os.dup2(net_fd, 110)
                 null, log = os.open("/dev/null", os.O_RDWR), os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
                 high = [os.dup2(fd, 100 + i) for i, fd in enumerate((null, log, log, listener.fileno(), here, binary))]
                 for i in range(5):
                     os.dup2(high[i], i)
                 os.set_inheritable(high[5], False)
+                if net_fd is not None:
+                    os.dup2(110, 5)
                 os.dup2(high[3], 20)  # leaked by its starter: must be closed
                 os.execve(high[5], ["berth-shim", self.id], {})
             finally:
