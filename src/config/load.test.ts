@@ -113,6 +113,13 @@ describe('loadConfig', () => {
     expect(problemOf(write('config.toml', `run = "/${'r'.repeat(100)}"`))).toContain('too long for a unix socket');
   });
 
+  test.each([
+    ['network.mode', '[network]\nmode = "cni"\n'],
+    ['cgroup.driver', '[cgroup]\ndriver = "systemd"\n'],
+  ])('%s that is not built yet is refused', (key, text) => {
+    expect(problemOf(write('config.toml', text))).toMatch(new RegExp(`^${key} = "[a-z]+" is not built yet$`));
+  });
+
   test('a node without any pod subnet is refused', () => {
     expect(problemOf(write('config.toml', '[network]\nipv4_subnet = ""\nipv6_subnet = ""\n'))).toContain('set one');
   });

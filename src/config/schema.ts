@@ -25,7 +25,7 @@ const metrics = z.strictObject({
 const network = z.strictObject({
   mode: oneOf(['builtin', 'cni'])
     .default('builtin')
-    .describe('Who connects pods: the built-in bridge, or CNI plugins. Never guessed.'),
+    .describe('Who connects pods: the built-in bridge, or CNI plugins (not built yet). Never guessed.'),
   bridge: interfaceName().default('berth0').describe('Name of the built-in network’s bridge.'),
   ipv4_subnet: subnet(4).default('10.89.0.0/16').describe('IPv4 addresses of pods.'),
   ipv6_subnet: subnet(6).default('fd89::/64').describe('IPv6 addresses of pods.'),
@@ -38,7 +38,7 @@ const network = z.strictObject({
 const cgroup = z.strictObject({
   driver: oneOf(['cgroupfs', 'systemd'])
     .default('cgroupfs')
-    .describe('Who makes control groups. Must be the kubelet’s driver.'),
+    .describe('Who makes control groups. Must be the kubelet’s driver; systemd is not built yet.'),
   default_parent: cgroupPath()
     .default('/berth')
     .describe('Parent of pods whose config names none (as crictl’s often do).'),
@@ -62,7 +62,6 @@ const timeouts = z.strictObject({
 });
 
 const images = z.strictObject({
-  parallel_layers: integer(1, 16).default(2).describe('Layers of one image unpacked at the same time.'),
   load_timeout: duration().default('30m').describe('For one image to be loaded from a file.'),
 });
 

@@ -61,7 +61,6 @@ export interface Timeouts {
 }
 
 export interface ImagesConfig {
-  readonly parallelLayers: number;
   readonly loadTimeoutMs: number;
 }
 
@@ -69,6 +68,8 @@ const socketPathLimit = 107;
 
 export function toConfig(file: ConfigFile): Config {
   const { network, cgroup, timeouts, images } = file;
+  refuseUnbuilt('network.mode', network.mode, 'cni');
+  refuseUnbuilt('cgroup.driver', cgroup.driver, 'systemd');
   if (network.ipv4_subnet === '' && network.ipv6_subnet === '') {
     throw new BerthError('CONFIG_INVALID', 'network.ipv4_subnet and network.ipv6_subnet are both empty: set one');
   }
@@ -101,8 +102,14 @@ export function toConfig(file: ConfigFile): Config {
       volumeMs: toMs(timeouts.volume),
       shutdownMs: toMs(timeouts.shutdown),
     },
-    images: { parallelLayers: images.parallel_layers, loadTimeoutMs: toMs(images.load_timeout) },
+    images: { loadTimeoutMs: toMs(images.load_timeout) },
   };
+}
+
+/** A choice the schema knows but this version does not have: better refused at start than found out by the first pod. */
+function refuseUnbuilt(key: string, value: string, unbuilt: string): void {
+  if (value !== unbuilt) return;
+  throw new BerthError('CONFIG_INVALID', `${key} = "${value}" is not built yet`);
 }
 
 function below(run: string, name: string, key: string): string {
