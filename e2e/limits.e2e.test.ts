@@ -1,3 +1,5 @@
+import { mkdirSync, rmdirSync } from 'node:fs';
+import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startBerthd, type Berthd } from './harness/berthd.ts';
 import { cgroupHierarchies } from './harness/machine.ts';
@@ -86,12 +88,28 @@ describe('out of memory', () => {
 });
 
 describe('the control group', () => {
-  test('lies below the pod’s parent and is gone with the container', async () => {
+  const prefix = (): string => berthd.node.cgroupPrefix;
+
+  test('is gone with the container', async () => {
     const container = await pod.start(shell('sleep 1000'));
     const mine = (): string[] => berthd.node.cgroups().filter((group) => group.includes(container.id));
     expect(mine().length).toBeGreaterThan(0);
-    expect(mine().every((group) => group.includes(`/${berthd.node.cgroupPrefix}/`))).toBe(true);
     await container.remove();
     expect(mine()).toEqual([]);
+  });
+
+  test('lies below the parent that the kubelet has made, which is left to the kubelet', async () => {
+    const parents = cgroupHierarchies().map((hierarchy) => path.join(hierarchy, prefix(), 'kubelet/pod1'));
+    for (const parent of parents) mkdirSync(parent, { recursive: true });
+    const own = await TestPod.run(berthd, { linux: { cgroup_parent: `/${prefix()}/kubelet/pod1` } });
+    const container = await own.start(shell('sleep 1000'));
+    const mine = berthd.node.cgroups().filter((group) => group.includes(container.id));
+    expect(mine.length).toBeGreaterThan(0);
+    expect(mine.filter((group) => !group.includes(`/${prefix()}/kubelet/pod1/`))).toEqual([]);
+    await own.remove();
+    for (const parent of parents) {
+      rmdirSync(parent);
+      rmdirSync(path.dirname(parent));
+    }
   });
 });

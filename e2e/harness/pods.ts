@@ -18,8 +18,8 @@ export function podConfig(berthd: Berthd, more: PodSandboxConfig = {}): PodSandb
   return {
     metadata: { name, namespace: 'e2e', uid: `uid-${berthd.node.id}-${serial}`, attempt: 0 },
     log_directory: logDirectory,
+    linux: {},
     ...more,
-    linux: { cgroup_parent: `/${berthd.node.cgroupPrefix}/${name}`, ...more.linux },
   };
 }
 
