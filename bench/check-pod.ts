@@ -27,6 +27,7 @@ export async function checkPod(runtime: RuntimeUnderTest): Promise<void> {
   expect('/proc/interrupts is not masked', /^\S+ \/proc\/interrupts /m.test(mounts));
   const { status } = await cri.containerStatus({ container_id: pod.containerId });
   expect('the container does not run', status?.state === 'CONTAINER_RUNNING');
-  readFileSync(path.join(pod.logDirectory, 'main/0.log'));
+  const log = readFileSync(path.join(pod.logDirectory, 'main/0.log'), 'utf8');
+  expect('the log is not in the format of the CRI', /^\S+ stdout F ready$/m.test(log));
   await removePod(runtime, pod);
 }

@@ -1,4 +1,6 @@
-import { mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { RuntimeUnderTest } from './node/runtime-under-test.ts';
 import { containerConfig, podConfig, type NetworkMode } from './pod-config.ts';
 
@@ -49,7 +51,18 @@ async function startPod(
   const create = { pod_sandbox_id: podId, config: container, sandbox_config: pod };
   const { container_id: containerId } = await watch.time('CreateContainer', () => cri.createContainer(create));
   await watch.time('StartContainer', () => cri.startContainer({ container_id: containerId }));
+  await waitForWord(path.join(logDirectory, container.log_path!), runtime);
   return { podId, containerId, logDirectory };
+}
+
+/** The container says when it is ready to be stopped; with that its log is known to work. */
+async function waitForWord(logFile: string, runtime: RuntimeUnderTest): Promise<void> {
+  const end = performance.now() + 10_000;
+  for (;;) {
+    if (existsSync(logFile) && statSync(logFile).size > 0) return;
+    if (performance.now() > end) throw new Error(`${runtime.name}: nothing is in the container's log`);
+    await sleep(2);
+  }
 }
 
 async function endPod(runtime: RuntimeUnderTest, pod: StandingPod, watch: Stopwatch): Promise<void> {

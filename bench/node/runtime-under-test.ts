@@ -39,10 +39,14 @@ export async function waitReady(client: CriClient, ms: number): Promise<void> {
   }
 }
 
-/** The image must be there before anything is measured. */
+/** The image must be there before anything is measured; the peer takes note of an import a moment later. */
 export async function requireImage(client: CriClient): Promise<void> {
-  const { image } = await client.images.imageStatus({ image: { image: workloadImage } });
-  if (image === null) throw new Error('the image that was loaded is not there');
+  for (let tries = 0; tries < 100; tries++) {
+    const { image } = await client.images.imageStatus({ image: { image: workloadImage } });
+    if (image !== null) return;
+    await sleep(50);
+  }
+  throw new Error('the image that was loaded is not there');
 }
 
 /** Ends a daemon by SIGTERM and waits until it is gone; its pods may live on. */
