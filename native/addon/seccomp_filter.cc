@@ -4,9 +4,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cctype>
+#include <cstring>
 #include <memory>
 
+#include "addon/newer_syscalls.h"
 #include "common/fd.h"
 
 namespace berth::addon {
@@ -24,14 +27,38 @@ std::string architecture_word(const std::string& name) {
   return word;
 }
 
-Done add_architectures(scmp_filter_ctx filter, const std::vector<std::string>& names) {
+// Adds them to the native one and gives all.
+Result<std::vector<uint32_t>> add_architectures(scmp_filter_ctx filter, const std::vector<std::string>& names) {
+  std::vector<uint32_t> tokens{seccomp_arch_native()};
   for (const std::string& name : names) {
     const uint32_t token = seccomp_arch_resolve_name(architecture_word(name).c_str());
     if (token == 0) return fail_with(EINVAL, "seccomp_arch_resolve_name", name);
     const int error = seccomp_arch_add(filter, token);
-    if (error != 0 && error != -EEXIST) return fail_with(-error, "seccomp_arch_add", name);
+    if (error == -EEXIST) continue;
+    if (error != 0) return fail_with(-error, "seccomp_arch_add", name);
+    tokens.push_back(token);
   }
-  return Nothing{};
+  return tokens;
+}
+
+std::vector<NewestSyscall> newest_named(const SeccompProfile& profile, const std::vector<uint32_t>& architectures) {
+  std::vector<NewestSyscall> all;
+  for (const uint32_t architecture : architectures) {
+    if (architecture == SCMP_ARCH_X32) continue;
+    int newest = -1;
+    for (const SeccompRule& rule : profile.rules) {
+      for (const std::string& name : rule.names) {
+        // Negative for what libseccomp or this architecture does not have.
+        newest = std::max(newest, seccomp_syscall_resolve_name_arch(architecture, name.c_str()));
+      }
+    }
+    if (newest >= 0) all.push_back({architecture, static_cast<uint32_t>(newest)});
+  }
+  return all;
+}
+
+bool refuses_with_errno(uint32_t action) {
+  return (action & 0xffff0000U) == SCMP_ACT_ERRNO(0);
 }
 
 bool repeats_index(const std::vector<scmp_arg_cmp>& arguments) {
@@ -91,13 +118,20 @@ Result<std::vector<uint8_t>> export_bpf(scmp_filter_ctx filter) {
 Result<std::vector<uint8_t>> compile_seccomp(const SeccompProfile& profile) {
   const Filter filter(seccomp_init(profile.default_action));
   if (!filter) return fail_with(EINVAL, "seccomp_init", "", "unknown default action");
-  const Done architectures = add_architectures(filter.get(), profile.architectures);
+  Result<std::vector<uint32_t>> architectures = add_architectures(filter.get(), profile.architectures);
   if (!architectures) return architectures.failure();
   // A binary tree instead of a list halves the time the kernel takes to load it.
   (void)seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
   const Done rules = add_rules(filter.get(), profile);
   if (!rules) return rules.failure();
-  return export_bpf(filter.get());
+  Result<std::vector<uint8_t>> bpf = export_bpf(filter.get());
+  if (!bpf || !refuses_with_errno(profile.default_action)) return bpf;
+  const std::vector<sock_filter> before = refuse_newer(newest_named(profile, *architectures));
+  const size_t size = before.size() * sizeof(sock_filter);
+  bpf->insert(bpf->begin(), size, 0);
+  memcpy(bpf->data(), before.data(), size);
+  if (bpf->size() / sizeof(sock_filter) > BPF_MAXINSNS) return fail_with(E2BIG, "seccomp", "", "filter is too long");
+  return bpf;
 }
 
 }  // namespace berth::addon

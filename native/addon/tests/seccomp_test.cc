@@ -2,7 +2,10 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstring>
 
@@ -75,7 +78,7 @@ TEST("a compiled filter allows what is listed and refuses the rest; unknown name
   Result<std::vector<uint8_t>> bpf = compile_seccomp(profile());
   CHECK(bpf && bpf->size() % sizeof(sock_filter) == 0);
   CHECK(judge(*bpf, call(AUDIT_ARCH_X86_64, SYS_read)) == SECCOMP_RET_ALLOW);
-  CHECK(judge(*bpf, call(AUDIT_ARCH_X86_64, SYS_mount)) == (SECCOMP_RET_ERRNO | 1));
+  CHECK(judge(*bpf, call(AUDIT_ARCH_X86_64, SYS_getpid)) == (SECCOMP_RET_ERRNO | 1));
   CHECK(judge(*bpf, call(AUDIT_ARCH_X86_64, SYS_personality, 0)) == SECCOMP_RET_ALLOW);
   CHECK(judge(*bpf, call(AUDIT_ARCH_X86_64, SYS_personality, 3)) == (SECCOMP_RET_ERRNO | 1));
   CHECK(judge(*bpf, call(AUDIT_ARCH_I386, 3)) != SECCOMP_RET_ALLOW);
@@ -88,6 +91,46 @@ TEST("other architectures count when they are named") {
   CHECK(bpf && judge(*bpf, call(AUDIT_ARCH_I386, 3)) == SECCOMP_RET_ALLOW);
   both.architectures = {"SCMP_ARCH_ABACUS"};
   CHECK(compile_seccomp(both).failure().error == EINVAL);
+}
+
+TEST("a call younger than the profile does not exist, in each architecture by its own numbers") {
+  SeccompProfile both = profile();
+  both.architectures = {"SCMP_ARCH_X86", "SCMP_ARCH_X32"};
+  Result<std::vector<uint8_t>> bpf = compile_seccomp(both);
+  const int newest = SYS_personality;
+  CHECK(bpf && judge(*bpf, call(AUDIT_ARCH_X86_64, newest + 1)) == (SECCOMP_RET_ERRNO | ENOSYS));
+  CHECK(judge(*bpf, call(AUDIT_ARCH_X86_64, newest - 1)) == (SECCOMP_RET_ERRNO | 1));
+  CHECK(judge(*bpf, call(AUDIT_ARCH_X86_64, newest, 0)) == SECCOMP_RET_ALLOW);
+  CHECK(judge(*bpf, call(AUDIT_ARCH_I386, 136)) == SECCOMP_RET_ALLOW);
+  CHECK(judge(*bpf, call(AUDIT_ARCH_I386, 137)) == (SECCOMP_RET_ERRNO | ENOSYS));
+  CHECK(judge(*bpf, call(AUDIT_ARCH_I386, 135)) == (SECCOMP_RET_ERRNO | 1));
+  // x32 shares x86_64's architecture and is judged by the filter itself.
+  CHECK(judge(*bpf, call(AUDIT_ARCH_X86_64, 0x40000000 | SYS_read)) == SECCOMP_RET_ALLOW);
+  CHECK(judge(*bpf, call(AUDIT_ARCH_X86_64, 0x40000000 | 500)) == (SECCOMP_RET_ERRNO | 1));
+  both.default_action = SCMP_ACT_KILL_PROCESS;
+  bpf = compile_seccomp(both);
+  CHECK(bpf && judge(*bpf, call(AUDIT_ARCH_X86_64, newest + 1)) == SECCOMP_RET_KILL_PROCESS);
+}
+
+TEST("the kernel takes the filter and judges as we do") {
+  SeccompProfile made = profile();
+  made.rules.push_back({{"exit_group"}, SCMP_ACT_ALLOW, {}});
+  Result<std::vector<uint8_t>> bpf = compile_seccomp(made);
+  CHECK(bpf);
+  const pid_t child = fork();
+  if (child == 0) {
+    const sock_fprog program{static_cast<unsigned short>(bpf->size() / sizeof(sock_filter)),
+                             reinterpret_cast<sock_filter*>(bpf->data())};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) _exit(1);
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0) _exit(2);
+    if (syscall(SYS_getppid) != -1 || errno != EPERM) _exit(3);
+    if (syscall(SYS_personality, 0) < 0) _exit(4);
+    if (syscall(462 /* mseal */, 0, 0, 0) != -1 || errno != ENOSYS) _exit(5);
+    _exit(0);
+  }
+  int status = -1;
+  (void)waitpid(child, &status, 0);
+  CHECK(status == 0);
 }
 
 TEST("several comparisons of one argument are alternatives") {

@@ -51,7 +51,8 @@ SpawnRequest shell(const char* script) {
 }  // namespace
 
 TEST("a child has exactly the descriptors it was given") {
-  SpawnRequest request = shell("for n in 0 1 2 3 4 5 6 7 8 9 10 20 21 22 23 24 25; do [ -e /proc/$$/fd/$n ] && echo $n; done");
+  SpawnRequest request =
+      shell("for n in 0 1 2 3 4 5 6 7 8 9 10 20 21 22 23 24 25; do [ -e /proc/$$/fd/$n ] && echo $n; done");
   const Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
   // 0 closed, 1 the pipe, 2 /dev/null, 3 closed, 4 /dev/null.
   request.fds = {-1, -1, null.get(), -1, null.get()};
