@@ -63,6 +63,11 @@ seccomp_data call(uint32_t arch, int number, uint64_t first = 0) {
 const SeccompArgument personality_zero{0, SCMP_CMP_EQ, 0, 0};
 const SeccompArgument personality_eight{0, SCMP_CMP_EQ, 8, 0};
 
+// Without the library's farewells, which sanitizers extend by calls that the filter refuses.
+void leave(int status) {
+  (void)syscall(SYS_exit_group, status);
+}
+
 SeccompProfile profile() {
   SeccompProfile made;
   made.default_action = SCMP_ACT_ERRNO(1);
@@ -121,12 +126,12 @@ TEST("the kernel takes the filter and judges as we do") {
   if (child == 0) {
     const sock_fprog program{static_cast<unsigned short>(bpf->size() / sizeof(sock_filter)),
                              reinterpret_cast<sock_filter*>(bpf->data())};
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) _exit(1);
-    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0) _exit(2);
-    if (syscall(SYS_getppid) != -1 || errno != EPERM) _exit(3);
-    if (syscall(SYS_personality, 0) < 0) _exit(4);
-    if (syscall(462 /* mseal */, 0, 0, 0) != -1 || errno != ENOSYS) _exit(5);
-    _exit(0);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) leave(1);
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0) leave(2);
+    if (syscall(SYS_getppid) != -1 || errno != EPERM) leave(3);
+    if (syscall(SYS_personality, 0) < 0) leave(4);
+    if (syscall(462 /* mseal */, 0, 0, 0) != -1 || errno != ENOSYS) leave(5);
+    leave(0);
   }
   int status = -1;
   (void)waitpid(child, &status, 0);
