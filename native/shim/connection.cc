@@ -185,13 +185,10 @@ bool push(Connection& connection, std::string_view bytes) {
   return true;
 }
 
-void send_frame(Connection& connection, FrameType type, uint32_t stream, std::string_view body) {
-  uint8_t header[kFrameHeaderBytes];
-  write_header({static_cast<uint32_t>(body.size()), stream, type}, header);
-  const bool taken = push(connection, {reinterpret_cast<const char*>(header), sizeof header}) && push(connection, body);
+void send_frame(Connection& connection, std::string_view frame) {
   // A peer that does not read is cut by shutting its socket down: its connection may be in use further up the stack,
   // and is closed when the loop reads the end of file.
-  if (!taken) shutdown(connection.socket.get(), SHUT_RDWR);
+  if (!push(connection, frame)) shutdown(connection.socket.get(), SHUT_RDWR);
 }
 
 Connection* find_connection(Shim& shim, uint64_t id) {
@@ -201,9 +198,9 @@ Connection* find_connection(Shim& shim, uint64_t id) {
   return nullptr;
 }
 
-void send_to(Shim& shim, CallRef to, FrameType type, const Encoded& message) {
+void send_to(Shim& shim, CallRef to, FrameType type, Encoded message) {
   Connection* connection = find_connection(shim, to.connection);
-  if (connection != nullptr) send_frame(*connection, type, to.stream, message.view());
+  if (connection != nullptr && message) send_frame(*connection, message.frame(type, to.stream));
 }
 
 }  // namespace
@@ -218,7 +215,7 @@ bool listener_open(Shim& shim, int fd) {
 
 void reply(Shim& shim, CallRef to, uint32_t tag, const pb_msgdesc_t* descriptor, const void* message) {
   Encoded encoded;
-  if (encoded.encode(tag, descriptor, message)) send_to(shim, to, FrameType::kResponse, encoded);
+  if (encoded.encode(tag, descriptor, message)) send_to(shim, to, FrameType::kResponse, std::move(encoded));
 }
 
 void reply_done(Shim& shim, CallRef to) {
@@ -232,14 +229,14 @@ void reply_fault(Shim& shim, CallRef to, const Fault& fault) {
 
 void send_event(Shim& shim, CallRef to, uint32_t tag, const pb_msgdesc_t* descriptor, const void* message) {
   Encoded encoded;
-  if (encoded.encode(tag, descriptor, message)) send_to(shim, to, FrameType::kEvent, encoded);
+  if (encoded.encode(tag, descriptor, message)) send_to(shim, to, FrameType::kEvent, std::move(encoded));
 }
 
 void broadcast_event(Shim& shim, uint32_t tag, const pb_msgdesc_t* descriptor, const void* message) {
   Encoded encoded;
   if (!encoded.encode(tag, descriptor, message)) return;
   for (Connection* at = shim.listener.connections; at != nullptr; at = at->next) {
-    if (at->subscribed) send_frame(*at, FrameType::kEvent, 0, encoded.view());
+    if (at->subscribed) send_frame(*at, encoded.frame(FrameType::kEvent, 0));
   }
 }
 

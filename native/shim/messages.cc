@@ -119,13 +119,20 @@ bool Encoded::encode(uint32_t tag, const pb_msgdesc_t* descriptor, const void* m
   size_t inner = 0;
   if (!pb_get_encoded_size(&inner, descriptor, message)) return false;
   const size_t room = inner + 16;
-  bytes_ = static_cast<char*>(malloc(room));
+  bytes_ = static_cast<char*>(malloc(kFrameHeaderBytes + room));
   if (bytes_ == nullptr) return false;
-  pb_ostream_t stream = pb_ostream_from_buffer(reinterpret_cast<pb_byte_t*>(bytes_), room);
+  pb_ostream_t stream = pb_ostream_from_buffer(reinterpret_cast<pb_byte_t*>(bytes_ + kFrameHeaderBytes), room);
   if (tag != 0 && (!pb_encode_tag(&stream, PB_WT_STRING, tag) || !pb_encode_varint(&stream, inner))) return false;
   if (!pb_encode(&stream, descriptor, message)) return false;
   size_ = stream.bytes_written;
   return true;
+}
+
+std::string_view Encoded::frame(FrameType type, uint32_t stream) {
+  uint8_t header[kFrameHeaderBytes];
+  write_header({static_cast<uint32_t>(size_), stream, type}, header);
+  memcpy(bytes_, header, sizeof header);
+  return {bytes_, kFrameHeaderBytes + size_};
 }
 
 Encoded encode_error(const Fault& fault) {

@@ -17,6 +17,7 @@
 #include <string_view>
 
 #include "shim/fault.h"
+#include "shim/frame.h"
 
 namespace berth {
 
@@ -71,7 +72,7 @@ pb_callback_t collect_strings(StringVector* into);
 // tag, so that the copy is itself a ContainerPlan with nothing but cgroup_dirs. False when the plan is malformed.
 bool copy_cgroup_dirs(std::string_view plan, char** bytes, size_t* size);
 
-// A message that grows in one malloc'd block.
+// An encoded message in one malloc'd block, with room before it for the header of its frame.
 class Encoded {
  public:
   Encoded() = default;
@@ -81,7 +82,10 @@ class Encoded {
   ~Encoded();
   // `tag` != 0: as that field of an envelope (Response, Event); 0: the message alone.
   bool encode(uint32_t tag, const pb_msgdesc_t* descriptor, const void* message);
-  std::string_view view() const { return {bytes_, size_}; }
+  std::string_view view() const { return {bytes_ + kFrameHeaderBytes, size_}; }
+  // The whole frame. May be asked for again with another stream.
+  std::string_view frame(FrameType type, uint32_t stream);
+  explicit operator bool() const { return bytes_ != nullptr; }
 
  private:
   char* bytes_ = nullptr;
