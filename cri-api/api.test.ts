@@ -2,11 +2,28 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import * as grpc from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
 import { describe, expect, test } from '@jest/globals';
 import protobuf from 'protobufjs';
-import { loadCri } from './load.ts';
+import type { ProtoGrpcType } from './gen/api.ts';
 
 const here = import.meta.dirname;
+
+/** The services as the server and the clients load them. */
+function services(): { runtime: ProtoGrpcType['runtime']['v1']['RuntimeService']['service']; image: object } {
+  const loaded = loadSync(path.join(here, 'api.proto'), {
+    keepCase: true,
+    longs: String,
+    enums: String,
+    bytes: Buffer,
+    defaults: true,
+    oneofs: true,
+  });
+  const { RuntimeService, ImageService } = (grpc.loadPackageDefinition(loaded) as unknown as ProtoGrpcType).runtime.v1;
+  return { runtime: RuntimeService.service, image: ImageService.service };
+}
+
 const table = readFileSync(path.join(here, 'v0.37.2.tsv'), 'utf8').trimEnd().split('\n');
 
 // The table was made by a reader that does not see enums inside messages. There is one.
@@ -17,11 +34,11 @@ function transcription(): string[] {
   const { root } = protobuf.parse(readFileSync(path.join(here, 'api.proto'), 'utf8'), { keepCase: true });
   const found = root.lookup('runtime.v1');
   if (!(found instanceof protobuf.Namespace)) throw new Error('no package runtime.v1');
-  return [...lines(found)];
+  return [...lines(found.nestedArray)];
 }
 
-function* lines(namespace: protobuf.Namespace): Generator<string> {
-  for (const item of namespace.nestedArray) {
+function* lines(items: readonly protobuf.ReflectionObject[]): Generator<string> {
+  for (const item of items) {
     if (item instanceof protobuf.Service) yield* item.methodsArray.map(rpcLine);
     if (item instanceof protobuf.Enum) {
       yield* Object.entries(item.values).map(([name, number]) => `enum\t${item.name}\t${number}\t${name}`);
@@ -29,7 +46,7 @@ function* lines(namespace: protobuf.Namespace): Generator<string> {
     if (!(item instanceof protobuf.Type)) continue;
     if (item.fieldsArray.length === 0) yield `message\t${item.name}\t-`;
     yield* item.fieldsArray.map(fieldLine);
-    yield* lines(item);
+    yield* lines(item.nestedArray);
   }
 }
 
@@ -53,7 +70,7 @@ describe('api.proto', () => {
   });
 
   test('has 43 calls', () => {
-    const { runtime, image } = loadCri();
+    const { runtime, image } = services();
     expect([Object.keys(runtime).length, Object.keys(image).length]).toEqual([37, 6]);
   });
 
@@ -76,7 +93,7 @@ describe('api.proto', () => {
 });
 
 describe('messages in JavaScript', () => {
-  const { ExecSync, CreateContainer, ContainerStatus } = loadCri().runtime;
+  const { ExecSync, CreateContainer, ContainerStatus } = services().runtime;
 
   test('64-bit numbers keep every digit', () => {
     const bytes = ExecSync.requestSerialize({ timeout: '9223372036854775807' });

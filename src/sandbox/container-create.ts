@@ -1,0 +1,199 @@
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import type { Ctx } from '#base/ctx';
+import { BerthError, messageOf, toBerthError } from '#base/errors';
+import { Rollback } from '#base/rollback';
+import type { Image, RootfsLayers } from '#images/image-store';
+import type { ContainerInput } from '#runtime/container-input';
+import { claimPod, createContainerKey } from './claims.ts';
+import { removeContainerNow, removeLayers } from './container-remove.ts';
+import { planContainer, type ContainerPlan } from './container-plan.ts';
+import { containerName, type ContainerIdentity } from './identity.ts';
+import { announce, type SandboxParts } from './parts.ts';
+import { Container, type Pod } from './pod.ts';
+import { checkRuntimeHandler } from './pod-checks.ts';
+import { toSpecRecord } from './specs.ts';
+import { createFailed, newContainer, toCreated, toExited, unseenExit } from './states.ts';
+import { together } from './together.ts';
+
+/** Makes a container, or joins whoever makes it, or gives the one that was made. @returns its id */
+export async function createContainer(parts: SandboxParts, ctx: Ctx, asked: ContainerIdentity): Promise<string> {
+  const pod = parts.pods.getPod(asked.podId);
+  claimPod(parts, pod);
+  const identity = { ...asked, podId: pod.id };
+  return parts.operations.join(ctx, {
+    key: createContainerKey(pod.id, identity),
+    verb: 'create container',
+    config: identity,
+    deadlineMs: parts.timeouts.createContainerMs,
+    run: async (own) => (await finished(parts, own, pod, identity)) ?? make(parts, own, pod, identity),
+    undo: async (own, id) => {
+      const container = parts.pods.container(id);
+      if (container) await removeContainerNow(parts, own, container);
+    },
+  });
+}
+
+/** The container that an earlier, equal request made. */
+async function finished(
+  parts: SandboxParts,
+  ctx: Ctx,
+  pod: Pod,
+  identity: ContainerIdentity,
+): Promise<string | undefined> {
+  const container = parts.pods.containerNamed(pod.id, containerName(identity.config));
+  if (!container) return undefined;
+  if (container.status.reason === createFailed || container.status.state === 'creating') {
+    // What could not be undone then may be undone now; the name is never in the way.
+    await removeContainerNow(parts, ctx, container);
+    return undefined;
+  }
+  const { id, status } = container;
+  if (!isDeepStrictEqual(container.identity, identity)) {
+    throw new BerthError(
+      'ALREADY_EXISTS',
+      `container ${id} of that name exists with a different config: remove it first`,
+    );
+  }
+  if (status.state === 'created') return id;
+  throw new BerthError('ALREADY_EXISTS', `container ${id} of that name exists and is ${status.state}: remove it first`);
+}
+
+async function make(parts: SandboxParts, ctx: Ctx, pod: Pod, identity: ContainerIdentity): Promise<string> {
+  checkReady(pod);
+  const image = imageOf(parts, identity);
+  const id = parts.ids.next();
+  const own = ctx.withFields({ podId: pod.id, containerId: id });
+  own.stage('plan');
+  const plan = await planContainer(parts, own, pod, id, identity, image);
+  const encoded = parts.codec.encodeContainer(identity).toString('base64');
+  const container = new Container(id, identity, encoded, plan.made, newContainer(parts.clock.nowNs()));
+  const making = makeContainer(parts, own, pod, container, plan, image);
+  // A stop of the pod waits for us; an exit of the waiting process is told after the container is known.
+  container.busy = making;
+  pod.creates.add(making);
+  try {
+    await making;
+  } finally {
+    container.busy = undefined;
+    pod.creates.delete(making);
+  }
+  announce(parts, 'created', container);
+  return id;
+}
+
+function checkReady(pod: Pod): void {
+  if (pod.status.state === 'ready' && !pod.stopping) return;
+  throw new BerthError('FAILED_PRECONDITION', `pod ${pod.id} is not ready: no container can be made in it`);
+}
+
+function imageOf(parts: SandboxParts, { config }: ContainerIdentity): Image {
+  const reference = config.image?.image ?? '';
+  if (reference === '') throw new BerthError('INVALID_ARGUMENT', 'the container config names no image');
+  checkRuntimeHandler(config.image?.runtime_handler ?? '', parts.runtimeHandlers);
+  const image = parts.images.find(reference);
+  if (!image) throw new BerthError('NOT_FOUND', `image ${reference} is not on this node: pull or load it first`);
+  return image;
+}
+
+async function makeContainer(
+  parts: SandboxParts,
+  ctx: Ctx,
+  pod: Pod,
+  container: Container,
+  plan: ContainerPlan,
+  image: Image,
+): Promise<void> {
+  const rollback = new Rollback();
+  try {
+    ctx.stage('prepare');
+    const layers = await container.timeline.measure('prepare', () => prepare(parts, ctx, container, image, rollback));
+    const { id, podId, made } = container;
+    rollback.push(`process of container ${id}`, (own) =>
+      parts.runtime.removeContainer(own, podId, id, made.cgroupPath),
+    );
+    const created = await container.timeline.measure('runtime', () =>
+      parts.runtime.createContainer(ctx, withLayers(plan.input, layers)),
+    );
+    ctx.stage('record');
+    checkReady(pod);
+    const spec = toSpecRecord(id, created.spec, plan.input.seccomp.type === 'runtimeDefault');
+    await container.timeline.measure('record', () =>
+      parts.pods.changeContainer(ctx, container, (status) => toCreated(status, created), spec),
+    );
+    rollback.commit();
+    for (const warning of created.warnings) ctx.log.warn({ warning }, 'container created with a restriction');
+  } catch (error) {
+    await undo(parts, ctx, container, rollback, error);
+    throw error;
+  }
+}
+
+function withLayers(input: ContainerInput, layers: RootfsLayers): ContainerInput {
+  const { directory: layersDirectory, lowers } = layers;
+  return { ...input, rootfs: { ...input.rootfs, layersDirectory, lowers } };
+}
+
+/** The record, the image's layers, the writable layer, the log's directory: none needs another. */
+async function prepare(
+  parts: SandboxParts,
+  ctx: Ctx,
+  container: Container,
+  image: Image,
+  rollback: Rollback,
+): Promise<RootfsLayers> {
+  const { id } = container;
+  rollback.push(`layers of container ${id}`, () => removeLayers(parts, id));
+  rollback.push(`image lease of container ${id}`, (own) => parts.images.release(own, id));
+  const [layers] = await together([
+    parts.images.lease(ctx, image.id, id),
+    parts.pods.addContainer(ctx, container),
+    makeLayers(parts, id),
+    makeLogDirectory(container.made.logPath),
+  ]);
+  return layers;
+}
+
+async function makeLayers(parts: SandboxParts, id: string): Promise<void> {
+  const directory = path.join(parts.containersDirectory, id);
+  try {
+    await mkdir(directory, { mode: 0o700 });
+    await Promise.all([
+      mkdir(path.join(directory, 'upper'), { mode: 0o755 }),
+      mkdir(path.join(directory, 'work'), { mode: 0o700 }),
+    ]);
+  } catch (error) {
+    throw toBerthError(error, `make the writable layer ${directory}`);
+  }
+}
+
+async function makeLogDirectory(logPath: string): Promise<void> {
+  if (logPath === '') return;
+  try {
+    await mkdir(path.dirname(logPath), { recursive: true, mode: 0o755 });
+  } catch (error) {
+    throw toBerthError(error, `make the log directory ${path.dirname(logPath)}`);
+  }
+}
+
+/** Undoes every step. What cannot be undone stays recorded as exited, so that a remove or the recovery ends it. */
+async function undo(
+  parts: SandboxParts,
+  ctx: Ctx,
+  container: Container,
+  rollback: Rollback,
+  cause: unknown,
+): Promise<void> {
+  const left = await rollback.rollBack(ctx);
+  try {
+    if (left.length === 0) {
+      await parts.pods.forgetContainer(ctx, container);
+      return;
+    }
+    const exit = unseenExit(137, parts.clock.nowNs(), createFailed, messageOf(cause));
+    await parts.pods.changeContainer(ctx, container, (status) => toExited(status, exit));
+  } catch (error) {
+    ctx.log.warn({ err: error }, 'could not write that the container was not made; recovery will undo it');
+  }
+}

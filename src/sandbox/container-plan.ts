@@ -1,0 +1,82 @@
+import path from 'node:path';
+import type { Ctx } from '#base/ctx';
+import { BerthError } from '#base/errors';
+import type { Image } from '#images/image-store';
+import type { ContainerInput } from '#runtime/container-input';
+import { containerInput } from './container-spec.ts';
+import type { ContainerIdentity } from './identity.ts';
+import type { SandboxParts } from './parts.ts';
+import type { Pod } from './pod.ts';
+import { podFilesIn } from './pod-files.ts';
+import type { ContainerMade } from './records.ts';
+import { chooseStopSignal } from './stop-signal.ts';
+
+/** A container in the runtime's words, but for its image's layers, which are not leased yet. */
+export interface ContainerPlan {
+  readonly made: ContainerMade;
+  readonly input: ContainerInput;
+}
+
+/** Everything that can be checked is checked here, before anything is made. Throws INVALID_ARGUMENT, UNIMPLEMENTED. */
+export async function planContainer(
+  parts: SandboxParts,
+  ctx: Ctx,
+  pod: Pod,
+  id: string,
+  { config }: ContainerIdentity,
+  image: Image,
+): Promise<ContainerPlan> {
+  checkSupported(parts, pod, config);
+  const input = await containerInput({
+    podId: pod.id,
+    id,
+    pod: pod.identity.config,
+    config,
+    image,
+    accounts: await parts.images.accounts(ctx, image.id),
+    layers: { directory: '', lowers: [] },
+    directory: path.join(parts.containersDirectory, id),
+    podFiles: podFilesIn(path.join(parts.podsDirectory, pod.id)),
+    nodeHostname: parts.hostname,
+    defaultCgroupParent: parts.defaultCgroupParent,
+    setupTimeoutMs: parts.timeouts.volumeMs,
+    kernel: parts.runtime.features,
+  });
+  const { uid, gid, additionalGids } = input.user;
+  const made: ContainerMade = {
+    imageId: image.id,
+    cgroupPath: input.cgroupPath,
+    logPath: input.logPath,
+    user: { uid, gid, additionalGids },
+    stopSignal: chooseStopSignal(config.stop_signal, image.config.stopSignal),
+  };
+  return {
+    made,
+    input: typeof input.pid === 'object' ? { ...input, pid: targetOf(parts, pod, input.pid.target) } : input,
+  };
+}
+
+function checkSupported(parts: SandboxParts, pod: Pod, config: ContainerIdentity['config']): void {
+  if (config.log_path.split('/').includes('..')) {
+    throw new BerthError('INVALID_ARGUMENT', `log_path ${config.log_path} leaves the pod's log directory`);
+  }
+  const podPid = pod.identity.config.linux?.security_context?.namespace_options?.pid ?? 'POD';
+  if (config.linux?.security_context?.namespace_options?.pid === 'NODE' && podPid !== 'NODE') {
+    throw new BerthError('INVALID_ARGUMENT', `pid namespace NODE: pod ${pod.id} was not made with the node's`);
+  }
+  if (config.mounts.some((mount) => mount.recursive_read_only) && !parts.runtime.features.recursiveReadOnlyMounts) {
+    throw new BerthError('UNIMPLEMENTED', 'this kernel has no recursive read-only mounts');
+  }
+}
+
+/** Whose pid namespace is joined: people name it by a prefix, the runtime by the whole id. */
+function targetOf(parts: SandboxParts, pod: Pod, id: string): { readonly target: string } {
+  const target = parts.pods.findContainer(id);
+  if (target?.podId !== pod.id) {
+    throw new BerthError('INVALID_ARGUMENT', `pid namespace TARGET: no container ${id} in pod ${pod.id}`);
+  }
+  if (target.status.state !== 'running') {
+    throw new BerthError('FAILED_PRECONDITION', `pid namespace TARGET: container ${target.id} is not running`);
+  }
+  return { target: target.id };
+}

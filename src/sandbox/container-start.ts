@@ -1,0 +1,73 @@
+import type { Ctx } from '#base/ctx';
+import { BerthError, isBerthError } from '#base/errors';
+import { claimContainer } from './claims.ts';
+import { announce, type SandboxParts } from './parts.ts';
+import type { Container } from './pod.ts';
+import { toRunning, toStartFailed, unseenExit } from './states.ts';
+
+/** The exit code of a container whose command could not be executed, when the kernel's reason names no other. */
+const startErrorCode = 128;
+
+/** Lets a created container run. A retry of a start that succeeded: no error. */
+export async function startContainer(parts: SandboxParts, ctx: Ctx, id: string): Promise<void> {
+  const container = parts.pods.getContainer(id);
+  claimContainer(parts, container);
+  await parts.operations.join(ctx, {
+    key: `start container ${container.id}`,
+    verb: 'start container',
+    deadlineMs: parts.timeouts.startContainerMs,
+    run: (own) => startNow(parts, own.withFields({ podId: container.podId, containerId: container.id }), container),
+  });
+}
+
+async function startNow(parts: SandboxParts, ctx: Ctx, container: Container): Promise<void> {
+  using _held = await parts.locks.acquire(container.id, ctx.signal);
+  if (container.status.state === 'running') return;
+  checkStartable(parts, container);
+  ctx.stage('start');
+  const starting = container.timeline.measure('start', () => start(parts, ctx, container));
+  // A command may end before we have heard that it began: its exit is told after its start.
+  container.busy = starting;
+  try {
+    await starting;
+  } finally {
+    container.busy = undefined;
+  }
+}
+
+function checkStartable(parts: SandboxParts, container: Container): void {
+  if (container.status.state !== 'created') {
+    const { state } = container.status;
+    throw new BerthError('FAILED_PRECONDITION', `container ${container.id} is ${state}; only a created one can start`);
+  }
+  const pod = parts.pods.pod(container.podId);
+  if (!pod || pod.status.state !== 'ready' || pod.stopping) {
+    throw new BerthError(
+      'FAILED_PRECONDITION',
+      `pod ${container.podId} is not ready: container ${container.id} cannot start`,
+    );
+  }
+}
+
+async function start(parts: SandboxParts, ctx: Ctx, container: Container): Promise<void> {
+  try {
+    const { startedAtNs } = await parts.runtime.startContainer(ctx, container.podId, container.id);
+    const changed = await parts.pods.changeContainer(ctx, container, (status) => toRunning(status, startedAtNs));
+    if (changed) announce(parts, 'started', container);
+  } catch (error) {
+    if (isBerthError(error, 'START_ERROR')) await recordStartError(parts, ctx, container, error);
+    throw error;
+  }
+}
+
+async function recordStartError(parts: SandboxParts, ctx: Ctx, container: Container, error: BerthError): Promise<void> {
+  const now = parts.clock.nowNs();
+  const code = error.details['exitCode'];
+  const exit = {
+    ...unseenExit(137, now, 'StartError', error.message),
+    exitCode: typeof code === 'number' ? code : startErrorCode,
+    startedAtNs: now,
+  };
+  const changed = await parts.pods.changeContainer(ctx, container, (status) => toStartFailed(status, exit));
+  if (changed) announce(parts, 'stopped', container);
+}

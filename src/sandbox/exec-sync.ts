@@ -1,0 +1,39 @@
+import type { Ctx } from '#base/ctx';
+import { BerthError } from '#base/errors';
+import type { ExecResult } from '#runtime/runtime';
+import { toBytes } from './container-env.ts';
+import type { SandboxParts } from './parts.ts';
+import { specOf } from './specs.ts';
+
+/** Go clients receive no message over 16 MiB; the rest is for the frame around the output. */
+const outputLimit = 16 * 1024 * 1024 - 64 * 1024;
+
+export interface ExecSyncRequest {
+  readonly containerId: string;
+  readonly command: readonly string[];
+  /** 0: as long as it takes. */
+  readonly timeoutMs: number;
+}
+
+/** Runs a command in a running container. @throws DEADLINE_EXCEEDED when its time is over: it was killed */
+export async function execSync(parts: SandboxParts, ctx: Ctx, request: ExecSyncRequest): Promise<ExecResult> {
+  const container = parts.pods.getContainer(request.containerId);
+  if (request.command.length === 0) throw new BerthError('INVALID_ARGUMENT', 'exec needs a command');
+  if (container.status.state !== 'running') {
+    const { state } = container.status;
+    throw new BerthError('FAILED_PRECONDITION', `container ${container.id} is ${state}: exec needs a running one`);
+  }
+  const result = await parts.runtime.execSync(ctx, container.podId, container.id, {
+    args: request.command.map(toBytes),
+    timeoutMs: request.timeoutMs,
+    outputLimit,
+    spec: specOf(parts, container),
+  });
+  if (result.timedOut) {
+    throw new BerthError(
+      'DEADLINE_EXCEEDED',
+      `command ${JSON.stringify(request.command[0])} in container ${container.id} did not end in ${request.timeoutMs} ms and was killed`,
+    );
+  }
+  return result;
+}

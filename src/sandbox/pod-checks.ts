@@ -1,0 +1,29 @@
+import { BerthError } from '#base/errors';
+import type { PodConfig } from './identity.ts';
+
+/** @throws INVALID_ARGUMENT */
+export function checkRuntimeHandler(handler: string, known: readonly string[]): void {
+  if (known.includes(handler)) return;
+  const names = known.map((name) => JSON.stringify(name)).join(', ');
+  throw new BerthError('INVALID_ARGUMENT', `no runtime handler ${JSON.stringify(handler)}: there is ${names}`);
+}
+
+/** @throws INVALID_ARGUMENT */
+export function checkCgroupParent(config: PodConfig, driver: 'cgroupfs' | 'systemd'): void {
+  const parent = config.linux?.cgroup_parent ?? '';
+  if (parent === '') return;
+  const shown = JSON.stringify(parent.slice(0, 256));
+  if (driver === 'cgroupfs' && parent.endsWith('.slice')) {
+    throw new BerthError(
+      'INVALID_ARGUMENT',
+      `cgroup_parent ${shown} is a systemd slice, but the cgroup driver is cgroupfs: set the kubelet's cgroupDriver`,
+    );
+  }
+  const words = parent.split('/');
+  const clean = words.slice(1).every((word) => word !== '' && word !== '.' && word !== '..' && !/\p{Cc}/u.test(word));
+  // The systemd driver is given names of slices, everybody else paths.
+  const absolute = words[0] === '' && words.length > 1;
+  if (!clean || !(absolute || (driver === 'systemd' && words.length === 1)) || parent.length > 1024) {
+    throw new BerthError('INVALID_ARGUMENT', `cgroup_parent ${shown} is not an absolute path without "." and ".."`);
+  }
+}

@@ -1,0 +1,69 @@
+import type { Ctx } from '#base/ctx';
+import { claimPod } from './claims.ts';
+import { stopContainerNow } from './container-stop.ts';
+import { announce, type SandboxParts } from './parts.ts';
+import type { Pod } from './pod.ts';
+import { isStopped, toExited, toStopped, unseenExit } from './states.ts';
+import { together } from './together.ts';
+
+/** Ends everything in the pod and gives its network back. A pod that is gone or stopped: no error. */
+export async function stopPod(parts: SandboxParts, ctx: Ctx, id: string): Promise<void> {
+  const pod = parts.pods.findPod(id);
+  if (!pod) return;
+  claimPod(parts, pod);
+  await parts.operations.join(ctx, {
+    key: `stop pod ${pod.id}`,
+    verb: 'stop pod',
+    deadlineMs: parts.timeouts.removeMs,
+    run: (own) => stopPodNow(parts, own.withFields({ podId: pod.id }), pod),
+  });
+}
+
+export async function stopPodNow(parts: SandboxParts, ctx: Ctx, pod: Pod): Promise<void> {
+  using _held = await parts.locks.acquire(pod.id, ctx.signal);
+  if (isStopped(pod.status)) return;
+  pod.stopping = true;
+  try {
+    ctx.stage('stop containers');
+    await pod.timeline.measure('stop containers', () => killContainers(parts, ctx, pod));
+    ctx.stage('end');
+    await pod.timeline.measure('end', () => endPod(parts, ctx, pod));
+    // Whoever was making a container fails now, and undoes it.
+    await Promise.allSettled(pod.creates);
+    await endUnseen(parts, ctx, pod);
+    if (await parts.pods.changePod(ctx, pod, toStopped)) announce(parts, 'stopped', pod);
+  } finally {
+    pod.stopping = false;
+  }
+}
+
+async function killContainers(parts: SandboxParts, ctx: Ctx, pod: Pod): Promise<void> {
+  await together(pod.listed.map((container) => stopContainerNow(parts, ctx, container, 0)));
+}
+
+/** Ends pause and the shim, and tears the network down: CNI plugins want the namespace, the built-in network does not. */
+async function endPod(parts: SandboxParts, ctx: Ctx, pod: Pod): Promise<void> {
+  const { network } = pod.status;
+  const tearDown = async (): Promise<void> => {
+    if (network) await parts.network.tearDown(ctx, pod.id, network);
+  };
+  const end = (): Promise<void> => parts.runtime.endPod(ctx, pod.id);
+  if (network?.mode === 'cni') {
+    await tearDown();
+    await end();
+  } else {
+    await together([end(), tearDown()]);
+  }
+}
+
+/** The pod has no process any more: a container whose exit nobody reported is gone all the same. */
+async function endUnseen(parts: SandboxParts, ctx: Ctx, pod: Pod): Promise<void> {
+  const left = pod.listed.filter((container) => container.status.state !== 'exited');
+  await together(
+    left.map(async (container) => {
+      const exit = unseenExit(137, parts.clock.nowNs(), 'ContainerDied', 'it ended with its pod');
+      const changed = await parts.pods.changeContainer(ctx, container, (status) => toExited(status, exit));
+      if (changed) announce(parts, 'stopped', container);
+    }),
+  );
+}

@@ -1,0 +1,242 @@
+import type { Ctx } from '#base/ctx';
+import { BerthError } from '#base/errors';
+import { KeyedLock } from '#base/keyed-lock';
+import type { Change, Collection, Store } from '#store/collection';
+import { containerName, podName } from './identity.ts';
+import type { Container, Pod } from './pod.ts';
+import {
+  containerRecords,
+  podRecords,
+  specRecords,
+  type ContainerRecord,
+  type ContainerStatus,
+  type PodRecord,
+  type PodStatus,
+  type SpecRecord,
+} from './records.ts';
+
+export interface Collections {
+  readonly pods: Collection<PodRecord>;
+  readonly containers: Collection<ContainerRecord>;
+  readonly specs: Collection<SpecRecord>;
+}
+
+/**
+ * All pods and containers, in memory, with their records below. Looking takes no lock and does no IO; every change goes
+ * to the store first, then to memory, one after another for each pod and container.
+ */
+export class Pods {
+  readonly collections: Collections;
+  readonly #store: Store;
+  readonly #locks = new KeyedLock();
+  readonly #pods = new Map<string, Pod>();
+  readonly #containers = new Map<string, Container>();
+  readonly #podNames = new Map<string, Pod>();
+  readonly #containerNames = new Map<string, Container>();
+
+  private constructor(store: Store, collections: Collections) {
+    this.#store = store;
+    this.collections = collections;
+  }
+
+  static async open(ctx: Ctx, store: Store): Promise<Pods> {
+    return new Pods(store, {
+      pods: await store.open(ctx, podRecords),
+      containers: await store.open(ctx, containerRecords),
+      specs: await store.open(ctx, specRecords),
+    });
+  }
+
+  // Looking: half-made ones are not seen.
+
+  listPods(): Pod[] {
+    return [...this.#pods.values()].filter((pod) => pod.visible);
+  }
+
+  listContainers(): Container[] {
+    return [...this.#containers.values()].filter((container) => container.visible);
+  }
+
+  /** By id or by a prefix that only one pod has. Throws INVALID_ARGUMENT for an ambiguous or empty one. */
+  findPod(id: string): Pod | undefined {
+    const pod = find(this.#pods, id, 'pod');
+    return pod?.visible ? pod : undefined;
+  }
+
+  findContainer(id: string): Container | undefined {
+    const container = find(this.#containers, id, 'container');
+    return container?.visible ? container : undefined;
+  }
+
+  /** @throws NOT_FOUND */
+  getPod(id: string): Pod {
+    const pod = this.findPod(id);
+    if (!pod) throw new BerthError('NOT_FOUND', `no pod ${id}`);
+    return pod;
+  }
+
+  /** @throws NOT_FOUND */
+  getContainer(id: string): Container {
+    const container = this.findContainer(id);
+    if (!container) throw new BerthError('NOT_FOUND', `no container ${id}`);
+    return container;
+  }
+
+  // Also half-made ones, for those who make them and for recovery.
+
+  podNamed(name: string): Pod | undefined {
+    return this.#podNames.get(name);
+  }
+
+  containerNamed(podId: string, name: string): Container | undefined {
+    return this.#containerNames.get(`${podId}/${name}`);
+  }
+
+  pod(id: string): Pod | undefined {
+    return this.#pods.get(id);
+  }
+
+  container(id: string): Container | undefined {
+    return this.#containers.get(id);
+  }
+
+  allPods(): Pod[] {
+    return [...this.#pods.values()];
+  }
+
+  allContainers(): Container[] {
+    return [...this.#containers.values()];
+  }
+
+  // Changing.
+
+  /** A new pod, half-made: its name is taken at once, its record written when the promise ends. */
+  async addPod(ctx: Ctx, pod: Pod): Promise<void> {
+    this.enterPod(pod);
+    try {
+      await this.collections.pods.put(ctx, pod.id, podRecord(pod, pod.status));
+    } catch (error) {
+      this.#dropPod(pod);
+      throw error;
+    }
+  }
+
+  async addContainer(ctx: Ctx, container: Container): Promise<void> {
+    this.enterContainer(container);
+    try {
+      await this.collections.containers.put(ctx, container.id, containerRecord(container, container.status));
+    } catch (error) {
+      this.#dropContainer(container);
+      throw error;
+    }
+  }
+
+  /**
+   * Changes a pod's status: `next` gets the present one and gives the new one, or undefined for no change.
+   *
+   * @returns whether it changed
+   */
+  async changePod(ctx: Ctx, pod: Pod, next: (status: PodStatus) => PodStatus | undefined): Promise<boolean> {
+    using _held = await this.#locks.acquire(pod.id);
+    const status = next(pod.status);
+    if (!status || this.#pods.get(pod.id) !== pod) return false;
+    await this.collections.pods.put(ctx, pod.id, podRecord(pod, status));
+    pod.status = status;
+    return true;
+  }
+
+  /** As changePod. With `spec`, what the container runs by is written in the same batch. */
+  async changeContainer(
+    ctx: Ctx,
+    container: Container,
+    next: (status: ContainerStatus) => ContainerStatus | undefined,
+    spec?: SpecRecord,
+  ): Promise<boolean> {
+    using _held = await this.#locks.acquire(container.id);
+    const status = next(container.status);
+    if (!status || this.#containers.get(container.id) !== container) return false;
+    const { containers, specs } = this.collections;
+    const record = containerRecord(container, status);
+    if (spec) {
+      await this.#store.transaction(ctx, [put(containers, container.id, record), put(specs, container.id, spec)]);
+    } else {
+      await containers.put(ctx, container.id, record);
+    }
+    container.status = status;
+    if (status.state === 'exited') container.exited.resolve();
+    return true;
+  }
+
+  async forgetPod(ctx: Ctx, pod: Pod): Promise<void> {
+    using _held = await this.#locks.acquire(pod.id);
+    await this.collections.pods.delete(ctx, pod.id);
+    this.#dropPod(pod);
+  }
+
+  async forgetContainer(ctx: Ctx, container: Container): Promise<void> {
+    using _held = await this.#locks.acquire(container.id);
+    const { containers, specs } = this.collections;
+    await this.#store.transaction(ctx, [remove(containers, container.id), remove(specs, container.id)]);
+    this.#dropContainer(container);
+  }
+
+  /** Puts a pod of the store into memory. */
+  enterPod(pod: Pod): void {
+    this.#pods.set(pod.id, pod);
+    this.#podNames.set(podName(pod.identity.config), pod);
+  }
+
+  enterContainer(container: Container): void {
+    this.#containers.set(container.id, container);
+    this.#containerNames.set(`${container.podId}/${containerName(container.identity.config)}`, container);
+    this.#pods.get(container.podId)?.containers.set(container.id, container);
+    if (container.status.state === 'exited') container.exited.resolve();
+  }
+
+  #dropPod(pod: Pod): void {
+    this.#pods.delete(pod.id);
+    const name = podName(pod.identity.config);
+    if (this.#podNames.get(name) === pod) this.#podNames.delete(name);
+  }
+
+  #dropContainer(container: Container): void {
+    this.#containers.delete(container.id);
+    const name = `${container.podId}/${containerName(container.identity.config)}`;
+    if (this.#containerNames.get(name) === container) this.#containerNames.delete(name);
+    this.#pods.get(container.podId)?.containers.delete(container.id);
+    // Whoever waits for its end has waited long enough.
+    container.exited.resolve();
+  }
+}
+
+const podRecord = (pod: Pod, status: PodStatus): PodRecord => ({ id: pod.id, identity: pod.encoded, status });
+
+const containerRecord = (container: Container, status: ContainerStatus): ContainerRecord => ({
+  id: container.id,
+  podId: container.podId,
+  identity: container.encoded,
+  made: container.made,
+  status,
+});
+
+function put<T>(collection: Collection<T>, id: string, value: T): Change {
+  return { op: 'put', collection: collection as Collection<unknown>, id, value };
+}
+
+function remove<T>(collection: Collection<T>, id: string): Change {
+  return { op: 'delete', collection: collection as Collection<unknown>, id };
+}
+
+/** People paste the 13 digits that tools show. */
+function find<T>(all: ReadonlyMap<string, T>, id: string, kind: string): T | undefined {
+  const exact = all.get(id);
+  if (exact || id.length >= 64) return exact;
+  if (id === '') throw new BerthError('INVALID_ARGUMENT', `the ${kind} id is empty`);
+  let found: T | undefined;
+  for (const [other, value] of all) {
+    if (!other.startsWith(id)) continue;
+    if (found) throw new BerthError('INVALID_ARGUMENT', `more than one ${kind} has an id that begins with ${id}`);
+    found = value;
+  }
+  return found;
+}

@@ -1,0 +1,352 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { createCtx } from '#base/ctx';
+import { BerthError } from '#base/errors';
+import {
+  containerIdentity,
+  FakeNode,
+  impatient,
+  podIdentity,
+  runningContainer,
+  until,
+  type TestSandboxes,
+} from './sandboxes.fixture.ts';
+import { podWith } from './cri-config.fixture.ts';
+
+const ctx = createCtx();
+
+/** Nothing of any pod is left anywhere. */
+async function expectClean({ sandboxes, node }: TestSandboxes): Promise<void> {
+  expect(sandboxes.listPods()).toEqual([]);
+  expect(sandboxes.listContainers()).toEqual([]);
+  expect([...node.disk.content.keys()]).toEqual([]);
+  expect(node.machine.pods.size).toBe(0);
+  expect(node.network.records.size).toBe(0);
+  expect(node.network.openNamespaces.size).toBe(0);
+  expect(node.images.leases.size).toBe(0);
+  expect(readdirSync(path.join(node.root, 'containers'))).toEqual([]);
+  expect(readdirSync(path.join(node.root, 'pods'))).toEqual([]);
+  expect(await sandboxes.check(ctx)).toEqual([]);
+}
+
+describe('the life of a pod', () => {
+  test('run, create, start, exit, remove: nothing is left', async () => {
+    const it = await new FakeNode().start();
+    const { podId, id } = await runningContainer(it);
+    const pod = it.sandboxes.getPod(podId);
+    expect(pod.status).toMatchObject({ state: 'ready', network: { addresses: ['10.200.0.2', 'fd00::2'] } });
+    const hosts = readFileSync(path.join(it.node.root, 'pods', podId, 'hosts'), 'utf8');
+    expect(hosts).toContain('10.200.0.2\tweb');
+    expect(it.sandboxes.getContainer(id).status).toMatchObject({ state: 'running' });
+    it.runtime.exit(id, 3);
+    const container = it.sandboxes.getContainer(id);
+    await container.exited.promise;
+    expect(container.status).toMatchObject({ state: 'exited', exitCode: 3, reason: 'Error' });
+    await until(() => it.runtime.container(id)?.acknowledged === true);
+    await it.sandboxes.removeContainer(ctx, id);
+    await it.sandboxes.stopPod(ctx, podId);
+    expect(it.sandboxes.getPod(podId).status).toMatchObject({ state: 'notReady' });
+    await it.sandboxes.removePod(ctx, podId);
+    await expectClean(it);
+  });
+
+  test('removing a running pod stops it first; every stop and remove may be repeated', async () => {
+    const it = await new FakeNode().start();
+    const { podId, id } = await runningContainer(it);
+    await it.sandboxes.removePod(ctx, podId);
+    await expectClean(it);
+    for (const gone of [podId, 'f'.repeat(64)]) {
+      await it.sandboxes.removePod(ctx, gone);
+      await it.sandboxes.stopPod(ctx, gone);
+    }
+    await it.sandboxes.stopContainer(ctx, id, 10_000);
+    await it.sandboxes.removeContainer(ctx, id);
+  });
+
+  test('a stopped pod keeps its record, gives its network back, and takes no container', async () => {
+    const it = await new FakeNode().start();
+    const { podId, id } = await runningContainer(it);
+    await Promise.all([it.sandboxes.stopPod(ctx, podId), it.sandboxes.stopPod(ctx, podId)]);
+    expect(it.node.network.records.size).toBe(0);
+    expect(it.sandboxes.getContainer(id).status).toMatchObject({ state: 'exited', exitCode: 137 });
+    const create = it.sandboxes.createContainer(ctx, containerIdentity(podId, 'late'));
+    await expect(create).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' });
+    await it.sandboxes.removePod(ctx, podId);
+    await expectClean(it);
+  });
+
+  test("on the node's network: no namespace, no address, the node's hosts", async () => {
+    const it = await new FakeNode().start();
+    const podId = await it.sandboxes.runPod(ctx, podIdentity('host', { linux: podWith({ network: 'NODE' }).linux }));
+    expect(it.node.network.records.size).toBe(0);
+    expect(it.sandboxes.getPod(podId).status.network).toBeUndefined();
+    expect(existsSync(path.join(it.node.root, 'pods', podId, 'hosts'))).toBe(true);
+    await it.sandboxes.removePod(ctx, podId);
+    await expectClean(it);
+  });
+
+  test('ids may be shortened as long as they are unambiguous', async () => {
+    const it = await new FakeNode().start();
+    const { podId, id } = await runningContainer(it);
+    expect(it.sandboxes.getPod(podId.slice(0, 13)).id).toBe(podId);
+    expect(it.sandboxes.getContainer(id.slice(0, 13)).id).toBe(id);
+    expect(() => it.sandboxes.getPod('')).toThrow('empty');
+  });
+});
+
+describe('what fails leaves nothing', () => {
+  test.each(['runPod', 'network', 'record'] as const)('RunPodSandbox at %s', async (where) => {
+    const it = await new FakeNode().start();
+    const failure = new BerthError('KERNEL', `no ${where}`);
+    if (where === 'runPod') it.runtime.failNext('runPod', failure);
+    if (where === 'network') it.node.network.failNextSetUp = failure;
+    if (where === 'record') it.node.disk.failNextWrite = failure;
+    await expect(it.sandboxes.runPod(ctx, podIdentity())).rejects.toThrow();
+    await expectClean(it);
+    // And the name is free.
+    await it.sandboxes.runPod(ctx, podIdentity());
+  });
+
+  test.each(['createContainer', 'record'] as const)('CreateContainer at %s', async (where) => {
+    const it = await new FakeNode().start();
+    const podId = await it.sandboxes.runPod(ctx, podIdentity());
+    const failure = new BerthError('KERNEL', `no ${where}`);
+    if (where === 'createContainer') it.runtime.failNext('createContainer', failure);
+    else it.node.disk.failNextWrite = failure;
+    await expect(it.sandboxes.createContainer(ctx, containerIdentity(podId))).rejects.toThrow(`no ${where}`);
+    expect(it.sandboxes.listContainers()).toEqual([]);
+    await it.sandboxes.createContainer(ctx, containerIdentity(podId));
+    await it.sandboxes.removePod(ctx, podId);
+    await expectClean(it);
+  });
+
+  test('what could not be undone stays as not ready; the retry removes it and makes a new pod', async () => {
+    const it = await new FakeNode().start();
+    it.runtime.failNext('runPod', new BerthError('KERNEL', 'no shim'));
+    it.node.network.tearDown = async () => Promise.reject(new BerthError('KERNEL', 'busy'));
+    await expect(it.sandboxes.runPod(ctx, podIdentity())).rejects.toThrow('no shim');
+    const [left] = it.sandboxes.listPods();
+    expect(left?.status).toMatchObject({ state: 'notReady', reason: 'CreateFailed', message: 'no shim' });
+    Reflect.deleteProperty(it.node.network, 'tearDown');
+    const podId = await it.sandboxes.runPod(ctx, podIdentity());
+    expect(podId).not.toBe(left?.id);
+    await it.sandboxes.removePod(ctx, podId);
+    await expectClean(it);
+  });
+
+  test.each([
+    ['an image that is not there', { image: { image: 'nowhere/none:1' } }, 'NOT_FOUND'],
+    ['no image', { image: null }, 'INVALID_ARGUMENT'],
+    ['a CDI device', { CDI_devices: [{ name: 'vendor.com/gpu=0' }] }, 'UNIMPLEMENTED'],
+    ['a log path that climbs', { log_path: '../../x' }, 'INVALID_ARGUMENT'],
+  ])('CreateContainer with %s', async (_what, changes, code) => {
+    const it = await new FakeNode().start();
+    const podId = await it.sandboxes.runPod(ctx, podIdentity());
+    const identity = containerIdentity(podId, 'app', changes as Parameters<typeof containerIdentity>[2]);
+    await expect(it.sandboxes.createContainer(ctx, identity)).rejects.toMatchObject({ code });
+    await it.sandboxes.removePod(ctx, podId);
+    await expectClean(it);
+  });
+
+  test.each([
+    ['an unknown runtime handler', { ...podIdentity(), runtimeHandler: 'kata' }],
+    ['a relative cgroup parent', podIdentity('web', { linux: podWith({}, { cgroupParent: 'a/b' }).linux })],
+    ['a cgroup parent that climbs', podIdentity('web', { linux: podWith({}, { cgroupParent: '/a/../..' }).linux })],
+    ['a slice', podIdentity('web', { linux: podWith({}, { cgroupParent: 'kubepods-pod1.slice' }).linux })],
+  ])('RunPodSandbox with %s', async (_what, identity) => {
+    const it = await new FakeNode().start();
+    await expect(it.sandboxes.runPod(ctx, identity)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    await expectClean(it);
+  });
+});
+
+describe('a retry joins', () => {
+  test('two equal RunPodSandbox at once give one pod', async () => {
+    const it = await new FakeNode().start();
+    const ids = await Promise.all([it.sandboxes.runPod(ctx, podIdentity()), it.sandboxes.runPod(ctx, podIdentity())]);
+    expect(new Set(ids).size).toBe(1);
+    expect(await it.sandboxes.runPod(ctx, podIdentity())).toBe(ids[0]);
+    expect(it.sandboxes.listPods()).toHaveLength(1);
+  });
+
+  test('a caller that goes away detaches only itself; the retry gets the pod that it asked for', async () => {
+    const it = await new FakeNode().start();
+    const held = it.runtime.hold('runPod');
+    using short = impatient(10);
+    await expect(it.sandboxes.runPod(short, podIdentity())).rejects.toThrow('went away');
+    expect(it.sandboxes.listPods()).toEqual([]);
+    const retry = it.sandboxes.runPod(ctx, podIdentity());
+    held[Symbol.dispose]();
+    expect(it.sandboxes.getPod(await retry).status.state).toBe('ready');
+    expect(it.runtime.calls.filter((call) => call.startsWith('runPod'))).toHaveLength(1);
+  });
+
+  test('a result that nobody asks for is undone; one that somebody looks at is not', async () => {
+    const it = await new FakeNode().start({ parkMs: 60 });
+    for (const name of ['unclaimed', 'claimed']) {
+      const held = it.runtime.hold('runPod');
+      using short = impatient(5);
+      await expect(it.sandboxes.runPod(short, podIdentity(name))).rejects.toThrow('went away');
+      held[Symbol.dispose]();
+    }
+    await until(() => it.sandboxes.listPods().length === 2);
+    const claimed = it.sandboxes.listPods().find((pod) => pod.identity.config.metadata.name === 'claimed');
+    it.sandboxes.getPod(claimed?.id ?? '');
+    await until(() => it.sandboxes.listPods().length === 1);
+    expect(it.sandboxes.listPods()[0]?.id).toBe(claimed?.id);
+  });
+
+  test('CreateContainer with another config under the same name says so, and never that a name is reserved', async () => {
+    const it = await new FakeNode().start();
+    const podId = await it.sandboxes.runPod(ctx, podIdentity());
+    const id = await it.sandboxes.createContainer(ctx, containerIdentity(podId));
+    expect(await it.sandboxes.createContainer(ctx, containerIdentity(podId))).toBe(id);
+    const other = it.sandboxes.createContainer(ctx, containerIdentity(podId, 'app', { tty: true }));
+    await expect(other).rejects.toMatchObject({ code: 'ALREADY_EXISTS' });
+    await it.sandboxes.startContainer(ctx, id);
+    await it.sandboxes.startContainer(ctx, id);
+  });
+});
+
+describe('stopping a container', () => {
+  test('signal, grace, kill', async () => {
+    const it = await new FakeNode().start();
+    it.runtime.ignoredSignals.add(15);
+    const { id } = await runningContainer(it);
+    const begin = performance.now();
+    await it.sandboxes.stopContainer(ctx, id, 50);
+    expect(performance.now() - begin).toBeGreaterThan(45);
+    expect(it.runtime.container(id)?.signals).toEqual([15, 9]);
+    expect(it.sandboxes.getContainer(id).status).toMatchObject({ state: 'exited', exitCode: 137 });
+  });
+
+  test('a second stop with a shorter grace wins; a longer one does not', async () => {
+    const it = await new FakeNode().start();
+    it.runtime.ignoredSignals.add(15);
+    const { id } = await runningContainer(it);
+    const first = it.sandboxes.stopContainer(ctx, id, 60_000);
+    const begin = performance.now();
+    await Promise.all([first, it.sandboxes.stopContainer(ctx, id, 30), it.sandboxes.stopContainer(ctx, id, 90_000)]);
+    expect(performance.now() - begin).toBeLessThan(1_000);
+    expect(it.runtime.container(id)?.signals).toEqual([15, 9]);
+  });
+
+  test('0 kills at once; a created one is killed and counts as exited', async () => {
+    const it = await new FakeNode().start();
+    const { id, podId } = await runningContainer(it);
+    await it.sandboxes.stopContainer(ctx, id, 0);
+    expect(it.runtime.container(id)?.signals).toEqual([9]);
+    const created = await it.sandboxes.createContainer(ctx, containerIdentity(podId, 'other'));
+    await it.sandboxes.stopContainer(ctx, created, 30_000);
+    expect(it.sandboxes.getContainer(created).status).toMatchObject({ state: 'exited', startedAtNs: 0n });
+  });
+
+  test('a process that cannot be killed: an error in time, and the next stop tries again', async () => {
+    const it = await new FakeNode().start();
+    it.runtime.unkillable = true;
+    const { id } = await runningContainer(it);
+    await expect(it.sandboxes.stopContainer(ctx, id, 0)).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    it.runtime.unkillable = false;
+    await it.sandboxes.stopContainer(ctx, id, 0);
+    expect(it.sandboxes.getContainer(id).status.state).toBe('exited');
+  });
+});
+
+describe('ends', () => {
+  test('a command that cannot be executed: StartError with its exit code', async () => {
+    const it = await new FakeNode().start();
+    const podId = await it.sandboxes.runPod(ctx, podIdentity());
+    const id = await it.sandboxes.createContainer(ctx, containerIdentity(podId));
+    it.runtime.failNext(
+      'startContainer',
+      new BerthError('START_ERROR', 'no such file', { details: { exitCode: 127 } }),
+    );
+    await expect(it.sandboxes.startContainer(ctx, id)).rejects.toMatchObject({ code: 'START_ERROR' });
+    expect(it.sandboxes.getContainer(id).status).toMatchObject({
+      state: 'exited',
+      exitCode: 127,
+      reason: 'StartError',
+    });
+    await it.sandboxes.removePod(ctx, podId);
+    await expectClean(it);
+  });
+
+  test('one that ends at once was running before it was exited', async () => {
+    const it = await new FakeNode().start();
+    it.runtime.exitAtStart = 0;
+    using events = it.sandboxes.subscribe();
+    const { id } = await runningContainer(it);
+    await it.sandboxes.getContainer(id).exited.promise;
+    expect(it.sandboxes.getContainer(id).status).toMatchObject({ state: 'exited', reason: 'Completed', exitCode: 0 });
+    expect(it.sandboxes.getContainer(id).status.startedAtNs).toBeGreaterThan(0n);
+    const types: string[] = [];
+    while (types.at(-1) !== 'stopped') {
+      const event = await events.next();
+      if (event?.id === id) types.push(event.type);
+    }
+    expect(types).toEqual(['created', 'started', 'stopped']);
+  });
+
+  test('out of memory has its reason', async () => {
+    const it = await new FakeNode().start();
+    const { id } = await runningContainer(it);
+    it.runtime.exit(id, 137, { oomKilled: true, signal: 9 });
+    await it.sandboxes.getContainer(id).exited.promise;
+    expect(it.sandboxes.getContainer(id).status).toMatchObject({ reason: 'OOMKilled', exitCode: 137 });
+  });
+
+  test('a pod that loses its shim: not ready, its containers exited 137, all can be removed', async () => {
+    const it = await new FakeNode().start();
+    const { podId, id } = await runningContainer(it);
+    it.runtime.loseShim(podId);
+    await it.sandboxes.getContainer(id).exited.promise;
+    expect(it.sandboxes.getContainer(id).status).toMatchObject({ exitCode: 137, reason: 'ShimDied' });
+    expect(it.sandboxes.getPod(podId).status).toMatchObject({ state: 'notReady', reason: 'ShimDied' });
+    await it.sandboxes.removePod(ctx, podId);
+    await expectClean(it);
+  });
+
+  test('an exit that cannot be written is not lost', async () => {
+    const it = await new FakeNode().start();
+    const { id } = await runningContainer(it);
+    it.node.disk.failNextWrite = new BerthError('RESOURCE_EXHAUSTED', 'disk full');
+    it.runtime.exit(id, 5);
+    await it.sandboxes.getContainer(id).exited.promise;
+    expect(it.sandboxes.getContainer(id).status).toMatchObject({ state: 'exited', exitCode: 5 });
+  });
+});
+
+describe('exec', () => {
+  test('gives what the command printed, and runs by the container', async () => {
+    const it = await new FakeNode().start();
+    const { id } = await runningContainer(it);
+    const result = await it.sandboxes.execSync(ctx, { containerId: id, command: ['echo', 'é'], timeoutMs: 0 });
+    expect(result.stdout.toString()).toBe('out');
+    expect(it.runtime.calls).toContain(`execSync ${id} echo ${Buffer.from('é').toString('latin1')}`);
+  });
+
+  test('over its time: DEADLINE_EXCEEDED; not running: FAILED_PRECONDITION', async () => {
+    const it = await new FakeNode().start();
+    const { id } = await runningContainer(it);
+    it.runtime.execResult = { ...it.runtime.execResult, timedOut: true };
+    const slow = it.sandboxes.execSync(ctx, { containerId: id, command: ['sleep'], timeoutMs: 5 });
+    await expect(slow).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    await it.sandboxes.stopContainer(ctx, id, 0);
+    const late = it.sandboxes.execSync(ctx, { containerId: id, command: ['true'], timeoutMs: 0 });
+    await expect(late).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' });
+  });
+});
+
+test('lists answer while everything else hangs', async () => {
+  const it = await new FakeNode().start();
+  const { podId } = await runningContainer(it);
+  using _held = it.runtime.hold('createContainer');
+  using short = impatient(20);
+  const stuck = it.sandboxes.createContainer(short, containerIdentity(podId, 'stuck'));
+  const begin = performance.now();
+  expect(it.sandboxes.listPods()).toHaveLength(1);
+  expect(it.sandboxes.listContainers()).toHaveLength(1);
+  expect(performance.now() - begin).toBeLessThan(5);
+  await expect(stuck).rejects.toThrow('went away');
+});

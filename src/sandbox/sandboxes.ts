@@ -1,0 +1,223 @@
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import type { Clock } from '#base/clock';
+import type { Ctx } from '#base/ctx';
+import { toBerthError } from '#base/errors';
+import type { IdSource } from '#base/ids';
+import { KeyedLock } from '#base/keyed-lock';
+import type { Logger } from '#base/log';
+import type { Metrics } from '#base/metrics';
+import type { ImageStore } from '#images/image-store';
+import type { PodNetwork } from '#network/pod-network';
+import type { ExecResult, Runtime } from '#runtime/runtime';
+import type { OciSpec } from '#runtime/spec/oci';
+import type { Store } from '#store/collection';
+import { claimContainer, claimPod } from './claims.ts';
+import { createContainer } from './container-create.ts';
+import { removeContainer } from './container-remove.ts';
+import { startContainer } from './container-start.ts';
+import { stopContainer } from './container-stop.ts';
+import { ContainerEvents, type EventSubscription } from './events.ts';
+import { execSync, type ExecSyncRequest } from './exec-sync.ts';
+import { followRuntime } from './exits.ts';
+import type { ContainerIdentity, IdentityCodec, PodIdentity } from './identity.ts';
+import { Operations } from './operations.ts';
+import type { SandboxParts, SandboxTimeouts } from './parts.ts';
+import type { Container, Pod } from './pod.ts';
+import { removePod, removePodNow } from './pod-remove.ts';
+import { runPod } from './pod-run.ts';
+import { stopPod } from './pod-stop.ts';
+import { nodeRecords, PodCidrs } from './pod-cidrs.ts';
+import { Pods } from './pods.ts';
+import { recover } from './recover.ts';
+import { reopenContainerLog } from './reopen-log.ts';
+import { specOf } from './specs.ts';
+import { check } from './strays.ts';
+import { together } from './together.ts';
+
+export interface SandboxesOptions {
+  readonly store: Store;
+  readonly runtime: Runtime;
+  readonly images: ImageStore;
+  readonly network: PodNetwork;
+  readonly codec: IdentityCodec;
+  readonly clock: Clock;
+  readonly ids: IdSource;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** /proc/sys/kernel/random/boot_id */
+  readonly bootId: string;
+  /** State that survives a reboot: `containers` and `pods` are made below it. */
+  readonly root: string;
+  readonly defaultCgroupParent: string;
+  /** The node's. */
+  readonly hostname: string;
+  readonly timeouts: SandboxTimeouts;
+  /** The node's /etc, whose resolv.conf and hosts pods may take over. */
+  readonly etcDirectory?: string;
+  /** Handlers that RunPodSandbox accepts; "" is the default one. */
+  readonly runtimeHandlers?: readonly string[];
+  /** How long the result of a call whose caller went away waits for the retry. */
+  readonly parkMs?: number;
+}
+
+const tenMinutes = 600_000;
+
+/** Pods and containers: what happens to them, and when. */
+export class Sandboxes implements AsyncDisposable {
+  readonly #parts: SandboxParts;
+  readonly #following: Disposable;
+  readonly #stopping: AbortController;
+
+  private constructor(parts: SandboxParts, stopping: AbortController) {
+    this.#parts = parts;
+    this.#stopping = stopping;
+    this.#following = followRuntime(parts);
+  }
+
+  /** Opens the tables; `recover` fills them. */
+  static async open(ctx: Ctx, options: SandboxesOptions): Promise<Sandboxes> {
+    const { root, metrics, log } = options;
+    const stopping = new AbortController();
+    const parts: SandboxParts = {
+      ...options,
+      pods: await Pods.open(ctx, options.store),
+      podCidrs: new PodCidrs(await options.store.open(ctx, nodeRecords), options.network),
+      operations: new Operations({ log, metrics, parkMs: options.parkMs ?? tenMinutes }),
+      events: new ContainerEvents(metrics),
+      locks: new KeyedLock(),
+      stopping: stopping.signal,
+      containersDirectory: path.join(root, 'containers'),
+      podsDirectory: path.join(root, 'pods'),
+      etcDirectory: options.etcDirectory ?? '/etc',
+      runtimeHandlers: options.runtimeHandlers ?? ['', 'berth'],
+    };
+    await makeDirectories(parts);
+    metrics.gaugeOf('pods', 'Pods that berthd knows', () => parts.pods.listPods().length);
+    metrics.gaugeOf('containers', 'Containers that berthd knows', () => parts.pods.listContainers().length);
+    return new Sandboxes(parts, stopping);
+  }
+
+  /** Before the first call: adopts what runs, undoes what is half-made. Never fails for one pod. */
+  recover(ctx: Ctx): Promise<void> {
+    return recover(this.#parts, ctx);
+  }
+
+  runPod(ctx: Ctx, identity: PodIdentity): Promise<string> {
+    return runPod(this.#parts, ctx, identity);
+  }
+
+  stopPod(ctx: Ctx, id: string): Promise<void> {
+    return stopPod(this.#parts, ctx, id);
+  }
+
+  removePod(ctx: Ctx, id: string): Promise<void> {
+    return removePod(this.#parts, ctx, id);
+  }
+
+  createContainer(ctx: Ctx, identity: ContainerIdentity): Promise<string> {
+    return createContainer(this.#parts, ctx, identity);
+  }
+
+  startContainer(ctx: Ctx, id: string): Promise<void> {
+    return startContainer(this.#parts, ctx, id);
+  }
+
+  stopContainer(ctx: Ctx, id: string, graceMs: number): Promise<void> {
+    return stopContainer(this.#parts, ctx, id, graceMs);
+  }
+
+  removeContainer(ctx: Ctx, id: string): Promise<void> {
+    return removeContainer(this.#parts, ctx, id);
+  }
+
+  execSync(ctx: Ctx, request: ExecSyncRequest): Promise<ExecResult> {
+    return execSync(this.#parts, ctx, request);
+  }
+
+  reopenContainerLog(ctx: Ctx, id: string): Promise<void> {
+    return reopenContainerLog(this.#parts, ctx, id);
+  }
+
+  /** The ranges of pod addresses that the kubelet gave its node. Throws INVALID_ARGUMENT. */
+  usePodCidr(ctx: Ctx, cidrs: string): Promise<void> {
+    return this.#parts.podCidrs.use(ctx, cidrs);
+  }
+
+  // Looking: from memory, without a lock, whatever else goes on.
+
+  listPods(): readonly Pod[] {
+    return this.#parts.pods.listPods();
+  }
+
+  listContainers(): readonly Container[] {
+    return this.#parts.pods.listContainers();
+  }
+
+  /** Undefined when there is none of that id or prefix. */
+  findPod(id: string): Pod | undefined {
+    return this.#parts.pods.findPod(id);
+  }
+
+  findContainer(id: string): Container | undefined {
+    return this.#parts.pods.findContainer(id);
+  }
+
+  /** For a status: whoever asks knows the pod, so that it is not undone as unclaimed. Throws NOT_FOUND. */
+  getPod(id: string): Pod {
+    const pod = this.#parts.pods.getPod(id);
+    claimPod(this.#parts, pod);
+    return pod;
+  }
+
+  /** As getPod. */
+  getContainer(id: string): Container {
+    const container = this.#parts.pods.getContainer(id);
+    claimContainer(this.#parts, container);
+    return container;
+  }
+
+  /** What the container runs by. Throws STATE_CORRUPT when it is lost. */
+  specOf(container: Container): OciSpec {
+    return specOf(this.#parts, container);
+  }
+
+  subscribe(): EventSubscription {
+    return this.#parts.events.subscribe();
+  }
+
+  /** What lies on the machine that no record owns. */
+  check(ctx: Ctx): Promise<readonly string[]> {
+    return check(this.#parts, ctx);
+  }
+
+  /** Sets the gauges that are counted only when somebody looks. */
+  publishMetrics(): void {
+    this.#parts.operations.publish();
+  }
+
+  /** Removes every pod: for a berthd that is to leave nothing behind. */
+  async removeAll(ctx: Ctx): Promise<void> {
+    await together(this.#parts.pods.allPods().map((pod) => removePodNow(this.#parts, ctx, pod)));
+  }
+
+  /** Waits for what is under way, no longer than the signal lives. */
+  async settle(signal: AbortSignal): Promise<void> {
+    await this.#parts.operations.settle(signal);
+  }
+
+  /** Lets go; pods live on. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort();
+    this.#following[Symbol.dispose]();
+  }
+}
+
+async function makeDirectories(parts: SandboxParts): Promise<void> {
+  try {
+    await mkdir(parts.containersDirectory, { recursive: true, mode: 0o700 });
+    await mkdir(parts.podsDirectory, { recursive: true, mode: 0o711 });
+  } catch (error) {
+    throw toBerthError(error, `make ${parts.containersDirectory} and ${parts.podsDirectory}`);
+  }
+}

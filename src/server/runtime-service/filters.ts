@@ -1,0 +1,60 @@
+import { BerthError, isBerthError } from '#base/errors';
+import type { ContainerFilter__Output } from '#cri-api/gen/runtime/v1/ContainerFilter';
+import type { PodSandboxFilter__Output } from '#cri-api/gen/runtime/v1/PodSandboxFilter';
+import type { Container, Pod } from '#sandbox/pod';
+import type { Sandboxes } from '#sandbox/sandboxes';
+import { toCriContainer } from '../to-cri/container.ts';
+
+/** The pods for which every condition of the filter holds. */
+export function filterPods(sandboxes: Sandboxes, filter: PodSandboxFilter__Output | null): readonly Pod[] {
+  if (!filter) return sandboxes.listPods();
+  const pods = filter.id === '' ? sandboxes.listPods() : one(() => sandboxes.findPod(filter.id));
+  const ready = filter.state ? podReady(filter.state.state) : undefined;
+  return pods.filter(
+    (pod) =>
+      (ready === undefined || (pod.status.state === 'ready') === ready) &&
+      hasLabels(pod.identity.config.labels, filter.label_selector),
+  );
+}
+
+/** The containers for which every condition of the filter holds. */
+export function filterContainers(sandboxes: Sandboxes, filter: ContainerFilter__Output | null): readonly Container[] {
+  if (!filter) return sandboxes.listContainers();
+  const podId = filter.pod_sandbox_id;
+  const pod = podId === '' ? undefined : one(() => sandboxes.findPod(podId))[0];
+  if (podId !== '' && !pod) return [];
+  const containers = filter.id === '' ? sandboxes.listContainers() : one(() => sandboxes.findContainer(filter.id));
+  const state = filter.state?.state;
+  return containers.filter(
+    (container) =>
+      (!pod || container.podId === pod.id) &&
+      (state === undefined || toCriContainer(container).state === state) &&
+      hasLabels(container.identity.config.labels, filter.label_selector),
+  );
+}
+
+/** A list never fails for an id: an ambiguous prefix names nobody. */
+function one<T>(find: () => T | undefined): readonly T[] {
+  try {
+    const found = find();
+    return found === undefined ? [] : [found];
+  } catch (error) {
+    if (isBerthError(error, 'INVALID_ARGUMENT')) return [];
+    throw error;
+  }
+}
+
+function podReady(state: string): boolean {
+  switch (state) {
+    case 'SANDBOX_READY':
+      return true;
+    case 'SANDBOX_NOTREADY':
+      return false;
+    default:
+      throw new BerthError('INVALID_ARGUMENT', `unknown pod state ${state}`);
+  }
+}
+
+function hasLabels(labels: Readonly<Record<string, string>>, wanted: Readonly<Record<string, string>>): boolean {
+  return Object.entries(wanted).every(([name, value]) => Object.hasOwn(labels, name) && labels[name] === value);
+}

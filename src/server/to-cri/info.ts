@@ -1,0 +1,42 @@
+import type { OciSpec } from '#sandbox/specs';
+import type { Container, Pod } from '#sandbox/pod';
+
+// What `inspect` shows beyond the protocol's fields: one JSON text under "info", with the names that users of other
+// runtimes look for.
+
+export function podInfo(pod: Pod): Record<string, string> {
+  const { status, identity } = pod;
+  return info({
+    pid: status.process?.pausePid ?? 0,
+    shimPid: status.process?.shimPid ?? 0,
+    processStatus: status.state,
+    reason: status.reason,
+    message: status.message,
+    runtimeHandler: identity.runtimeHandler,
+    network: status.network ?? null,
+    timeline: pod.timeline.entries,
+    config: identity.config,
+  });
+}
+
+export function containerInfo(container: Container, spec: OciSpec | undefined): Record<string, string> {
+  const { status, made, identity } = container;
+  return info({
+    sandboxID: container.podId,
+    pid: status.state === 'running' || status.state === 'created' ? status.pid : 0,
+    cgroupPath: made.cgroupPath,
+    warnings: status.warnings,
+    timeline: container.timeline.entries,
+    config: {
+      ...identity.config,
+      envs: identity.config.envs.map(({ key, value }) => ({ key, value: value.toString('utf8') })),
+    },
+    runtimeSpec: spec ?? null,
+  });
+}
+
+export function info(facts: object): Record<string, string> {
+  return {
+    info: JSON.stringify(facts, (_key, value: unknown) => (typeof value === 'bigint' ? value.toString() : value)),
+  };
+}
