@@ -1,15 +1,15 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import type { Ctx } from '#base/ctx';
 import { BerthError } from '#base/errors';
 import type { Addon } from '#linux/addon';
 import type { Cgroups } from './cgroups.ts';
 import { detectLayout } from './detect.ts';
 import { V1Cgroups } from './v1-cgroups.ts';
-import { V2Cgroups, type V2Options } from './v2-cgroups.ts';
+import { deviceProgram } from './device-program.ts';
+import { V2Cgroups } from './v2-cgroups.ts';
 
 /** The cgroups of this machine, by the cgroupfs driver. Read once, at start. */
-export function openCgroups(addon: Addon, allowDevices: V2Options['allowDevices']): Cgroups {
+export function openCgroups(addon: Addon): Cgroups {
   const layout = detectLayout(readFileSync('/proc/self/mountinfo', 'utf8'));
   if (layout.version === 1) {
     if (layout.hierarchies.length === 0) {
@@ -18,10 +18,10 @@ export function openCgroups(addon: Addon, allowDevices: V2Options['allowDevices'
     return new V1Cgroups(addon, layout.hierarchies);
   }
   const controllers = readFileSync(path.join(layout.mountpoint, 'cgroup.controllers'), 'utf8').trim().split(/\s+/);
-  return new V2Cgroups({ addon, mountpoint: layout.mountpoint, controllers, allowDevices });
-}
-
-/** Device rules on v2 when no program can be attached: refusing is right, because running without them would be silent. */
-export async function refuseDevices(_ctx: Ctx, directory: string): Promise<void> {
-  throw new BerthError('UNIMPLEMENTED', `device rules of cgroup ${directory} cannot be enforced here`);
+  return new V2Cgroups({
+    addon,
+    mountpoint: layout.mountpoint,
+    controllers,
+    allowDevices: (_ctx, directory, rules) => addon.attachDeviceProgram(directory, deviceProgram(rules)),
+  });
 }
