@@ -14,21 +14,27 @@ afterAll(() => berthd.teardown(), 60_000);
 const UNIMPLEMENTED = 12;
 const OK = 0;
 
-/** Calls a method with an empty request, as whatever kind it is, and gives the status it ended with. */
+/** What a call needs to be more than malformed. */
+const requests: Readonly<Record<string, object>> = { PullImage: { image: { image: 'localhost/none:1' } } };
+
+/** Calls a method with an (else) empty request, as whatever kind it is, and gives the status it ended with. */
 function callEmpty(client: grpc.Client, name: string): Promise<{ code: number; details: string }> {
   const definition = (client.constructor as unknown as { service: grpc.ServiceDefinition }).service[name];
   if (!definition) throw new Error(`no method ${name}`);
   const { path: method, requestSerialize, responseDeserialize, responseStream } = definition;
+  const request = requests[name] ?? {};
   return new Promise((resolve) => {
     const deadline = { deadline: Date.now() + 3000 };
     const onStatus = ({ code, details }: grpc.StatusObject): void => resolve({ code, details });
     if (responseStream) {
-      const stream = client.makeServerStreamRequest(method, requestSerialize, responseDeserialize, {}, deadline);
+      const stream = client.makeServerStreamRequest(method, requestSerialize, responseDeserialize, request, deadline);
       stream.on('error', () => undefined).on('status', onStatus);
       stream.resume();
     } else {
       const done = (): void => undefined;
-      client.makeUnaryRequest(method, requestSerialize, responseDeserialize, {}, deadline, done).on('status', onStatus);
+      client
+        .makeUnaryRequest(method, requestSerialize, responseDeserialize, request, deadline, done)
+        .on('status', onStatus);
     }
   });
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, rmdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startBerthd, type Berthd } from './harness/berthd.ts';
@@ -110,6 +110,11 @@ describe('the control group', () => {
     for (const parent of parents) {
       rmdirSync(parent);
       rmdirSync(path.dirname(parent));
+      // Other containers of this file may be in it, where berthd made it.
+      if (
+        readdirSync(path.dirname(path.dirname(parent)), { withFileTypes: true }).every((entry) => !entry.isDirectory())
+      )
+        rmdirSync(path.dirname(path.dirname(parent)));
     }
   });
 });

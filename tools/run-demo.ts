@@ -7,13 +7,13 @@ import { eventually } from '../e2e/harness/wait.ts';
 import { buildBusyboxArchive, busyboxReference } from './busybox-image.ts';
 import { DemoDaemon } from './demo/daemon.ts';
 import { runDemoPod } from './demo/pod.ts';
-import { newTraces, readSysctl, readTraces } from './demo/traces.ts';
+import { RouterSettings } from './demo/settings.ts';
+import { newTraces, readTraces } from './demo/traces.ts';
 
 const top = path.dirname(import.meta.dirname);
 const once = process.argv.includes('--once');
 const image = busyboxReference;
 const archive = path.join(top, '.cache/images/busybox.tar');
-const forwarding = 'net.ipv4.ip_forward';
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
@@ -24,7 +24,7 @@ async function main(): Promise<void> {
   }
   const names = { cgroup: daemon.cgroup, directories: daemon.directories };
   const before = await readTraces(names);
-  const forwardingBefore = readSysctl(forwarding);
+  const settings = new RouterSettings();
   const watch = new StopWatch();
   try {
     if (!existsSync(archive)) {
@@ -43,16 +43,17 @@ async function main(): Promise<void> {
   } catch (error) {
     say(`\nberthd's last words (${daemon.logFile}):\n${existsSync(daemon.logFile) ? daemon.logTail() : ''}`);
     await daemon.end().catch(() => daemon.kill());
+    settings.restore();
     throw error;
   }
   if (once) await proveNothingOwned(daemon);
   await daemon.end();
+  settings.restore();
   if (!once) return;
   const left = async (): Promise<string[]> => newTraces(before, await readTraces(names));
   // The kernel takes namespaces and links apart in its own time.
   await eventually('nothing is left', async () => (await left()).length === 0, 5000).catch(() => undefined);
   const traces = await left();
-  if (readSysctl(forwarding) !== forwardingBefore) say(`note: ${forwarding} is now ${readSysctl(forwarding)}`);
   if (traces.length > 0) throw new Error(`left behind:\n  ${traces.join('\n  ')}`);
   say('nothing is left: no process, mount, namespace, control group, link, nftables rule or file');
 }

@@ -18,7 +18,7 @@ export interface BerthdOptions {
 
 export interface LoadedImage {
   readonly id: string;
-  readonly tags: readonly string[];
+  readonly repoTags: readonly string[];
 }
 
 /** What a berthd left behind, or took and did not give back. */

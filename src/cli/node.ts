@@ -36,8 +36,8 @@ export function bar({ layer = '', bytes: done = 0, total = 0 }: Progress): strin
 }
 
 function nameOf(image: unknown): string {
-  const { id = '', tags = [] } = image as { readonly id?: string; readonly tags?: readonly string[] };
-  return [...tags, id].join(' ');
+  const { id = '', repoTags = [] } = image as { readonly id?: string; readonly repoTags?: readonly string[] };
+  return [...repoTags, id].join(' ');
 }
 
 /** Lists what berthd does not own, one a line; exit code 1 when there is anything. */

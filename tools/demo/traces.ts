@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { output, run } from '../../e2e/harness/command.ts';
 import { added, cgroupsOf, mountsOf, processes } from '../../e2e/harness/machine.ts';
@@ -57,10 +57,6 @@ export function newTraces(before: Traces, after: Traces): string[] {
   return (Object.keys(before) as (keyof Traces)[]).flatMap((kind) =>
     added(before[kind], after[kind]).map((item) => `${kind}: ${item}`),
   );
-}
-
-export function readSysctl(name: string): string {
-  return readFileSync(`/proc/sys/${name.replaceAll('.', '/')}`, 'utf8').trim();
 }
 
 function list(directory: string): string[] {
