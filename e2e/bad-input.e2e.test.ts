@@ -14,11 +14,11 @@ let pod: TestPod;
 beforeAll(async () => {
   berthd = await startBerthd();
   await berthd.loadBusybox();
-}, 120_000);
+});
 beforeEach(async () => {
   pod = await TestPod.run(berthd);
 });
-afterAll(() => berthd.teardown(), 60_000);
+afterAll(() => berthd.teardown());
 
 const file = (name: string): string => path.join(berthd.node.directory, name);
 
@@ -135,7 +135,7 @@ describe('images', () => {
       await small.teardown();
     }
     rmSync(filler, { force: true });
-  }, 60_000);
+  });
 });
 
 describe('berthd', () => {

@@ -9,8 +9,8 @@ import { eventually } from './harness/wait.ts';
 let berthd: Berthd;
 beforeAll(async () => {
   berthd = await startBerthd();
-}, 60_000);
-afterAll(() => berthd.teardown(), 60_000);
+});
+afterAll(() => berthd.teardown());
 
 async function ok(...args: string[]): Promise<string> {
   const { code, stdout, stderr } = await berthd.berth(args);

@@ -8,8 +8,8 @@ import { top } from './harness/paths.ts';
 let berthd: Berthd;
 beforeAll(async () => {
   berthd = await startBerthd();
-}, 60_000);
-afterAll(() => berthd.teardown(), 60_000);
+});
+afterAll(() => berthd.teardown());
 
 const UNIMPLEMENTED = 12;
 const OK = 0;

@@ -20,8 +20,8 @@ beforeAll(async () => {
   selfie = path.join(berthd.node.directory, 'selfie');
   cpSync(await fixture('selfie', ['-static']), selfie);
   chmodSync(selfie, 0o755);
-}, 120_000);
-afterAll(() => berthd.teardown(), 60_000);
+});
+afterAll(() => berthd.teardown());
 
 interface Spec {
   ociVersion: string;

@@ -10,8 +10,8 @@ beforeAll(async () => {
   berthd = await startBerthd();
   await berthd.loadBusybox();
   pod = await TestPod.run(berthd);
-}, 120_000);
-afterAll(() => berthd.teardown(), 60_000);
+});
+afterAll(() => berthd.teardown());
 
 const secured = (security_context: object) => ({ linux: { security_context } });
 const CAP_NET_RAW = 13n;

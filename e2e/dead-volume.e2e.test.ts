@@ -28,14 +28,14 @@ beforeAll(async () => {
     const { stdout } = await berthd.node.run(['cat', path.join(mountpoint, 'data/file')]);
     return stdout === 'ok\n';
   });
-}, 120_000);
+});
 
 afterAll(async () => {
   rmSync(control, { force: true });
   await berthd.node.run(['umount', mountpoint]);
   await eventually('the file system ends', () => hangfs.exitCode !== null || hangfs.signalCode !== null);
   await berthd.teardown();
-}, 120_000);
+});
 
 describe('a volume on a mount that never answers', () => {
   const volume = { container_path: '/v', host_path: '', readonly: false };
@@ -91,7 +91,7 @@ describe('a volume on a mount that never answers', () => {
     expect(container.output()).toBe('ok\n');
     await pod.remove();
     await other.remove();
-  }, 60_000);
+  });
 
   test('processes that hung are gone once it answers', async () => {
     expect(existsSync(control)).toBe(false);

@@ -13,8 +13,8 @@ beforeAll(async () => {
   berthd = await startBerthd();
   await berthd.loadBusybox();
   pod = await TestPod.run(berthd, { hostname: 'first-week' });
-}, 120_000);
-afterAll(() => berthd.teardown(), 60_000);
+});
+afterAll(() => berthd.teardown());
 
 const env = (key: string, value: string) => ({ key, value: Buffer.from(value) });
 

@@ -11,8 +11,8 @@ beforeAll(async () => {
   berthd = await startBerthd();
   await berthd.loadBusybox();
   pod = await TestPod.run(berthd);
-}, 120_000);
-afterAll(() => berthd.teardown(), 60_000);
+});
+afterAll(() => berthd.teardown());
 
 const v2 = cgroupHierarchies().length === 1;
 

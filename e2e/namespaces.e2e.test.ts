@@ -12,8 +12,8 @@ let berthd: Berthd;
 beforeAll(async () => {
   berthd = await startBerthd();
   await berthd.loadBusybox();
-}, 120_000);
-afterAll(() => berthd.teardown(), 60_000);
+});
+afterAll(() => berthd.teardown());
 
 /** The node's namespaces: network and mounts of the test node, the rest the machine's. */
 function nodeNamespaces(): Record<Kind, string> {

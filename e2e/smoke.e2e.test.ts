@@ -8,8 +8,8 @@ let berthd: Berthd;
 beforeAll(async () => {
   berthd = await startBerthd();
   await berthd.loadBusybox();
-}, 120_000);
-afterAll(() => berthd.teardown(), 60_000);
+});
+afterAll(() => berthd.teardown());
 
 describe('the real crictl', () => {
   test('sees a runtime that is ready', async () => {
@@ -62,7 +62,7 @@ describe('the real crictl', () => {
     await berthd.crictlOk('stopp', podId);
     await berthd.crictlOk('rmp', podId);
     expect(await berthd.crictlOk('pods', '-q')).toBe('');
-  }, 60_000);
+  });
 
   test('`berth check` lists nothing', async () => {
     const check = await berthd.berth(['check']);

@@ -15,7 +15,7 @@ let berthd: Berthd;
 beforeAll(async () => {
   berthd = await startBerthd({ logLevel: 'info' });
   await berthd.loadBusybox();
-}, 120_000);
+});
 afterAll(() => berthd.teardown(), 120_000);
 
 describe(`pods survive berthd (seed ${seed})`, () => {
@@ -31,7 +31,7 @@ describe(`pods survive berthd (seed ${seed})`, () => {
       for (const _ of [1, 2]) counting.push(new CountingContainer(await pod.start(shell(line))));
     }
     expect(counting).toHaveLength(2 * podCount);
-  }, 60_000);
+  });
 
   test(`are right within a second after each of ${kills} kills, and can be executed in`, async () => {
     for (let kill = 0; kill < kills; kill++) {
@@ -66,14 +66,14 @@ describe(`pods survive berthd (seed ${seed})`, () => {
     process.kill(berthd.pid, 'SIGCONT');
     for (const [at, count] of after.entries()) expect(count).toBeGreaterThan((before[at] ?? 0) + 1000);
     await eventually('berthd answers again', () => berthd.cri.runtime.listContainers({}).then(() => true));
-  }, 60_000);
+  });
 
   test('every line is there exactly once', async () => {
     await Promise.all(counting.map((each) => each.container.stop(5)));
     expect(counting.flatMap((each) => each.faults())).toEqual([]);
     const total = counting.reduce((sum, each) => sum + each.numbers().length, 0);
     expect(total).toBeGreaterThan(counting.length * 1000);
-  }, 60_000);
+  });
 
   test('exits that happen while berthd is away are known afterwards', async () => {
     const pod = pods[0];
@@ -90,7 +90,7 @@ describe(`pods survive berthd (seed ${seed})`, () => {
   test('and go without a trace', async () => {
     await berthd.removeAllPods();
     expect(await berthd.strays()).toEqual([]);
-  }, 60_000);
+  });
 
   /** A few rotations; that berthd dies under one of them is the point. */
   async function rotateSome(): Promise<void> {

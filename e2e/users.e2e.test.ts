@@ -8,8 +8,8 @@ beforeAll(async () => {
   berthd = await startBerthd();
   await berthd.loadBusybox();
   pod = await TestPod.run(berthd);
-}, 120_000);
-afterAll(() => berthd.teardown(), 60_000);
+});
+afterAll(() => berthd.teardown());
 
 const ids = 'grep -E "^(Uid|Gid|Groups):" /proc/self/status | tr "\\t" " "';
 const as = (security_context: object) => ({ linux: { security_context } });

@@ -12,8 +12,8 @@ beforeAll(async () => {
   berthd = await startBerthd();
   await berthd.loadBusybox();
   pod = await TestPod.run(berthd);
-}, 120_000);
-afterAll(() => berthd.teardown(), 60_000);
+});
+afterAll(() => berthd.teardown());
 
 /** A fresh directory of the node with a file in it. */
 function volume(): string {

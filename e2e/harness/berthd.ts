@@ -84,7 +84,7 @@ export class Berthd {
     });
     gone.catch(() => undefined);
     // Version is answered before recovery has ended; lists are not.
-    const ready = eventually('berthd answers', () => this.cri.runtime.listPodSandbox({}, { timeoutMs: 1000 }), 20_000);
+    const ready = eventually('berthd answers', () => this.cri.runtime.listPodSandbox({}, { timeoutMs: 5000 }), 60_000);
     const { items } = await Promise.race([ready, gone]);
     this.#idleFds = items.length === 0 ? fdsOf(this.pid) : undefined;
   }
