@@ -1,9 +1,10 @@
 import type { Ctx } from '#base/ctx';
+import { messageOf } from '#base/errors';
 import { claimPod } from './claims.ts';
 import { stopContainerNow } from './container-stop.ts';
 import { announce, type SandboxParts } from './parts.ts';
 import type { Pod } from './pod.ts';
-import { isStopped, toExited, toStopped, unseenExit } from './states.ts';
+import { isStopped, toExited, toNotReady, toStopped, unseenExit } from './states.ts';
 import { together } from './together.ts';
 
 /** Ends everything in the pod and gives its network back. A pod that is gone or stopped: no error. */
@@ -32,6 +33,12 @@ export async function stopPodNow(parts: SandboxParts, ctx: Ctx, pod: Pod): Promi
     await Promise.allSettled(pod.creates);
     await endUnseen(parts, ctx, pod);
     if (await parts.pods.changePod(ctx, pod, toStopped)) announce(parts, 'stopped', pod);
+  } catch (error) {
+    // Some of it may be gone: it is no pod to make containers in, and its next stop or removal does the rest.
+    await parts.pods
+      .changePod(ctx, pod, (status) => toNotReady(status, 'StopFailed', messageOf(error)))
+      .catch((cause: unknown) => ctx.log.warn({ err: cause }, 'could not write that a stop failed'));
+    throw error;
   } finally {
     pod.stopping = false;
   }

@@ -1,0 +1,196 @@
+import { mkdirSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+import { createCtx } from '#base/ctx';
+import type { FakeContainer } from '#runtime/runtime.fake';
+import { containerIdentity, FakeNode, impatient, podIdentity, runningContainer, until } from './sandboxes.fixture.ts';
+
+// The rows of docs/reconcile.md.
+
+const ctx = createCtx();
+
+/** A pod with a created and a running container, and then no berthd. */
+async function leave(node: FakeNode): Promise<{ podId: string; created: string; running: string }> {
+  const it = await node.start();
+  const { podId, id: running } = await runningContainer(it);
+  const created = await it.sandboxes.createContainer(ctx, containerIdentity(podId, 'waiting'));
+  await it.sandboxes[Symbol.asyncDispose]();
+  return { podId, created, running };
+}
+
+function shimOf(node: FakeNode, podId: string): Map<string, FakeContainer> {
+  const pod = node.machine.pods.get(podId);
+  if (!pod) throw new Error(`no shim of ${podId}`);
+  return pod.containers;
+}
+
+const exit = (exitCode: number) => ({ exitCode, signal: 0, oomKilled: false, finishedAtNs: 9n, startedAtNs: 8n });
+
+describe('a pod that was ready', () => {
+  test('with its shim: adopted, nothing changes, identities are equal', async () => {
+    const node = new FakeNode();
+    const { podId, created, running } = await leave(node);
+    const it = await node.start();
+    expect(it.sandboxes.getPod(podId).status.state).toBe('ready');
+    expect(it.sandboxes.getContainer(created).status.state).toBe('created');
+    expect(it.sandboxes.getContainer(running).status.state).toBe('running');
+    expect(it.sandboxes.getPod(podId).identity).toEqual(podIdentity());
+    expect(await it.sandboxes.runPod(ctx, podIdentity())).toBe(podId);
+    expect(await it.sandboxes.createContainer(ctx, containerIdentity(podId, 'waiting'))).toBe(created);
+    const { exitCode } = await it.sandboxes.execSync(ctx, { containerId: running, command: ['true'], timeoutMs: 0 });
+    expect(exitCode).toBe(0);
+    await it.sandboxes.removePod(ctx, podId);
+    expect(await it.sandboxes.check(ctx)).toEqual([]);
+  });
+
+  test('without its shim: not ready; exits that the shim wrote count, the others are 137', async () => {
+    const node = new FakeNode();
+    const { podId, created, running } = await leave(node);
+    node.machine.pods.delete(podId);
+    node.machine.lost.set(podId, new Map([[running, exit(7)]]));
+    const { sandboxes } = await node.start();
+    expect(sandboxes.getPod(podId).status).toMatchObject({ state: 'notReady', reason: 'ShimDied' });
+    expect(sandboxes.getContainer(running).status).toMatchObject({ state: 'exited', exitCode: 7, finishedAtNs: 9n });
+    expect(sandboxes.getContainer(created).status).toMatchObject({ exitCode: 137, reason: 'ShimDied' });
+    // The kubelet stops it; only then is its network given back.
+    expect(node.network.records.size).toBe(1);
+    await sandboxes.stopPod(ctx, podId);
+    expect(node.network.records.size).toBe(0);
+  });
+
+  test('before a reboot: not ready, its containers exited 255, its network free', async () => {
+    const node = new FakeNode();
+    const { podId, created, running } = await leave(node);
+    node.machine.pods.clear();
+    node.bootId = 'boot-2';
+    const { sandboxes } = await node.start();
+    expect(sandboxes.getPod(podId).status).toMatchObject({ state: 'notReady', reason: 'NodeRebooted' });
+    for (const id of [created, running]) {
+      expect(sandboxes.getContainer(id).status).toMatchObject({ exitCode: 255, reason: 'NodeRebooted' });
+    }
+    expect(node.network.records.size).toBe(0);
+    await sandboxes.removePod(ctx, podId);
+    expect([...node.disk.content.keys()]).toEqual([]);
+  });
+});
+
+describe('a container', () => {
+  test.each<[string, Partial<FakeContainer> | undefined, object]>([
+    ['exited meanwhile', { state: 'exited', exit: exit(3) }, { state: 'exited', exitCode: 3, reason: 'Error' }],
+    [
+      'was killed for its memory',
+      { state: 'exited', exit: { ...exit(137), oomKilled: true } },
+      { state: 'exited', exitCode: 137, reason: 'OOMKilled' },
+    ],
+    ['is unknown to its shim', undefined, { state: 'exited', exitCode: 137, reason: 'ContainerDied' }],
+  ])('that %s', async (_what, change, expected) => {
+    const node = new FakeNode();
+    const { podId, running } = await leave(node);
+    const container = shimOf(node, podId).get(running);
+    if (change && container) Object.assign(container, change);
+    else shimOf(node, podId).delete(running);
+    const { sandboxes } = await node.start();
+    expect(sandboxes.getContainer(running).status).toMatchObject(expected);
+    if (change) expect(container?.acknowledged).toBe(true);
+  });
+
+  test('that was started just before berthd ended is running', async () => {
+    const node = new FakeNode();
+    const { podId, created } = await leave(node);
+    const container = shimOf(node, podId).get(created);
+    if (container) Object.assign(container, { state: 'running', startedAtNs: 5n });
+    const { sandboxes } = await node.start();
+    expect(sandboxes.getContainer(created).status).toMatchObject({ state: 'running', startedAtNs: 5n });
+  });
+
+  test('that only the shim has is removed', async () => {
+    const node = new FakeNode();
+    const { podId, running } = await leave(node);
+    for (const key of node.disk.content.keys()) if (key.endsWith(running)) node.disk.content.delete(key);
+    const { sandboxes } = await node.start();
+    expect(shimOf(node, podId).has(running)).toBe(false);
+    expect(sandboxes.listContainers()).toHaveLength(1);
+    expect(await sandboxes.check(ctx)).toEqual([]);
+  });
+});
+
+describe('what was half-made is undone', () => {
+  test('a pod', async () => {
+    const node = new FakeNode();
+    const it = await node.start();
+    using _held = it.runtime.hold('runPod');
+    using short = impatient(10);
+    await expect(it.sandboxes.runPod(short, podIdentity())).rejects.toThrow();
+    await until(() => node.network.records.size === 1);
+    const after = await node.start();
+    expect(after.sandboxes.listPods()).toEqual([]);
+    expect(node.network.records.size).toBe(0);
+    expect([...node.disk.content.keys()]).toEqual([]);
+  });
+
+  test('a container', async () => {
+    const node = new FakeNode();
+    const it = await node.start();
+    const podId = await it.sandboxes.runPod(ctx, podIdentity());
+    using _held = it.runtime.hold('createContainer');
+    using short = impatient(10);
+    await expect(it.sandboxes.createContainer(short, containerIdentity(podId))).rejects.toThrow();
+    const after = await node.start();
+    expect(after.sandboxes.listContainers()).toEqual([]);
+    expect(node.images.leases.size).toBe(0);
+    expect(readdirSync(path.join(node.root, 'containers'))).toEqual([]);
+  });
+
+  test('a stop that was cut short is finished', async () => {
+    const node = new FakeNode();
+    const it = await node.start();
+    const { podId } = await runningContainer(it);
+    it.node.network.failNextTearDown = new Error('busy');
+    await expect(it.sandboxes.stopPod(ctx, podId)).rejects.toThrow('busy');
+    expect(it.sandboxes.getPod(podId).status).toMatchObject({ state: 'notReady', reason: 'StopFailed' });
+    expect(node.network.records.size).toBe(1);
+    const after = await node.start();
+    expect(node.network.records.size).toBe(0);
+    expect(after.sandboxes.getPod(podId).status.network).toBeUndefined();
+  });
+});
+
+describe('a record that is wrong', () => {
+  test.each(['pod', 'container'])('a broken %s record is moved aside, the others are recovered', async (kind) => {
+    const node = new FakeNode();
+    await leave(node);
+    const other = await node.start();
+    const kept = await other.sandboxes.runPod(ctx, podIdentity('kept'));
+    for (const [key, raw] of node.disk.content) {
+      if (key.startsWith(`${kind}/`) && !key.endsWith(kept)) {
+        const record = JSON.parse(raw) as { value: { identity: string } };
+        record.value.identity = Buffer.from([0xff, 0xff, 0xff]).toString('base64');
+        node.disk.content.set(key, JSON.stringify(record));
+      }
+    }
+    const { sandboxes, store } = await node.start();
+    expect(sandboxes.getPod(kept).status.state).toBe('ready');
+    expect(store.quarantined.length).toBeGreaterThan(0);
+    expect((await sandboxes.check(ctx)).every((line) => line.startsWith('unreadable record'))).toBe(true);
+  });
+
+  test('directories that nobody owns are listed, and removed by the next recovery', async () => {
+    const node = new FakeNode();
+    const { sandboxes } = await node.start();
+    const stray = 'e'.repeat(64);
+    mkdirSync(path.join(node.root, 'containers', stray, 'upper'), { recursive: true });
+    mkdirSync(path.join(node.root, 'pods', stray));
+    expect(await sandboxes.check(ctx)).toHaveLength(2);
+    const after = await node.start();
+    expect(await after.sandboxes.check(ctx)).toEqual([]);
+  });
+});
+
+test('the pod CIDRs of the kubelet outlive a restart', async () => {
+  const node = new FakeNode();
+  const { sandboxes } = await node.start();
+  await sandboxes.usePodCidr(ctx, '10.1.2.0/24, fd01::/64');
+  node.network.subnets = [];
+  await node.start();
+  expect(node.network.subnets).toEqual(['10.1.2.0/24', 'fd01::/64']);
+});
