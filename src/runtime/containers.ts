@@ -21,7 +21,7 @@ export async function createContainer(parts: RuntimeParts, ctx: Ctx, input: Cont
     const built = await buildSpec(ctx, input, surroundings(parts, shim, input));
     const { seccomp: profile, resources } = built.spec.linux;
     ctx.stage('cgroup');
-    rollback.push(`cgroup ${input.cgroupPath}`, (cleanup) => parts.cgroups.remove(cleanup, input.cgroupPath));
+    rollback.push(`cgroup ${input.cgroupPath}`, (cleanup) => removeCgroup(parts, cleanup, input.id, input.cgroupPath));
     const [cgroup, seccomp] = await Promise.all([
       parts.cgroups.create(ctx, input.cgroupPath, resources),
       profile ? parts.filters.get(profile) : undefined,
@@ -35,9 +35,15 @@ export async function createContainer(parts: RuntimeParts, ctx: Ctx, input: Cont
     rollback.commit();
     return result(input, built, cgroup, created);
   } catch (error) {
+    if (isBerthError(error, 'PATH_UNRESPONSIVE')) parts.graveyard.add(input.id, input.cgroupPath, error.message);
     await rollback.rollBack(ctx);
     throw error;
   }
+}
+
+/** A process that hangs in the kernel keeps its cgroup: nobody waits for it. */
+async function removeCgroup(parts: RuntimeParts, ctx: Ctx, id: string, cgroupPath: string): Promise<void> {
+  if (!parts.graveyard.has(id)) await parts.cgroups.remove(ctx, cgroupPath);
 }
 
 function surroundings(parts: RuntimeParts, shim: PodShim, input: ContainerInput): Parameters<typeof buildSpec>[2] {
@@ -152,8 +158,8 @@ export async function removeContainer(
     }
   }
   // Without a shim nobody else ends what may still run in it.
-  if (!shim?.connected) await parts.cgroups.kill(ctx, cgroupPath);
-  await parts.cgroups.remove(ctx, cgroupPath);
+  if (!shim?.connected && !parts.graveyard.has(id)) await parts.cgroups.kill(ctx, cgroupPath);
+  await removeCgroup(parts, ctx, id, cgroupPath);
   shim?.forget(id);
 }
 

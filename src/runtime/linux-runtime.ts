@@ -11,6 +11,7 @@ import type { ContainerInput, PodInput } from './container-input.ts';
 import * as containers from './containers.ts';
 import { execSync } from './exec-sync.ts';
 import { endPod, runPod } from './pods.ts';
+import { Graveyard } from './graveyard.ts';
 import type * as face from './runtime.ts';
 import type { RuntimeParts } from './runtime-parts.ts';
 import { SeccompFilters } from './seccomp/filters.ts';
@@ -74,6 +75,7 @@ export class LinuxRuntime implements face.Runtime {
       buildId: options.buildId,
       shimCgroupParent: options.shimCgroupParent,
       defaultCgroupParent: options.defaultCgroupParent,
+      graveyard: new Graveyard(options.cgroups, log),
       shims: new Map(),
     };
     await makeParents(parts);
@@ -158,6 +160,7 @@ export class LinuxRuntime implements face.Runtime {
   async close(): Promise<void> {
     for (const shim of this.#parts.shims.values()) shim[Symbol.dispose]();
     this.#parts.shims.clear();
+    this.#parts.graveyard.close();
     this.#parts.launcher[Symbol.dispose]();
   }
 }

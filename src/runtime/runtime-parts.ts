@@ -4,6 +4,7 @@ import type { Listeners } from '#base/listeners';
 import type { Logger } from '#base/log';
 import type { Addon } from '#linux/addon';
 import type { Cgroups } from './cgroup/cgroups.ts';
+import type { Graveyard } from './graveyard.ts';
 import type { RuntimeEvent } from './runtime.ts';
 import type { SeccompFilters } from './seccomp/filters.ts';
 import type { PodDirectories } from './shim/pod-directory.ts';
@@ -28,6 +29,8 @@ export interface RuntimeParts {
   readonly shimCgroupParent: string;
   /** Where containers go whose pod names no parent; searched for strays. */
   readonly defaultCgroupParent: string;
+  /** Containers whose process cannot be killed. */
+  readonly graveyard: Graveyard;
   /** Shims berthd is connected to, by pod id. */
   readonly shims: Map<string, PodShim>;
 }

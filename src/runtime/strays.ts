@@ -21,12 +21,16 @@ export async function strays(
     (group) => !podIds.has(idOf(group)),
   );
   const groups = (await parts.cgroups.list(ctx, parts.defaultCgroupParent)).filter(
-    (group) => isId(idOf(group)) && !containerIds.has(idOf(group)) && !podIds.has(idOf(group)),
+    (group) =>
+      isId(idOf(group)) &&
+      !containerIds.has(idOf(group)) &&
+      !podIds.has(idOf(group)) &&
+      !parts.graveyard.has(idOf(group)),
   );
   const strayPods = new Set([...directories, ...shimLeaves.map(idOf).filter(isId)]);
   found.push(...directories.map((id) => `pod directory ${parts.directories.pathOf(id)}`));
   found.push(...shimLeaves.filter((group) => isId(idOf(group))).map((group) => `shim cgroup ${group}`));
-  found.push(...groups.map((group) => `container cgroup ${group}`));
+  found.push(...groups.map((group) => `container cgroup ${group}`), ...parts.graveyard.list());
   if (!remove) return found;
 
   for (const id of strayPods) {

@@ -37,6 +37,11 @@ export function containerInfo(container: Container, spec: OciSpec | undefined): 
 
 export function info(facts: object): Record<string, string> {
   return {
-    info: JSON.stringify(facts, (_key, value: unknown) => (typeof value === 'bigint' ? value.toString() : value)),
+    info: JSON.stringify(facts, (_key, value: unknown) => (typeof value === 'bigint' ? exactNumber(value) : value)),
   };
+}
+
+/** A number with all its digits (2^64-1 is an unlimited rlimit), as the OCI specification's readers expect one. */
+function exactNumber(value: bigint): unknown {
+  return (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(value.toString());
 }
