@@ -1,0 +1,41 @@
+import { readFileSync } from 'node:fs';
+
+import { describe, test } from '@jest/globals';
+
+import { loadAddon } from '#linux/load';
+import { parseMountinfo } from '#linux/mountinfo';
+
+import { cgroupsContract } from './cgroups.contract.ts';
+import { detectLayout } from './detect.ts';
+import { deviceProgram } from './device-program.ts';
+import { V1Cgroups } from './v1-cgroups.ts';
+import { V2Cgroups } from './v2-cgroups.ts';
+
+// The contract on this machine's own hierarchies, below a group of this process' own.
+const parent = `/berth-test-${process.pid}`;
+const mountinfo = readFileSync('/proc/self/mountinfo', 'utf8');
+const layout = detectLayout(mountinfo);
+// A hybrid machine has a v2 tree beside v1, with few controllers or none: enough for everything but limits.
+const unified = parseMountinfo(mountinfo).find(({ fsType }) => fsType === 'cgroup2');
+
+if (process.getuid?.() !== 0) {
+  describe('cgroups', () => {
+    test.skip('need root', () => undefined);
+  });
+  console.warn('skipped: src/runtime/cgroup/cgroups.root.test.ts needs root');
+} else {
+  const addon = loadAddon();
+  if (layout.version === 1 && layout.hierarchies.length > 0) {
+    cgroupsContract('cgroup v1', parent, addon, new V1Cgroups(addon, layout.hierarchies));
+  }
+  if (unified) {
+    const controllers = readFileSync(`${unified.mountPoint}/cgroup.controllers`, 'utf8').trim().split(/\s+/);
+    const cgroups = new V2Cgroups({
+      addon,
+      mountpoint: unified.mountPoint,
+      controllers: controllers.filter((name) => name !== ''),
+      allowDevices: (_ctx, directory, rules) => addon.attachDeviceProgram(directory, deviceProgram(rules)),
+    });
+    cgroupsContract('cgroup v2', parent, addon, cgroups);
+  }
+}
