@@ -4,8 +4,8 @@ import type { BenchNode } from './node/bench-node.ts';
 import type { RuntimeUnderTest } from './node/runtime-under-test.ts';
 import type { Options, RuntimeName } from './options.ts';
 import type { NetworkMode } from './pod-config.ts';
-import { timePod, type PodTimes } from './pod-life.ts';
-import { mean } from './stats.ts';
+import { timePod, type PodTimes, type StandingPod } from './pod-life.ts';
+import { mean, percentile } from './stats.ts';
 
 export const modes: readonly NetworkMode[] = ['own', 'host'];
 
@@ -13,6 +13,8 @@ export interface Series {
   readonly runtime: RuntimeName;
   readonly mode: NetworkMode;
   readonly times: readonly PodTimes[];
+  /** Medians of the steps the runtime counted itself, if it was asked. */
+  readonly steps: Readonly<Record<string, number>>;
   /** Of the daemon, its helpers and the pod, over the pod's whole life. */
   readonly cpuSecondsPerPod: number;
 }
@@ -28,15 +30,27 @@ class Recorder {
   readonly mode: NetworkMode;
   readonly times: PodTimes[] = [];
   readonly cpu: number[] = [];
+  readonly #askSteps: boolean;
+  readonly #steps = new Map<string, number[]>();
 
-  constructor(runtime: RuntimeUnderTest, mode: NetworkMode) {
+  constructor(runtime: RuntimeUnderTest, mode: NetworkMode, askSteps: boolean) {
     this.runtime = runtime;
     this.mode = mode;
+    this.#askSteps = askSteps;
+  }
+
+  get steps(): Readonly<Record<string, number>> {
+    return Object.fromEntries([...this.#steps].map(([step, samples]) => [step, percentile(samples, 0.5)]));
   }
 
   async measure(node: BenchNode, name: string, restMs: number, counted: boolean): Promise<void> {
     const before = node.cpuSeconds(this.runtime.group);
-    const times = await timePod(this.runtime, name, this.mode);
+    const keepSteps = async ({ podId }: StandingPod): Promise<void> => {
+      for (const [step, ms] of Object.entries((await this.runtime.steps?.(podId)) ?? {})) {
+        this.#steps.set(step, [...(this.#steps.get(step) ?? []), ms]);
+      }
+    };
+    const times = await timePod(this.runtime, name, this.mode, this.#askSteps && counted ? keepSteps : undefined);
     // What a runtime does after its last answer is its own, too.
     await sleep(restMs);
     if (!counted) return;
@@ -52,7 +66,7 @@ export async function measureLatency(
   options: Options,
   progress: (text: string) => void,
 ): Promise<Latency> {
-  const recorders = modes.map((mode) => runtimes.map((runtime) => new Recorder(runtime, mode)));
+  const recorders = modes.map((mode) => runtimes.map((runtime) => new Recorder(runtime, mode, options.steps)));
   const loads: number[] = [];
   const total = options.warmup + options.pods;
   for (let i = 0; i < total; i++) {
@@ -65,10 +79,11 @@ export async function measureLatency(
     if (i >= options.warmup) loads.push(loadavg()[0]!);
     progress(`pods ${i + 1}/${total}`);
   }
-  const series = recorders.flat().map(({ runtime, mode, times, cpu }) => ({
+  const series = recorders.flat().map(({ runtime, mode, times, steps, cpu }) => ({
     runtime: runtime.name,
     mode,
     times,
+    steps,
     cpuSecondsPerPod: mean(cpu),
   }));
   return { series, load: { mean: mean(loads), max: Math.max(...loads) } };

@@ -17,6 +17,8 @@ export interface Options {
   /** Pods that stand at once when memory is measured, and how long they are left alone before. */
   readonly memoryPods: number;
   readonly idleSeconds: number;
+  /** Whether a runtime is asked for the steps it counted itself. */
+  readonly steps: boolean;
   /** Where a CPU profile of berthd is written, if anywhere. */
   readonly cpuProfile: string | undefined;
   readonly json: string | undefined;
@@ -32,7 +34,7 @@ export const usage = `node bench/main.ts [options]: measures Berth beside contai
   --quick            20 pods, 3 to warm up, 10 for memory, 3 s idle
   --only RUNTIME     berth or containerd
   --parts LIST       of latency, floor, memory (all)
-  --profile          Berth alone: 50 pods, latency only
+  --profile          Berth alone: 50 pods, latency only, with the steps berthd counts itself
   --cpu-profile DIR  with a CPU profile of berthd, written to DIR
   --json FILE        the results as JSON (.cache/bench/result.json)`;
 
@@ -74,6 +76,7 @@ export function parseOptions(argv: readonly string[]): Options | undefined {
     restMs: number('rest', 30, 0),
     memoryPods: number('memory-pods', quick ? 10 : 100, 1),
     idleSeconds: number('idle', quick ? 3 : 30, 0),
+    steps: profile,
     cpuProfile: values['cpu-profile'],
     json: values.json,
   };

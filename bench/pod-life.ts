@@ -77,8 +77,13 @@ async function endPod(runtime: RuntimeUnderTest, pod: StandingPod, watch: Stopwa
   rmSync(pod.logDirectory, { recursive: true, force: true });
 }
 
-/** A pod from its first call to its last. */
-export async function timePod(runtime: RuntimeUnderTest, name: string, mode: NetworkMode): Promise<PodTimes> {
+/** A pod from its first call to its last. `onStanding` is called while it runs, between what is measured. */
+export async function timePod(
+  runtime: RuntimeUnderTest,
+  name: string,
+  mode: NetworkMode,
+  onStanding?: (pod: StandingPod) => Promise<void>,
+): Promise<PodTimes> {
   const watch = new Stopwatch();
   const { runtime: cri } = runtime.client;
   await watch.time('Version', () => cri.version({}));
@@ -86,6 +91,7 @@ export async function timePod(runtime: RuntimeUnderTest, name: string, mode: Net
   const exec = { container_id: pod.containerId, cmd: ['true'], timeout: 10 };
   const { exit_code: code } = await watch.time('ExecSync', () => cri.execSync(exec));
   if (code !== 0) throw new Error(`ExecSync of "true" in ${runtime.name} ended with ${code}`);
+  await onStanding?.(pod);
   await endPod(runtime, pod, watch);
   return watch.times as PodTimes;
 }

@@ -63,6 +63,15 @@ function floorTable(results: Results): readonly string[] {
   });
 }
 
+function stepsTable(results: Results): readonly string[] {
+  return (results.latency?.series ?? [])
+    .filter(({ steps }) => Object.keys(steps).length > 0)
+    .map(({ runtime, mode, steps }) => {
+      const medians = Object.entries(steps).map(([step, ms]) => `${step} ${ms.toFixed(2)}`);
+      return `${runtime}'s own steps, ${mode} network, p50 in ms: ${medians.join(', ')}`;
+    });
+}
+
 function memoryTable(results: Results): readonly string[] {
   if (results.memory.length === 0) return [];
   const lines = [row('memory', ['pods', 'PSS KiB', 'kernel', '  of that'])];
@@ -95,6 +104,7 @@ export function renderReport(results: Results): string {
     ],
     latencyTable(results),
     floorTable(results),
+    stepsTable(results),
     memoryTable(results),
     goals,
   ];

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { connectCri } from '#cri-api/client';
 import { MissingError, repository, type Prepared } from '../prepare.ts';
 import type { BenchNode } from './bench-node.ts';
+import { berthSteps } from './berth-steps.ts';
 import { endDaemon, requireImage, waitReady, type RuntimeUnderTest } from './runtime-under-test.ts';
 
 const run = '/run/berth';
@@ -61,5 +62,6 @@ export async function startBerth(
   const podParent = `/${node.name}/berth/pods`;
   const logRoot = path.join(node.directory, 'berth-logs');
   const stop = (): Promise<void> => endDaemon(client, daemonPid);
-  return { name: 'berth', version, client, daemonPid, group: 'berth', podParent, logRoot, stop };
+  const steps = (podId: string): ReturnType<typeof berthSteps> => berthSteps(node.outside(`${run}/admin.sock`), podId);
+  return { name: 'berth', version, client, daemonPid, group: 'berth', podParent, logRoot, steps, stop };
 }

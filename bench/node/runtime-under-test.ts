@@ -16,6 +16,8 @@ export interface RuntimeUnderTest {
   readonly podParent: string;
   /** Where pods' logs go. */
   readonly logRoot: string;
+  /** Milliseconds of each step of a standing pod's making, as the runtime itself counted them. */
+  readonly steps?: (podId: string) => Promise<Readonly<Record<string, number>>>;
   /** Ends the daemon in good order (a CPU profile is written then). */
   stop(): Promise<void>;
 }

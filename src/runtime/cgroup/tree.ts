@@ -75,7 +75,7 @@ export function failure(operation: FileOperation, error: string): BerthError {
 /** rmdir of the directories and of what is below them; a group whose last process is still dying is waited for. */
 export async function removeDirectories(addon: Addon, ctx: Ctx, directories: readonly string[]): Promise<void> {
   let left: readonly string[] = directories;
-  for (let pause = 1; ; pause = Math.min(pause * 2, 50)) {
+  for (let pause = 0; ; pause = Math.min(pause * 2 + 1, 50)) {
     const operations = left.map((each): FileOperation => ({ op: 'rmdir', path: each, optional: true }));
     const results = await addon.batch(operations);
     const busy = left.filter((_each, at) => {
@@ -89,8 +89,9 @@ export async function removeDirectories(addon: Addon, ctx: Ctx, directories: rea
         details: { step: 'cgroup', path: busy[0] ?? '', errno: 'EBUSY' },
       });
     }
-    if (below.length === 0) await sleep(pause, ctx.signal);
-    left = [...below, ...busy];
+    // Groups inside are tried at once, but only the first time: one that stays busy must not be asked in a tight loop.
+    if (below.length === 0 || pause > 0) await sleep(Math.max(1, pause), ctx.signal);
+    left = [...new Set([...below, ...busy])];
   }
 }
 
