@@ -1,4 +1,4 @@
-import { chmodSync, cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Berthd, startBerthd } from './harness/berthd.ts';
@@ -100,6 +100,9 @@ async function underRunc(spec: Spec): Promise<string> {
   writeFileSync(path.join(bundle, 'config.json'), JSON.stringify(forRunc));
   const root = path.join(berthd.node.directory, 'runc');
   const { code, stdout, stderr } = await berthd.node.run(['runc', '--root', root, 'run', '--bundle', bundle, 'beside']);
+  // runc makes the group in the bare v2 hierarchy of a hybrid layout too, and leaves its parent there.
+  const left = `/sys/fs/cgroup/unified/${berthd.node.cgroupPrefix}`;
+  if (existsSync(left)) rmdirSync(left);
   if (code !== 0) throw new Error(`runc ended with ${code}: ${stderr}`);
   return stdout;
 }

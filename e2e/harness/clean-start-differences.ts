@@ -10,4 +10,12 @@ export const chosenDifferences: readonly { readonly line: RegExp; readonly why: 
     line: /^[-+] mount: \S+ \/dev\/(shm|mqueue) /,
     why: "the pod's /dev/shm, and mqueue, which this runc was not asked for",
   },
+  {
+    line: /^[-+] mount: (tmpfs \/sys\/fs\/cgroup tmpfs|\S+ \/sys\/fs\/cgroup\/systemd cgroup) /,
+    why: 'the directory of the cgroup mounts is read-only and small; every mount in it is called cgroup',
+  },
+  {
+    line: /^[-+] mount: \S+ \/(proc|sys)\/\S+ (tmpfs|devtmpfs) /,
+    why: 'masked directories share one read-only tmpfs a pod instead of a file system each; masked files are a /dev/null',
+  },
 ];
