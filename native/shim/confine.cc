@@ -23,6 +23,7 @@ namespace {
 
 constexpr int kLastCapability = 63;
 constexpr int kIoprioWhoProcess = 1;
+constexpr rlim_t kUsualDescriptors = 1024;
 
 struct Capabilities {
   uint64_t effective, permitted, inheritable;
@@ -177,6 +178,11 @@ void start_cleanly() {
   errno = 0;
   if (getpriority(PRIO_PROCESS, 0) != 0) setpriority(PRIO_PROCESS, 0, 0);
   syscall(SYS_ioprio_set, kIoprioWhoProcess, 0, 0);
+  rlimit descriptors;  // the shim has raised its own; programs that use select() rely on the usual one
+  if (getrlimit(RLIMIT_NOFILE, &descriptors) == 0 && descriptors.rlim_cur > kUsualDescriptors) {
+    descriptors.rlim_cur = kUsualDescriptors;
+    setrlimit(RLIMIT_NOFILE, &descriptors);
+  }
 }
 
 bool open_self_files(const berth_shim_Process& process, bool reset_oom_score, SelfFiles& files, Fault& fault) {

@@ -15,6 +15,7 @@ namespace berth {
 namespace {
 
 constexpr size_t kPageBytes = 4096;
+constexpr int64_t kAcceptRestMs = 100;
 constexpr int kFramesPerTurn = 8;  // so that one busy peer does not starve the others
 
 // Requests larger than a page get pages of their own, which go back to the kernel at once.
@@ -144,7 +145,12 @@ void connection_ready(Watch& watch, uint32_t events) {
 void listener_ready(Watch& watch, uint32_t) {
   auto& listener = static_cast<Listener&>(watch);
   Fd socket(accept4(listener.socket.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!socket) return;
+  if (!socket) {
+    // Out of descriptors the peer stays in the queue, and asking again at once would be a busy loop.
+    if (errno != EMFILE && errno != ENFILE && errno != ENOMEM) return;
+    listener.shim->loop.unwatch(listener.socket.get());
+    return listener.shim->loop.arm(listener.rest, kAcceptRestMs);
+  }
   ucred peer;
   socklen_t size = sizeof peer;
   if (getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.uid != geteuid()) return;
@@ -160,6 +166,11 @@ void listener_ready(Watch& watch, uint32_t) {
   listener.connections = connection;
   listener.count++;
   if (!listener.shim->loop.watch(connection->socket.get(), *connection, EPOLLIN)) connection_close(*connection);
+}
+
+void accept_again(Deadline& deadline) {
+  Shim& shim = *static_cast<Listener::Rest&>(deadline).shim;
+  shim.loop.watch(shim.listener.socket.get(), shim.listener, EPOLLIN);
 }
 
 // Sends what the socket takes and queues the rest. False: the peer does not read and is to be cut.
@@ -207,7 +218,8 @@ void send_to(Shim& shim, CallRef to, FrameType type, Encoded message) {
 
 bool listener_open(Shim& shim, int fd) {
   Listener& listener = shim.listener;
-  listener.shim = &shim;
+  listener.shim = listener.rest.shim = &shim;
+  listener.rest.on_expired = accept_again;
   listener.socket = Fd(fd);
   listener.on_ready = listener_ready;
   return shim.loop.watch(fd, listener, EPOLLIN);

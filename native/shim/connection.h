@@ -46,6 +46,10 @@ struct Connection : Watch {
 };
 
 struct Listener : Watch {
+  struct Rest : Deadline {
+    Shim* shim = nullptr;
+  };
+  Rest rest;  // while descriptors are used up
   Shim* shim = nullptr;
   Fd socket;
   Connection* connections = nullptr;

@@ -47,7 +47,7 @@ bool check_request(Shim& shim, const berth_shim_CreateContainer& request, Fault&
     return fault.refuse(FaultKind::kState, "create", request.id, "the pod is not running");
   }
   for (const Container* at = shim.containers.first; at != nullptr; at = at->next) {
-    if (at->id.view() == request.id) {
+    if (at->id.view() == request.id && at->phase != Phase::kDiscarded) {
       return fault.refuse(FaultKind::kState, "create", request.id, "the id is in use");
     }
   }
@@ -106,12 +106,12 @@ bool make_pipe(Fd& reads, Fd& writes) {
 bool make_streams(Container& container, bool wants_stdin, Streams& streams) {
   if (container.tty) return true;  // its terminal is made inside, in its own devpts
   if (wants_stdin && !make_pipe(streams.child[0], container.stdin_pipe)) {
-    return container.fault.kernel("pipe", "stdin", errno);
+    return container.fault->kernel("pipe", "stdin", errno);
   }
   if (container.log.path[0] == '\0') return true;
   container.log.stream_count = 2;
   for (int i = 0; i < 2; i++) {
-    if (!make_pipe(container.log.streams[i], streams.child[i + 1])) return container.fault.kernel("pipe", "", errno);
+    if (!make_pipe(container.log.streams[i], streams.child[i + 1])) return container.fault->kernel("pipe", "", errno);
   }
   return true;
 }
@@ -123,13 +123,13 @@ bool launch(Shim& shim, Container& container, const berth_shim_CreateContainer& 
   Fd pid_namespace;
   Streams streams;
   Fd theirs;
-  if (!pid_namespace_of(shim, request, pid_namespace, flags, container.fault) ||
+  if (!pid_namespace_of(shim, request, pid_namespace, flags, *container.fault) ||
       !make_streams(container, request.stdin, streams)) {
     return false;
   }
   container.page = page_make();
   if (container.page == nullptr || !make_sync(container.sync_fd, theirs)) {
-    return container.fault.kernel("socketpair", "", errno);
+    return container.fault->kernel("socketpair", "", errno);
   }
   container.oom_kills_before = cgroup_oom_kills(container.oom_file);
   const pid_t pid = clone_child(shim, flags, pid_namespace.get());
@@ -142,7 +142,7 @@ bool launch(Shim& shim, Container& container, const berth_shim_CreateContainer& 
                          .tty = container.tty,
                          .reset_oom_score = shim.pod.oom_score_set});
   }
-  if (pid < 0) return container.fault.kernel("clone", container.id.view(), errno);
+  if (pid < 0) return container.fault->kernel("clone", container.id.view(), errno);
   container.pid = pid;
   return true;
 }
@@ -153,8 +153,14 @@ void child_spoke(Watch& watch, uint32_t) {
 
 Container* container_make(Shim& shim, const berth_shim_CreateContainer& request) {
   void* room = malloc(sizeof(Container));
-  if (room == nullptr) return nullptr;
+  void* fault = malloc(sizeof(Fault));
+  if (room == nullptr || fault == nullptr) {
+    free(room);
+    free(fault);
+    return nullptr;
+  }
   auto* container = new (room) Container();
+  container->fault = new (fault) Fault();
   container->shim = &shim;
   container->on_ready = child_spoke;
   container->timer.container = container;
@@ -188,6 +194,7 @@ void container_free(Container& container) {
   shim.loop.cancel(container.timer);
   container_log_close(container);
   page_drop(container.page);
+  free(container.fault);
   free(container.kill_dir);
   free(container.oom_file);
   free(container.log.path);
@@ -220,7 +227,7 @@ void create_container(Shim& shim, CallRef call, std::string_view body) {
   }
   container->create_call = call;
   if (!copy_cgroup_dirs(plan, &container->cgroup_dirs, &container->cgroup_dirs_size)) {
-    container->fault.refuse(FaultKind::kBadMessage, "plan", request->id, "malformed ContainerPlan");
+    container->fault->refuse(FaultKind::kBadMessage, "plan", request->id, "malformed ContainerPlan");
     return container_setup_failed(*container);
   }
   if (!launch(shim, *container, *request, plan)) return container_setup_failed(*container);
@@ -228,7 +235,7 @@ void create_container(Shim& shim, CallRef call, std::string_view body) {
   container->timer.on_expired = setup_timeout;
   shim.loop.arm(container->timer, asked == 0 ? kDefaultSetupMs : asked > kMaxSetupMs ? kMaxSetupMs : asked);
   if (!shim.loop.watch(container->sync_fd.get(), *container, EPOLLIN)) {
-    container->fault.kernel("epoll", request->id, errno);
+    container->fault->kernel("epoll", request->id, errno);
     return container_setup_failed(*container);
   }
   if (!container->tty) container_log_add(*container);
@@ -248,6 +255,8 @@ void container_created_if_ready(Container& container) {
   created.warnings_count = static_cast<pb_size_t>(container.page->warnings < 8 ? container.page->warnings : 8);
   reply(*container.shim, container.create_call, berth_shim_Response_container_created_tag,
         berth_shim_ContainerCreated_fields, &created);
+  free(container.fault);
+  container.fault = nullptr;
 }
 
 namespace {
@@ -255,9 +264,9 @@ namespace {
 // The child was killed and is either gone or (D state) cannot go: the answer does not wait for it.
 void abandon(Deadline& deadline) {
   Container& container = *static_cast<ContainerTimer&>(deadline).container;
-  log_line(container.fault.path);
+  log_line(container.fault->path);
   log_line("a container's setup process does not die: abandoned");
-  reply_fault(*container.shim, container.create_call, container.fault);
+  reply_fault(*container.shim, container.create_call, *container.fault);
   container.create_call = {};
 }
 
@@ -268,8 +277,8 @@ void setup_timeout(Deadline& deadline) {
   char path[sizeof container.page->touching];
   memcpy(path, container.page->touching, sizeof path);  // the child may still be writing it
   path[sizeof path - 1] = '\0';
-  container.fault.refuse(FaultKind::kUnresponsive, log_is_late ? "log" : stage_name(stage),
-                         log_is_late ? container.log.path : path, "setup did not finish in time");
+  container.fault->refuse(FaultKind::kUnresponsive, log_is_late ? "log" : stage_name(stage),
+                          log_is_late ? container.log.path : path, "setup did not finish in time");
   container_setup_failed(container);
 }
 
@@ -287,7 +296,7 @@ void container_setup_failed(Container& container) {
     container.sync_fd.reset();
   }
   if (container.pid == 0 || container.reaped) {
-    reply_fault(shim, container.create_call, container.fault);
+    reply_fault(shim, container.create_call, *container.fault);
     return container_free(container);
   }
   kill(container.pid, SIGKILL);

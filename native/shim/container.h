@@ -70,8 +70,8 @@ struct Container : Watch {
   bool child_ready = false;
   Fd sync_fd;
   ChildPage* page = nullptr;
-  ContainerTimer timer;  // setup; then the drain at exit
-  Fault fault;
+  ContainerTimer timer;    // setup; then the drain at exit
+  Fault* fault = nullptr;  // why setup failed; only while it goes on
   CallRef create_call, start_call, delete_call;
 };
 

@@ -53,11 +53,11 @@ void hear_setup(Container& container, int word, Fd master) {
     return container_log_add(container);
   }
   if (word == kSaysFailed) {
-    memcpy(&container.fault, &container.page->fault, sizeof container.fault);
+    *container.fault = container.page->fault;
   } else {
     const auto stage = static_cast<Stage>(container.page->stage.load(std::memory_order_acquire));
-    container.fault.refuse(FaultKind::kKernel, stage_name(stage), container.id.view(), "the setup process was killed");
-    container.fault.error = EPIPE;
+    container.fault->refuse(FaultKind::kKernel, stage_name(stage), container.id.view(), "the setup process was killed");
+    container.fault->error = EPIPE;
   }
   container_setup_failed(container);
 }
@@ -146,7 +146,7 @@ bool container_exited(Shim& shim, pid_t pid, int wait_status) {
       const bool explained = receive_word(*at, master) == kSaysFailed;
       hear_setup(*at, explained ? kSaysFailed : 0, Fd());
     } else if (at->phase == Phase::kDiscarded) {
-      reply_fault(shim, at->create_call, at->fault);
+      reply_fault(shim, at->create_call, *at->fault);
       container_free(*at);
     } else {
       init_ended(*at, wait_status);

@@ -23,7 +23,7 @@ bool ask_add(Container& container) {
 void added(Container& container, int error) {
   if (container.phase == Phase::kSettingUp && container.log.phase == LogPhase::kAdding) {
     if (error != 0) {
-      container.fault.kernel("log", container.log.path, error);
+      container.fault->kernel("log", container.log.path, error);
       return container_setup_failed(container);
     }
     container.log.phase = LogPhase::kOpen;
@@ -51,7 +51,7 @@ void container_log_add(Container& container) {
   if (container.log.path[0] == '\0') return;
   container.log.phase = LogPhase::kAdding;
   if (ask_add(container)) return;
-  container.fault.refuse(FaultKind::kUnresponsive, "log", container.log.path, "the log pump does not listen");
+  container.fault->refuse(FaultKind::kUnresponsive, "log", container.log.path, "the log pump does not listen");
   container_setup_failed(container);
 }
 
@@ -85,7 +85,6 @@ void container_logs_readd(Shim& shim) {
   for (Container* at = shim.containers.first; at != nullptr;) {
     Container* const next = at->next;  // adding may end a setup and free it
     while (at->log.reopen_count > 0) reopened(*at, EPIPE);
-    if (at->log.phase == LogPhase::kDraining) container_tell_exit(*at);
     if (at->log.phase == LogPhase::kAdding) {
       container_log_add(*at);
     } else if (at->log.phase != LogPhase::kNone) {

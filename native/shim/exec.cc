@@ -246,6 +246,8 @@ void kill_exec(Shim& shim, CallRef call, std::string_view body) {
 bool exec_exited(Shim& shim, pid_t pid, int wait_status) {
   for (Exec* at = shim.execs.first; at != nullptr; at = at->next) {
     if (at->pid != pid || at->phase == ExecPhase::kEnded) continue;
+    // One that was so slow that its time was over before its command ran has been timed out like any other.
+    if (at->timed_out && !at->answered) started(*at);
     hear(*at, true);
     if (at->phase == ExecPhase::kRunning) {
       berth_shim_ExecExited exited = {};

@@ -9,11 +9,13 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
+#include "common/memory.h"
 #include "shim/exits.h"
 #include "shim/kernel.h"
 #include "shim/shim.h"
@@ -33,6 +35,8 @@ namespace {
 constexpr int kListenerFd = 3;
 constexpr int kPodDirFd = 4;
 constexpr int kNetNamespaceFd = 5;
+constexpr rlim_t kDescriptors = 8192;
+constexpr int kRestMs = 1000;
 
 // Everybody's start is the same: default signals, no descriptors but the agreed ones, not to be looked into.
 void clean_start() {
@@ -93,17 +97,30 @@ bool open_shim(Shim& shim, const char* pod_id) {
   return true;
 }
 
+// Room for every container's streams. What a container gets is in its plan.
+void raise_descriptor_limit() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kDescriptors) return;
+  limit.rlim_cur = limit.rlim_max < kDescriptors ? limit.rlim_max : kDescriptors;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 // Runs in the detached process. `told` is closed without a word when the shim cannot serve.
 [[noreturn]] void serve(const char* pod_id, Fd told) {
   setsid();
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   prctl(PR_SET_NAME, "berth-shim");
+  raise_descriptor_limit();
   Shim shim;
   if (!open_shim(shim, pod_id)) _exit(1);
   const char serving = 1;
   if (write(told.get(), &serving, 1) != 1) _exit(1);
   told.reset();
-  for (;;) shim.loop.turn();
+  for (bool rested = false;;) {
+    const bool worked = shim.loop.turn(rested ? -1 : kRestMs);
+    if (!worked && !rested) release_stack();
+    rested = !worked;
+  }
 }
 
 }  // namespace

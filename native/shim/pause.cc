@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "common/memory.h"
 #include "common/text.h"
 #include "shim/kernel.h"
 #include "shim/seccomp_pause.h"
@@ -99,7 +100,7 @@ bool move_into_empty_root(const PauseLaunch& launch) {
   return true;
 }
 
-bool drop_everything(ChildPage* page) {
+bool drop_everything(ChildPage*& page) {
   Fault& fault = page->fault;
   enter_stage(*page, Stage::kConfine);
   if (setgroups(0, nullptr) != 0 || setresgid(kPauseId, kPauseId, kPauseId) != 0 ||
@@ -117,8 +118,10 @@ bool drop_everything(ChildPage* page) {
   sigprocmask(SIG_SETMASK, &all, nullptr);
   prctl(PR_SET_DUMPABLE, 0);
   prctl(PR_SET_NAME, "berth-pause");
-  if (!confine_pause()) return fault.kernel("seccomp", "pause", errno);
-  return true;
+  // The page goes before the filter comes: what a refused filter would have to say is said in advance.
+  fault.kernel("seccomp", "pause", EINVAL);
+  page_drop(page);
+  return confine_pause();
 }
 
 }  // namespace
@@ -129,7 +132,10 @@ void run_pause(const PauseLaunch& launch) {
   setsid();
   if (!set_up_namespaces(launch) || !move_into_empty_root(launch)) child_failed();
   for (int fd = 0; fd < kSyncFd; fd++) close(fd);
-  if (!drop_everything(launch.page)) child_failed();
+  ChildPage* page = launch.page;
+  release_stack();
+  release_callers(__builtin_frame_address(0));  // `launch` is gone with them
+  if (!drop_everything(page)) child_failed();
   if (write(kSyncFd, &kSaysReady, 1) != 1) _exit(1);
   close(kSyncFd);
   uint64_t blocked = ~uint64_t{0};

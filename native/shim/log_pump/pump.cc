@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -10,6 +11,7 @@
 
 #include <new>
 
+#include "common/memory.h"
 #include "shim/child.h"
 #include "shim/log_pump/cri_format.h"
 #include "shim/log_pump/log_file.h"
@@ -41,7 +43,7 @@ struct Log {
   bool drained = false;
   LogFile file;
   Stream streams[2];
-  char path[kMaxLogPath] = {};
+  char* path = nullptr;
 };
 
 struct Pump : Watch {
@@ -49,7 +51,6 @@ struct Pump : Watch {
   Log* logs = nullptr;
   uint64_t dropped = 0;
   char* buffers = nullptr;  // what is read, then what is written; given back to the kernel when idle
-  bool buffers_touched = false;
 };
 
 void say(Pump& pump, PumpWord word, uint32_t slot, int error) {
@@ -89,7 +90,6 @@ void end_stream(Pump& pump, Stream& stream) {
 // One read, and what it gives into the file. False: nothing is there now, or the stream has ended.
 bool pump_once(Stream& stream) {
   Pump& pump = *stream.log->pump;
-  pump.buffers_touched = true;
   char* out = pump.buffers + kReadBytes;
   const ssize_t n = read(stream.fd.get(), pump.buffers, kReadBytes);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
@@ -120,8 +120,9 @@ void remove_log(Pump& pump, Log& log) {
     *at = log.next;
     break;
   }
+  free(log.path);
   log.~Log();
-  munmap(&log, sizeof(Log));
+  free(&log);
 }
 
 void close_if_ended(Pump& pump, Log& log) {
@@ -145,12 +146,17 @@ Log* find_log(Pump& pump, uint32_t slot) {
 }
 
 int add_log(Pump& pump, const PumpMessage& message, const char* path, Fd* fds) {
-  void* room = mmap(nullptr, sizeof(Log), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (room == MAP_FAILED) return ENOMEM;
+  void* room = malloc(sizeof(Log));
+  char* copy = strdup(path);
+  if (room == nullptr || copy == nullptr) {
+    free(room);
+    free(copy);
+    return ENOMEM;
+  }
   auto* log = new (room) Log();
   log->pump = &pump;
   log->slot = message.slot;
-  memcpy(log->path, path, strlen(path) + 1);
+  log->path = copy;
   log->next = pump.logs;
   pump.logs = log;
   const int error = log->file.open(path);
@@ -237,17 +243,24 @@ void run_pump(int control) {
   const ChildFds fds = {.sync = control};
   if (!take_fds_only(fds, fault)) _exit(1);
   prctl(PR_SET_NAME, "berth-log");
+  // As in the shim: nothing but SIGKILL ends it before its work is done.
+  sigset_t all;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, nullptr);
   void* room = mmap(nullptr, kReadBytes + kWriteBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   Pump pump;
   if (room == MAP_FAILED || !pump.loop.open()) _exit(1);
   pump.buffers = static_cast<char*>(room);
   pump.on_ready = control_ready;
   if (!pump.loop.watch(kSyncFd, pump, EPOLLIN)) _exit(1);
-  for (;;) {
-    if (!pump.loop.turn(pump.buffers_touched ? kIdleMs : -1) && pump.buffers_touched) {
+  release_callers(__builtin_frame_address(0));
+  for (bool rested = false;;) {
+    const bool worked = pump.loop.turn(rested ? -1 : kIdleMs);
+    if (!worked && !rested) {
       madvise(pump.buffers, kReadBytes + kWriteBytes, MADV_DONTNEED);
-      pump.buffers_touched = false;
+      release_stack();
     }
+    rested = !worked;
   }
 }
 

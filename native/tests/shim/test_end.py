@@ -32,10 +32,42 @@ class End(unittest.TestCase):
             pod.exec("busy", ["sh", "-c", "sleep 1000 >/dev/null 2>&1 & exit 0"])
             start = time.time()
             pod.close()  # checks processes, cgroups and mounts
-            self.assertLess(time.time() - start, 5)
+            self.assertLess(time.time() - start, 9)
             os.close(out), os.close(err)
             with open("/proc/self/mountinfo") as file:
                 self.assertEqual(file.read(), before)
+
+    def test_version_2_cgroups_kill_by_their_own_word(self):
+        """Where a version 2 hierarchy is mounted beside, its directory can be the one that kills."""
+        unified = "/sys/fs/cgroup/unified"
+        if not os.path.exists(f"{unified}/cgroup.procs"):
+            self.skipTest("no version 2 hierarchy on this machine")
+        pod = Pod(pid=pb.NS_POD)
+        root = f"{unified}/{pod.cgroups.name}"
+        os.makedirs(f"{root}/c")
+
+        def members():
+            found = []
+            for base, _, _ in os.walk(root):
+                with open(f"{base}/cgroup.procs") as file:
+                    found += file.read().split()
+            return found
+        try:
+            dirs = [pb.CgroupDir(dir=f"{root}/c", v2=True)]
+            pod.create("c", ["sh", "-c", "setsid sleep 1000 & exec sleep 1000"], cgroup_dirs=dirs,
+                       request={"kill_dir": f"{root}/c", "kill_dir_v2": True, "oom_file": f"{root}/c/memory.events"})
+            pod.begin("c")
+            self.assertTrue(eventually(lambda: len(members()) == 2))
+            code, out, _, late = pod.exec("c", ["sh", "-c", "grep 0:: /proc/self/cgroup; setsid sleep 99 & sleep 99"], timeout_ms=500)
+            self.assertEqual((code, out, late), (137, "0::/exec-1\n", True))
+            self.assertTrue(eventually(lambda: len(members()) == 2 and os.listdir(f"{root}/c").count("exec-1") == 0))
+            pod.kill("c", all=True)
+            pod.client.wait_exit("c")
+            self.assertTrue(eventually(lambda: not members()))
+        finally:
+            pod.close()
+            for base, _, _ in os.walk(root, topdown=False):
+                os.rmdir(base)
 
     def test_exit_records_outlive_the_shim(self):
         pod = Pod()

@@ -127,10 +127,10 @@ class SharedPidNamespace(unittest.TestCase):
 
     def test_pause_reaps_what_nobody_waits_for(self):
         pid = self.pod.up("parent", ["sh", "-c", "for i in 1 2 3 4 5; do sh -c 'sleep 0.1 & exit 0'; done; sleep 1000"])
-        time.sleep(0.6)
-        out = self.pod.exec("parent", ["ps"])[1]
-        self.assertNotIn("[sleep]", out)
-        self.assertNotIn("sleep 0.1", out)
+        self.assertTrue(eventually(lambda: "sleep 1000" in self.pod.exec("parent", ["ps"])[1]))
+        # Neither alive nor as zombies, which ps shows in brackets.
+        self.assertTrue(eventually(lambda: "sleep 0.1" not in (out := self.pod.exec("parent", ["ps"])[1])
+                                   and "[sleep]" not in out))
         self.assertTrue(alive(pid))
 
     def test_what_a_container_leaves_behind_is_killed(self):
