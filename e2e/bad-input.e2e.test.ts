@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { startBerthd, type Berthd } from './harness/berthd.ts';
@@ -32,7 +32,11 @@ describe('containers', () => {
   });
 
   test('in a pod nobody knows', async () => {
-    const request = { pod_sandbox_id: 'a'.repeat(64), config: shell('true'), sandbox_config: pod.config };
+    const request = {
+      pod_sandbox_id: 'a'.repeat(64),
+      config: shell('true', { metadata: { name: 'x' } }),
+      sandbox_config: pod.config,
+    };
     await expect(berthd.cri.runtime.createContainer(request)).rejects.toMatchObject({ status: 'NOT_FOUND' });
   });
 
@@ -114,27 +118,18 @@ describe('images', () => {
   });
 
   test('on a disk that is full, and again when there is room', async () => {
-    const filler = path.join(berthd.root, 'filler');
-    // The state directory of another berthd, on a disk of 24 MiB.
-    const small = await startBerthd();
+    const small = await startBerthd({ diskSize: '24m' });
     try {
-      await small.stop();
-      await small.node.run(['mount', '-t', 'tmpfs', '-o', 'size=24m', 'none', small.root]);
-      await small.start();
-      await small.node.run(['sh', '-c', `head -c 23000000 /dev/zero > ${small.root}/filler`]);
+      const filler = path.join(small.root, 'filler');
+      await small.node.run(['sh', '-c', `head -c 30000000 /dev/zero > ${filler}; truncate -s 22m ${filler}`]);
       await expect(small.loadBusybox()).rejects.toThrow(/RESOURCE_EXHAUSTED|space/i);
-      await small.node.run(['rm', `${small.root}/filler`]);
+      expect((await small.cri.images.listImages({})).images).toEqual([]);
+      await small.node.run(['rm', filler]);
       await small.loadBusybox();
-      await small.removeAllPods();
-      await small.stop();
-      await small.node.run(['umount', small.root]);
-      rmSync(small.root, { recursive: true, force: true });
-      mkdirSync(small.root);
-      await small.start();
+      expect(await (await TestPod.run(small)).sh('echo there is room')).toBe('there is room\n');
     } finally {
       await small.teardown();
     }
-    rmSync(filler, { force: true });
   });
 });
 

@@ -293,7 +293,7 @@ describe('ExecSync', () => {
 
   test('what it left in the background lives on', async () => {
     const container = await pod.start(shell('sleep 1000'));
-    await container.sh('nohup sleep 888 >/dev/null 2>&1 &');
+    await container.sh('sleep 888 >/dev/null 2>&1 &');
     expect(await container.sh('ps -o args | grep -c "[s]leep 888"')).toBe('1\n');
     await container.remove();
   });

@@ -14,6 +14,8 @@ export interface BerthdOptions {
   /** More TOML for the config file; tables that the harness writes itself cannot be repeated. */
   readonly config?: string;
   readonly logLevel?: 'debug' | 'info';
+  /** The state directory lies on a disk of its own, of this size ("24m"). */
+  readonly diskSize?: string;
 }
 
 export interface LoadedImage {
@@ -263,6 +265,10 @@ export async function startBerthd(options: BerthdOptions = {}): Promise<Berthd> 
   const node = await TestNode.create();
   const berthd = new Berthd(node, options);
   try {
+    if (options.diskSize !== undefined) {
+      mkdirSync(berthd.root);
+      await node.run(['mount', '-t', 'tmpfs', '-o', `size=${options.diskSize}`, 'none', berthd.root]);
+    }
     await berthd.start();
   } catch (error) {
     await berthd.kill9();
