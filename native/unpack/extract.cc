@@ -59,7 +59,11 @@ bool Extractor::extract_all(archive* reader, Failure* failure) {
       // The last name read is the best hint of where.
       return archive_failure(reader, failure);
     }
-    if (!extract_one(reader, entry, failure)) {
+    bool ok = extract_one(reader, entry, failure);
+    if (ok && tree_->opaque_count() > kMaxListed) {
+      ok = failure->set(Code::kLimit, "too many directories hide what is below");
+    }
+    if (!ok) {
       const char* name = archive_entry_pathname(entry);
       failure->entry = name ? name : "";
       return false;
@@ -140,8 +144,9 @@ bool Extractor::read_attributes(archive_entry* entry, Attributes* attributes, Fa
 bool Extractor::finish_directories(Failure* failure) {
   for (const LaterTime& later : later_) {
     DirectoryRef directory;
-    if (!tree_->open_existing(later.path, &directory, failure)) return false;
-    if (directory.fd < 0) continue;
+    Failure gone;
+    // A later entry may have put something else there.
+    if (!tree_->open_existing(later.path, &directory, &gone) || directory.fd < 0) continue;
     const Fd readable = open_directory(directory.fd, ".");
     if (!readable) return failure->set_errno("open a directory for its time");
     if (futimens(readable.get(), later.times) != 0) return failure->set_errno("set the time of a directory");

@@ -232,7 +232,6 @@ bool Extractor::place_opaque(const EntryName& name, Failure* failure) {
   const Fd directory = open_directory(parent.fd, ".");
   if (!directory) return failure->set_errno("open the directory");
   tree_->mark_opaque(name.parent);
-  if (tree_->opaque_count() > kMaxListed) return failure->set(Code::kLimit, "too many opaque directories");
   return set_opaque(directory.get(), failure);
 }
 
