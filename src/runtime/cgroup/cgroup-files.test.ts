@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { ancestorsOf, checkCgroupPath } from './v1v2-path.ts';
+import { ancestorsOf, checkCgroupPath } from './cgroup-path.ts';
 import { detectLayout } from './detect.ts';
 import { v1Writes } from './v1-writes.ts';
 import { cpuWeight, v2Writes } from './v2-writes.ts';

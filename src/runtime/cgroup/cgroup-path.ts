@@ -1,40 +1,34 @@
 import { BerthError } from '#base/errors';
 
+const maxPath = 3072;
+
 /**
- * The path of a control group as the CRI and the OCI specification write it. Gives it without a trailing slash; throws
- * INVALID_ARGUMENT for what could lead elsewhere.
+ * Checks a cgroup path of the cgroupfs driver: absolute, plain names. A systemd slice ("kubepods.slice", a relative name)
+ * means that the kubelet uses the other driver: saying so is more help than a directory of that name.
  */
-export function checkCgroupPath(path: string): string {
-  const refuse = (why: string): never => {
-    throw new BerthError('INVALID_ARGUMENT', `cgroup path ${JSON.stringify(path.slice(0, 256))} ${why}`);
-  };
-  if (!path.startsWith('/')) refuse('is not absolute');
-  if (path.length > 3072) refuse('is too long');
-  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
-  if (/[\u0000-\u001f\u007f]/.test(path)) refuse('has control characters');
-  const parts = path.split('/').filter((part) => part !== '');
-  for (const part of parts) {
-    if (part === '.' || part === '..') refuse(`has "${part}"`);
-    if (Buffer.byteLength(part) > 255) refuse('has a component of more than 255 bytes');
-  }
-  return `/${parts.join('/')}`;
-}
-
-/** The group and all above it, the topmost first, without the root: `/a/b` gives `/a`, `/a/b`. */
-export function lineage(path: string): readonly string[] {
-  const parts = path.split('/').filter((part) => part !== '');
-  return parts.map((_part, index) => `/${parts.slice(0, index + 1).join('/')}`);
-}
-
-/** Refuses what the cgroupfs driver cannot mean: the kubelet's paths for the systemd driver. */
-export function checkCgroupfsParent(parent: string): void {
-  const name = parent.split('/').findLast((part) => part !== '') ?? '';
-  if (name.endsWith('.slice') || name.endsWith('.scope') || parent.includes(':')) {
+export function checkCgroupPath(path: string): void {
+  if (path.endsWith('.slice') && !path.startsWith('/')) {
     throw new BerthError(
       'INVALID_ARGUMENT',
-      `cgroup parent ${JSON.stringify(parent.slice(0, 256))} is meant for the systemd driver, but cgroup.driver is ` +
-        'cgroupfs: set the kubelet’s cgroupDriver to cgroupfs',
+      `cgroup parent ${path} is a systemd slice, but berthd uses the cgroupfs driver: set cgroupDriver: cgroupfs in the kubelet`,
     );
   }
-  checkCgroupPath(parent);
+  const names = path.split('/').slice(1);
+  const plain = path.startsWith('/') && path.length <= maxPath && names.every(isPlainName);
+  if (!plain)
+    throw new BerthError(
+      'INVALID_ARGUMENT',
+      `cgroup parent ${path.slice(0, 256)} is not an absolute path of plain names`,
+    );
+}
+
+function isPlainName(name: string): boolean {
+  // No control characters: /proc/<pid>/cgroup is read line by line.
+  return name !== '' && name !== '.' && name !== '..' && name.length <= 255 && !/[\0-\x1f\x7f]/.test(name);
+}
+
+/** "/a/b/c" → "/a", "/a/b" */
+export function ancestorsOf(path: string): string[] {
+  const names = path.split('/').slice(1, -1);
+  return names.map((_name, at) => `/${names.slice(0, at + 1).join('/')}`);
 }

@@ -1,36 +1,41 @@
-import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Ctx } from '#base/ctx';
 import { sleep } from '#base/deadline';
-import { BerthError, errnoOf } from '#base/errors';
+import { BerthError } from '#base/errors';
 import type { Addon, FileOperation, FileResult } from '#linux/addon';
 
 /** Work on cgroup directories that is the same for both versions. */
 
 const maxDepth = 32;
+/** Operations in one batch, below the addon's limit of 4096. */
+const batchLimit = 1024;
+const listLimit = 1024 * 1024;
 
 /** All directories below `top`, deepest first. Missing: none. */
-export async function directoriesBelow(top: string, depth = 0): Promise<string[]> {
-  if (depth > maxDepth) return [];
-  let entries;
-  try {
-    entries = await readdir(top, { withFileTypes: true });
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENODEV') return [];
-    throw error;
+export async function directoriesBelow(addon: Pick<Addon, 'batch'>, top: string): Promise<string[]> {
+  const levels: string[][] = [];
+  let level = [top];
+  while (level.length > 0 && levels.length < maxDepth) {
+    const next: string[] = [];
+    for (let at = 0; at < level.length; at += batchLimit) {
+      const some = level.slice(at, at + batchLimit);
+      const results = await addon.batch(
+        some.map((directory): FileOperation => ({ op: 'list', path: directory, limit: listLimit, optional: true })),
+      );
+      for (const [index, result] of results.entries()) {
+        const names = (result.data ?? '').split('\n').filter((name) => name !== '');
+        next.push(...names.map((name) => path.join(some[index] ?? '', name)));
+      }
+    }
+    levels.unshift(next);
+    level = next;
   }
-  const found: string[] = [];
-  for (const entry of entries) {
-    if (!entry.isDirectory()) continue;
-    const below = path.join(top, entry.name);
-    found.push(...(await directoriesBelow(below, depth + 1)), below);
-  }
-  return found;
+  return levels.flat();
 }
 
 /** Pids in the directory and below. */
 export async function pidsIn(addon: Addon, directory: string): Promise<number[]> {
-  const directories = [directory, ...(await directoriesBelow(directory))];
+  const directories = [directory, ...(await directoriesBelow(addon, directory))];
   const results = await addon.batch(
     directories.map((each) => ({
       op: 'read',
@@ -83,7 +88,7 @@ export async function removeDirectories(addon: Addon, ctx: Ctx, directories: rea
       return error !== undefined && error !== 'ENOENT' && error !== 'ENODEV';
     });
     if (busy.length === 0) return;
-    const below = (await Promise.all(busy.map((each) => directoriesBelow(each)))).flat();
+    const below = (await Promise.all(busy.map((each) => directoriesBelow(addon, each)))).flat();
     if (ctx.signal.aborted) {
       throw new BerthError('KERNEL', `cgroup ${busy[0] ?? ''} cannot be removed: it still has processes`, {
         details: { step: 'cgroup', path: busy[0] ?? '', errno: 'EBUSY' },

@@ -3,7 +3,7 @@ import type { Ctx } from '#base/ctx';
 import { errnoOf } from '#base/errors';
 import type { Addon, FileOperation } from '#linux/addon';
 import type { LinuxResources } from '#runtime/spec/oci';
-import { ancestorsOf, checkCgroupPath } from './v1v2-path.ts';
+import { ancestorsOf, checkCgroupPath } from './cgroup-path.ts';
 import type { CgroupHandle, Cgroups } from './cgroups.ts';
 import type { Hierarchy } from './detect.ts';
 import { directoriesBelow, failure, firstFailure, killUntilEmpty, pidsIn, removeDirectories } from './tree.ts';
@@ -95,7 +95,7 @@ export class V1Cgroups implements Cgroups {
   async list(_ctx: Ctx, parent: string): Promise<readonly string[]> {
     const groups = new Set<string>();
     for (const { mountpoint } of this.#hierarchies) {
-      for (const directory of await directoriesBelow(path.join(mountpoint, parent))) {
+      for (const directory of await directoriesBelow(this.#addon, path.join(mountpoint, parent))) {
         groups.add(directory.slice(mountpoint.length));
       }
     }

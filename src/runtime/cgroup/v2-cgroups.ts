@@ -2,7 +2,7 @@ import path from 'node:path';
 import type { Ctx } from '#base/ctx';
 import type { Addon, FileOperation } from '#linux/addon';
 import type { LinuxResources } from '#runtime/spec/oci';
-import { ancestorsOf, checkCgroupPath } from './v1v2-path.ts';
+import { ancestorsOf, checkCgroupPath } from './cgroup-path.ts';
 import type { CgroupHandle, Cgroups } from './cgroups.ts';
 import { directoriesBelow, failure, firstFailure, killUntilEmpty, pidsIn, removeDirectories } from './tree.ts';
 import type { ControllerWrite } from './v1-writes.ts';
@@ -60,16 +60,13 @@ export class V2Cgroups implements Cgroups {
       ...this.#writeOperations(group, writes),
     ];
     try {
-      await this.#prepareAncestors(group);
-      let results = await this.#options.addon.batch(operations);
-      if (firstFailure(operations, results)?.error === 'ENOENT') {
-        // The kubelet removed and remade a parent since we prepared it.
+      let failed = await this.#make(group, operations);
+      if (failed?.error === 'ENOENT') {
+        // Somebody (a kubelet, a removal of ours) took away a parent that we had prepared.
         this.#prepared.clear();
         await removeDirectories(this.#options.addon, ctx, [this.#directory(group)]);
-        await this.#prepareAncestors(group);
-        results = await this.#options.addon.batch(operations);
+        failed = await this.#make(group, operations);
       }
-      const failed = firstFailure(operations, results);
       if (failed) throw failure(failed.operation, failed.error);
       if (resources.devices) await this.#options.allowDevices(ctx, this.#directory(group), resources.devices);
     } catch (error) {
@@ -103,7 +100,7 @@ export class V2Cgroups implements Cgroups {
   }
 
   async list(_ctx: Ctx, parent: string): Promise<readonly string[]> {
-    const found = await directoriesBelow(this.#directory(parent));
+    const found = await directoriesBelow(this.#options.addon, this.#directory(parent));
     return found.map((directory) => directory.slice(this.#options.mountpoint.length));
   }
 
@@ -124,10 +121,15 @@ export class V2Cgroups implements Cgroups {
     };
   }
 
+  async #make(group: string, operations: readonly FileOperation[]): Promise<ReturnType<typeof firstFailure>> {
+    const failed = await this.#prepareAncestors(group);
+    return failed ?? firstFailure(operations, await this.#options.addon.batch(operations));
+  }
+
   /** Makes the ancestors and gives them the controllers their children need (at boot the root hands down only some). */
-  async #prepareAncestors(group: string): Promise<void> {
+  async #prepareAncestors(group: string): Promise<ReturnType<typeof firstFailure>> {
     const ancestors = ['', ...ancestorsOf(group)].filter((ancestor) => !this.#prepared.has(ancestor));
-    if (ancestors.length === 0) return;
+    if (ancestors.length === 0) return undefined;
     const enable = wanted.filter((name) => this.controllers.includes(name));
     const operations = ancestors.flatMap((ancestor): FileOperation[] => {
       const directory = this.#directory(ancestor);
@@ -143,9 +145,10 @@ export class V2Cgroups implements Cgroups {
       ];
     });
     const failed = firstFailure(operations, await this.#options.addon.batch(operations));
-    if (failed) throw failure(failed.operation, failed.error);
+    if (failed) return failed;
     if (this.#prepared.size + ancestors.length > rememberedParents) this.#prepared.clear();
     ancestors.forEach((ancestor) => this.#prepared.add(ancestor));
+    return undefined;
   }
 
   #writeOperations(group: string, writes: readonly ControllerWrite[]): FileOperation[] {
