@@ -2,6 +2,7 @@
 #pragma once
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstdint>
 
@@ -25,6 +26,16 @@ inline void release_callers(const void* frame) {
   const uintptr_t from = (reinterpret_cast<uintptr_t>(frame) + 2 * sizeof(void*) + kPage - 1) & ~(kPage - 1);
   const uintptr_t to = reinterpret_cast<uintptr_t>(__libc_stack_end) & ~(kPage - 1);
   if (from < to) madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
+}
+
+// The heap, and with it the thread's block (which a static program has there), for a function that never returns and
+// from here on only makes system calls. The stack protector's own value is among it, so the caller must not be
+// protected.
+[[gnu::always_inline]] inline void release_heap() {
+  constexpr uintptr_t kPage = 4096, kBeforeThread = 256;
+  const auto end = reinterpret_cast<uintptr_t>(sbrk(0));
+  const uintptr_t from = (reinterpret_cast<uintptr_t>(__builtin_thread_pointer()) - kBeforeThread) & ~(kPage - 1);
+  if (from < end) madvise(reinterpret_cast<void*>(from), end - from, MADV_DONTNEED);
 }
 
 }  // namespace berth

@@ -121,21 +121,24 @@ bool drop_everything(ChildPage*& page) {
   // The page goes before the filter comes: what a refused filter would have to say is said in advance.
   fault.kernel("seccomp", "pause", EINVAL);
   page_drop(page);
-  return confine_pause();
+  return true;
 }
 
 }  // namespace
 
-void run_pause(const PauseLaunch& launch) {
+[[gnu::no_stack_protector]] void run_pause(const PauseLaunch& launch) {
   const ChildFds fds = {.sync = launch.sync, .extra = launch.net_namespace};
   if (!take_fds_only(fds, launch.page->fault)) child_failed();
   setsid();
   if (!set_up_namespaces(launch) || !move_into_empty_root(launch)) child_failed();
   for (int fd = 0; fd < kSyncFd; fd++) close(fd);
   ChildPage* page = launch.page;
-  release_stack();
-  release_callers(__builtin_frame_address(0));  // `launch` is gone with them
   if (!drop_everything(page)) child_failed();
+  // A pod's pause lives as long as the pod and needs nothing of what it was forked with; `launch` is gone with it.
+  release_stack();
+  release_callers(__builtin_frame_address(0));
+  release_heap();
+  if (!confine_pause()) child_failed();
   if (write(kSyncFd, &kSaysReady, 1) != 1) _exit(1);
   close(kSyncFd);
   uint64_t blocked = ~uint64_t{0};
