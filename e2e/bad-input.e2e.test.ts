@@ -121,7 +121,7 @@ describe('images', () => {
     const small = await startBerthd({ diskSize: '24m' });
     try {
       const filler = path.join(small.root, 'filler');
-      await small.node.run(['sh', '-c', `head -c 30000000 /dev/zero > ${filler}; truncate -s 22m ${filler}`]);
+      await small.node.run(['sh', '-c', `head -c 30000000 /dev/zero > ${filler}; truncate -s -600K ${filler}`]);
       await expect(small.loadBusybox()).rejects.toThrow(/RESOURCE_EXHAUSTED|space/i);
       expect((await small.cri.images.listImages({})).images).toEqual([]);
       await small.node.run(['rm', filler]);
