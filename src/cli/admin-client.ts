@@ -1,4 +1,5 @@
-import http from 'node:http';
+import type httpTypes from 'node:http';
+import { http } from '#base/node-http';
 import { BerthError, errnoOf } from '#base/errors';
 import { errorCodes, type ErrorCode } from '#base/error-codes';
 import type { StatePaths } from '#config/slices';
@@ -60,7 +61,7 @@ export class AdminClient {
     return config.paths;
   }
 
-  #send(method: string, path: string, body: object | undefined): Promise<http.IncomingMessage> {
+  #send(method: string, path: string, body: object | undefined): Promise<httpTypes.IncomingMessage> {
     return new Promise((resolve, reject) => {
       const request = http.request({ socketPath: this.#socketPath, method, path, agent: false }, resolve);
       request.on('error', (error) => reject(this.#unreachable(error)));

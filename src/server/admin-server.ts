@@ -1,4 +1,5 @@
-import http from 'node:http';
+import type httpTypes from 'node:http';
+import { http } from '#base/node-http';
 import type net from 'node:net';
 import type { Clock } from '#base/clock';
 import { createCtx, type Ctx } from '#base/ctx';
@@ -32,7 +33,7 @@ const requestTimeoutMs = 30_000;
  */
 export class AdminServer {
   readonly #options: AdminServerOptions;
-  readonly #http: http.Server;
+  readonly #http: httpTypes.Server;
   readonly #connections = new Set<net.Socket>();
   readonly #closing = new AbortController();
   #listener: UnixListener | undefined;
@@ -71,7 +72,7 @@ export class AdminServer {
     socket.setTimeout(requestTimeoutMs);
   }
 
-  async #answer(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+  async #answer(request: httpTypes.IncomingMessage, response: httpTypes.ServerResponse): Promise<void> {
     const { gate, clock } = this.#options;
     const log = this.#options.log.child({ admin: `${request.method ?? ''} ${request.url ?? ''}` });
     const since = clock.monotonicMs();

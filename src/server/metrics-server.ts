@@ -1,4 +1,5 @@
-import http from 'node:http';
+import type httpTypes from 'node:http';
+import { http } from '#base/node-http';
 import { toBerthError } from '#base/errors';
 import type { Logger } from '#base/log';
 import type { Metrics } from '#base/metrics';
@@ -17,9 +18,9 @@ const headerTimeoutMs = 10_000;
 
 /** `/metrics` for Prometheus and `/healthz` over plain HTTP. */
 export class MetricsServer {
-  readonly #server: http.Server;
+  readonly #server: httpTypes.Server;
 
-  private constructor(server: http.Server) {
+  private constructor(server: httpTypes.Server) {
     this.#server = server;
   }
 
@@ -56,8 +57,8 @@ interface Answer {
 }
 
 async function answer(
-  request: http.IncomingMessage,
-  response: http.ServerResponse,
+  request: httpTypes.IncomingMessage,
+  response: httpTypes.ServerResponse,
   options: MetricsServerOptions,
 ): Promise<void> {
   const { status, type, text } = await answerOf(request, options);
@@ -65,7 +66,10 @@ async function answer(
   response.end(request.method === 'HEAD' ? undefined : text);
 }
 
-async function answerOf(request: http.IncomingMessage, { metrics, gate, log }: MetricsServerOptions): Promise<Answer> {
+async function answerOf(
+  request: httpTypes.IncomingMessage,
+  { metrics, gate, log }: MetricsServerOptions,
+): Promise<Answer> {
   if (request.method !== 'GET' && request.method !== 'HEAD') return plain(405, 'only GET');
   switch (request.url?.split('?', 1)[0]) {
     case '/metrics':
