@@ -33,6 +33,8 @@ export interface FakePod {
   readonly input: PodInput;
   readonly process: PodProcess;
   readonly containers: Map<string, FakeContainer>;
+  /** Rejected when the shim ends: whoever waits for an answer of it waits no longer. */
+  readonly ended: PromiseWithResolvers<never>;
 }
 
 /** The calls a test can delay or make fail, by name. */
@@ -136,7 +138,7 @@ export class FakeRuntime implements Runtime {
 
   /** Kills a pod's shim, and with it everything in the pod. */
   loseShim(podId: string): void {
-    this.machine.pods.delete(podId);
+    this.#end(podId);
     this.#events.emit({ type: 'podLost', podId, reason: 'the shim died' });
   }
 
@@ -149,13 +151,15 @@ export class FakeRuntime implements Runtime {
     await this.#call(ctx, 'runPod', input.podId);
     const pid = this.machine.nextPid++;
     const process = { pausePid: pid, shimPid: pid + 10_000, startedAtNs: ++this.machine.now };
-    this.machine.pods.set(input.podId, { input, process, containers: new Map() });
+    const ended = Promise.withResolvers<never>();
+    ended.promise.catch(() => undefined);
+    this.machine.pods.set(input.podId, { input, process, containers: new Map(), ended });
     return process;
   }
 
   async endPod(ctx: Ctx, podId: string): Promise<void> {
     await this.#call(ctx, 'endPod', podId);
-    this.machine.pods.delete(podId);
+    this.#end(podId);
     this.machine.lost.delete(podId);
   }
 
@@ -165,7 +169,7 @@ export class FakeRuntime implements Runtime {
 
   async createContainer(ctx: Ctx, input: ContainerInput): Promise<CreatedContainer> {
     const pod = this.#pod(input.podId);
-    await this.#call(ctx, 'createContainer', input.id);
+    await Promise.race([this.#call(ctx, 'createContainer', input.id), pod.ended.promise]);
     const container: FakeContainer = {
       input,
       pid: this.machine.nextPid++,
@@ -255,6 +259,12 @@ export class FakeRuntime implements Runtime {
     const found = [...this.machine.pods.keys()].filter((id) => !podIds.has(id));
     if (options.remove) for (const id of found) this.machine.pods.delete(id);
     return found.map((id) => `pod directory ${id}`);
+  }
+
+  #end(podId: string): void {
+    const pod = this.machine.pods.get(podId);
+    this.machine.pods.delete(podId);
+    pod?.ended.reject(new BerthError('SHIM_DIED', `pod ${podId} has no shim any more`));
   }
 
   #pod(podId: string): FakePod {

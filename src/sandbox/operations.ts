@@ -24,14 +24,11 @@ export interface OperationsOptions {
   readonly metrics: Metrics;
   /** How long a result that nobody took waits for the retry. */
   readonly parkMs: number;
-  /** An operation this long in one step counts as stalled. */
-  readonly stalledMs?: number;
 }
 
 interface Entry {
   readonly operation: Operation<unknown>;
   readonly promise: Promise<unknown>;
-  readonly progress: { stage: string; since: number };
   waiters: number;
   parked: NodeJS.Timeout | undefined;
 }
@@ -43,16 +40,16 @@ interface Entry {
 export class Operations {
   readonly #entries = new Map<string, Entry>();
   readonly #options: OperationsOptions;
-  readonly #stalled: GaugeMetric<'operation' | 'stage'>;
-  #stalledBefore = new Map<string, { operation: string; stage: string }>();
+  readonly #running: GaugeMetric<'operation' | 'stage'>;
+  readonly #counts = new Map<string, number>();
+  /** When each began, in that order. */
+  readonly #begun = new Set<{ readonly since: number }>();
 
   constructor(options: OperationsOptions) {
-    this.#options = options;
-    this.#stalled = options.metrics.gauge(
-      'operations_stalled',
-      'Operations that have been in one step for more than ten seconds',
-      ['operation', 'stage'],
-    );
+    const { metrics } = (this.#options = options);
+    const labels = ['operation', 'stage'] as const;
+    this.#running = metrics.gauge('operations_running', 'Operations under way, whoever waits, by step', labels);
+    metrics.gaugeOf('oldest_operation_seconds', 'Age of the oldest operation under way', () => this.oldestSeconds());
   }
 
   get size(): number {
@@ -85,21 +82,9 @@ export class Operations {
     this.#entries.delete(key);
   }
 
-  /** Sets the gauge of stalled operations; called before each scrape. */
-  publish(): void {
-    const { stalledMs = 10_000 } = this.#options;
-    const before = performance.now() - stalledMs;
-    const counts = new Map<string, { operation: string; stage: string; count: number }>();
-    for (const { operation, progress, parked } of this.#entries.values()) {
-      if (parked || progress.since > before) continue;
-      const { stage } = progress;
-      const label = `${operation.verb}/${stage}`;
-      const count = (counts.get(label)?.count ?? 0) + 1;
-      counts.set(label, { operation: operation.verb, stage, count });
-    }
-    for (const [label, gone] of this.#stalledBefore) if (!counts.has(label)) this.#stalled.set(gone, 0);
-    for (const { operation, stage, count } of counts.values()) this.#stalled.set({ operation, stage }, count);
-    this.#stalledBefore = counts;
+  oldestSeconds(): number {
+    for (const { since } of this.#begun) return (performance.now() - since) / 1000;
+    return 0;
   }
 
   /** Waits for all work under way, no longer than the signal lives; parked results stay as they are. */
@@ -110,25 +95,52 @@ export class Operations {
 
   #start(ctx: Ctx, operation: Operation<unknown>): Entry {
     const deadline = new Deadline(operation.deadlineMs, operation.key);
-    const progress = { stage: '', since: performance.now() };
+    const steps = this.#follow(operation.verb);
     const own = createCtx({
       signal: deadline.signal,
       log: ctx.log,
       requestId: ctx.requestId,
       onStage: (stage) => {
-        progress.stage = stage;
-        progress.since = performance.now();
+        steps.enter(stage);
         ctx.stage(stage);
       },
     });
-    const promise = operation.run(own).finally(() => deadline[Symbol.dispose]());
-    const entry: Entry = { operation, promise, progress, waiters: 0, parked: undefined };
+    const promise = operation.run(own).finally(() => {
+      deadline[Symbol.dispose]();
+      steps.end();
+    });
+    const entry: Entry = { operation, promise, waiters: 0, parked: undefined };
     this.#entries.set(operation.key, entry);
     promise.then(
       (result) => this.#finished(own, entry, result),
       (error: unknown) => this.#failed(ctx, entry, error),
     );
     return entry;
+  }
+
+  /** Counts an operation by the step it is in. */
+  #follow(operation: string): { enter(stage: string): void; end(): void } {
+    let stage = 'begin';
+    const begun = { since: performance.now() };
+    const count = (change: number): void => {
+      const key = `${operation}/${stage}`;
+      const next = (this.#counts.get(key) ?? 0) + change;
+      this.#counts.set(key, next);
+      this.#running.set({ operation, stage }, next);
+    };
+    this.#begun.add(begun);
+    count(1);
+    return {
+      enter: (next) => {
+        count(-1);
+        stage = next;
+        count(1);
+      },
+      end: () => {
+        this.#begun.delete(begun);
+        count(-1);
+      },
+    };
   }
 
   #finished(ctx: Ctx, entry: Entry, result: unknown): void {

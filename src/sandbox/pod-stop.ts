@@ -1,4 +1,5 @@
 import type { Ctx } from '#base/ctx';
+import { raceSignal } from '#base/deadline';
 import { messageOf } from '#base/errors';
 import { claimPod } from './claims.ts';
 import { stopContainerNow } from './container-stop.ts';
@@ -30,7 +31,7 @@ export async function stopPodNow(parts: SandboxParts, ctx: Ctx, pod: Pod): Promi
     ctx.stage('end');
     await pod.timeline.measure('end', () => endPod(parts, ctx, pod));
     // Whoever was making a container fails now, and undoes it.
-    await Promise.allSettled(pod.creates);
+    await raceSignal(Promise.allSettled(pod.creates), ctx.signal);
     await endUnseen(parts, ctx, pod);
     if (await parts.pods.changePod(ctx, pod, toStopped)) announce(parts, 'stopped', pod);
   } catch (error) {

@@ -76,6 +76,21 @@ describe('the life of a pod', () => {
     await expectClean(it);
   });
 
+  test('stopped while a container is made: the making fails and is undone before the stop answers', async () => {
+    const it = await new FakeNode().start();
+    const podId = await it.sandboxes.runPod(ctx, podIdentity());
+    using _held = it.runtime.hold('createContainer');
+    const create = it.sandboxes.createContainer(ctx, containerIdentity(podId));
+    const failed = expect(create).rejects.toMatchObject({ code: 'SHIM_DIED' });
+    await until(() => it.runtime.calls.some((call) => call.startsWith('createContainer')));
+    await it.sandboxes.stopPod(ctx, podId);
+    expect(it.node.images.leases.size).toBe(0);
+    expect(readdirSync(path.join(it.node.root, 'containers'))).toEqual([]);
+    await failed;
+    await it.sandboxes.removePod(ctx, podId);
+    await expectClean(it);
+  });
+
   test("on the node's network: no namespace, no address, the node's hosts", async () => {
     const it = await new FakeNode().start();
     const podId = await it.sandboxes.runPod(ctx, podIdentity('host', { linux: podWith({ network: 'NODE' }).linux }));

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Clock } from '#base/clock';
 import type { Ctx } from '#base/ctx';
+import { Deadline } from '#base/deadline';
 import { toBerthError } from '#base/errors';
 import type { IdSource } from '#base/ids';
 import { KeyedLock } from '#base/keyed-lock';
@@ -31,7 +32,7 @@ import { nodeRecords, PodCidrs } from './pod-cidrs.ts';
 import { Pods } from './pods.ts';
 import { recover } from './recover.ts';
 import { reopenContainerLog } from './reopen-log.ts';
-import { specOf } from './specs.ts';
+import { findSpec } from './specs.ts';
 import { check } from './strays.ts';
 import { together } from './together.ts';
 
@@ -62,6 +63,8 @@ export interface SandboxesOptions {
 }
 
 const tenMinutes = 600_000;
+/** How long an ending berthd waits for what callers have left behind. */
+const settleMs = 2_000;
 
 /** Pods and containers: what happens to them, and when. */
 export class Sandboxes implements AsyncDisposable {
@@ -177,9 +180,9 @@ export class Sandboxes implements AsyncDisposable {
     return container;
   }
 
-  /** What the container runs by. Throws STATE_CORRUPT when it is lost. */
-  specOf(container: Container): OciSpec {
-    return specOf(this.#parts, container);
+  /** What the container runs by; undefined when its record is lost. */
+  findSpec(container: Container): OciSpec | undefined {
+    return findSpec(this.#parts, container);
   }
 
   subscribe(): EventSubscription {
@@ -191,24 +194,16 @@ export class Sandboxes implements AsyncDisposable {
     return check(this.#parts, ctx);
   }
 
-  /** Sets the gauges that are counted only when somebody looks. */
-  publishMetrics(): void {
-    this.#parts.operations.publish();
-  }
-
   /** Removes every pod: for a berthd that is to leave nothing behind. */
   async removeAll(ctx: Ctx): Promise<void> {
     await together(this.#parts.pods.allPods().map((pod) => removePodNow(this.#parts, ctx, pod)));
   }
 
-  /** Waits for what is under way, no longer than the signal lives. */
-  async settle(signal: AbortSignal): Promise<void> {
-    await this.#parts.operations.settle(signal);
-  }
-
-  /** Lets go; pods live on. */
+  /** Waits a moment for what is under way, and lets go; pods live on. What is cut here is set right by recovery. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort();
+    using patience = new Deadline(settleMs, 'waiting for operations');
+    await this.#parts.operations.settle(patience.signal).catch(() => undefined);
     this.#following[Symbol.dispose]();
   }
 }

@@ -19,10 +19,14 @@ export function toSpecRecord(id: string, spec: OciSpec, defaultSeccomp: boolean)
 
 /** The spec a container runs by. @throws STATE_CORRUPT when its record was lost */
 export function specOf(parts: SandboxParts, container: Container): OciSpec {
+  const spec = findSpec(parts, container);
+  if (spec) return spec;
+  throw new BerthError('STATE_CORRUPT', `the spec of container ${container.id} is lost; recreate the container`);
+}
+
+export function findSpec(parts: SandboxParts, container: Container): OciSpec | undefined {
   const record = parts.pods.collections.specs.get(container.id);
-  if (!record) {
-    throw new BerthError('STATE_CORRUPT', `the spec of container ${container.id} is lost; recreate the container`);
-  }
+  if (!record) return undefined;
   if (!record.defaultSeccomp) return record.spec;
   const seccomp = profileFor(record.spec.process.capabilities.bounding);
   return { ...record.spec, linux: { ...record.spec.linux, seccomp } };
