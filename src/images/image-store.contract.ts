@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { createCtx } from '#base/ctx';
 import type { ImageConfig, ImageStore } from './image-store.ts';
+import { defaultDomain } from './reference.ts';
 
 /** An image that both the fake and the real store can be given. */
 export interface ContractImage {
@@ -71,7 +72,7 @@ export function imageStoreContract(name: string, makeBench: () => Promise<ImageS
       const id = await load({ ...app, names: ['app'] });
       expect(store.find('app')?.id).toBe(id);
       expect(store.find('app:latest')?.id).toBe(id);
-      expect(store.find('docker.io/library/app:latest')?.id).toBe(id);
+      expect(store.find(`${defaultDomain}/library/app:latest`)?.id).toBe(id);
     });
 
     it('loads the same image twice as one, and adds the new name', async () => {

@@ -1,7 +1,7 @@
 import { BerthError } from '#base/errors';
 
 /** What a name without a registry means. Part of the grammar that every client of the field writes; no host we contact. */
-const defaultDomain = 'docker.io';
+export const defaultDomain = 'docker.io';
 const defaultNamespace = 'library';
 const oldDefaultDomain = `index.${defaultDomain}`;
 

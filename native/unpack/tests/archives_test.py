@@ -364,6 +364,43 @@ def limits():
     refused("a symlink to a novel", tar(symlink("x", "a" * 5000)), "")
 
 
+def confinement():
+    """Looks at an unpacker that waits for the rest of its layer."""
+    print("what an unpacker may do")
+    with Jail() as jail:
+        destination = os.open(jail.root, os.O_RDONLY | os.O_DIRECTORY)
+        null = os.open("/dev/null", os.O_WRONLY)
+
+        def set_fds():
+            result, target = os.dup2(null, 100), os.dup2(destination, 101)
+            os.dup2(result, 3)
+            os.dup2(target, 4)
+
+        child = subprocess.Popen([UNPACK], stdin=subprocess.PIPE, preexec_fn=set_fds, close_fds=False)
+        os.write(child.stdin.fileno(), tar(file("a"))[:1024])
+        proc = f"/proc/{child.pid}"
+        while open(f"{proc}/status").read().count("Seccomp:\t2") == 0 or len(os.listdir(f"{proc}/task")) < 2:
+            pass
+        # CHOWN DAC_OVERRIDE FOWNER FSETID SYS_ADMIN MKNOD SETFCAP
+        allowed = sum(1 << bit for bit in (0, 1, 3, 4, 21, 27, 31))
+        for task in os.listdir(f"{proc}/task"):
+            status = dict(line.split(":\t", 1) for line in open(f"{proc}/task/{task}/status").read().splitlines())
+            for name in ("CapEff", "CapPrm", "CapBnd"):
+                check(int(status[name], 16) == allowed, f"{name} of {task}: {status[name]}")
+            check(int(status["CapInh"], 16) == 0 and int(status["CapAmb"], 16) == 0, "nothing to inherit")
+            check(status["Seccomp"].strip() == "2" and status["NoNewPrivs"].strip() == "1", "filtered, no new privileges")
+            check(status["Groups"].strip() == "", "no groups")
+        check(os.stat(f"{proc}/root").st_ino == os.stat(jail.root).st_ino, "its root is the destination")
+        check(os.readlink(f"{proc}/ns/net") != os.readlink("/proc/self/ns/net"), "a network of its own")
+        check(os.stat(f"{proc}/fd/0").st_uid == 0 and sorted(map(int, os.listdir(f"{proc}/fd")))[:4] == [0, 1, 2, 3], "descriptors")
+        outside = [fd for fd in os.listdir(f"{proc}/fd") if os.path.isdir(f"{proc}/fd/{fd}") and os.stat(f"{proc}/fd/{fd}").st_ino != os.stat(jail.root).st_ino]
+        check(outside == [], f"no directory outside the root is open: {outside}")
+        child.stdin.close()
+        check(child.wait() == 0, "goes on and ends well")
+        os.close(destination)
+        os.close(null)
+
+
 def linear():
     """Twice the entries may take hardly more than twice the processor's time."""
 
@@ -419,7 +456,7 @@ if os.geteuid() != 0:
     print("SKIPPED: unpacking needs root")
     sys.exit(77)
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-for part in (ways_out, disguises, whiteouts, fidelity, streams, limits, linear):
+for part in (ways_out, disguises, whiteouts, fidelity, streams, limits, confinement, linear):
     part()
 print(f"{failures} failures")
 sys.exit(1 if failures else 0)

@@ -29,7 +29,7 @@ export class TarFiles implements ArchiveFiles {
     this.#entries = entries;
   }
 
-  /** Reads the headers; owns `handle` from then on. @throws IMAGE_INVALID */
+  /** Reads the headers; owns `handle` once it has succeeded. @throws IMAGE_INVALID */
   static async open(file: string, handle: FileHandle): Promise<TarFiles> {
     return new TarFiles(file, handle, await readIndex(file, handle));
   }
