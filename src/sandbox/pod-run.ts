@@ -10,7 +10,7 @@ import { runPodKey } from './claims.ts';
 import { podName, type PodIdentity } from './identity.ts';
 import { announce, type SandboxParts } from './parts.ts';
 import { Pod } from './pod.ts';
-import { checkCgroupParent, checkRuntimeHandler } from './pod-checks.ts';
+import { checkCgroupParent, checkHostPorts, checkRuntimeHandler } from './pod-checks.ts';
 import { removePodFiles, writePodFiles } from './pod-files.ts';
 import { removePodNow } from './pod-remove.ts';
 import { podInput } from './pod-spec.ts';
@@ -21,6 +21,7 @@ import { together } from './together.ts';
 export async function runPod(parts: SandboxParts, ctx: Ctx, identity: PodIdentity): Promise<string> {
   checkRuntimeHandler(identity.runtimeHandler, parts.runtimeHandlers);
   checkCgroupParent(identity.config, parts.runtime.features.cgroupDriver);
+  checkHostPorts(identity.config);
   const name = podName(identity.config);
   // What Berth cannot do is said before anything is made.
   podInput('', identity.config, parts.hostname);

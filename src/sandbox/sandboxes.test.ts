@@ -176,6 +176,15 @@ describe('what fails leaves nothing', () => {
   });
 });
 
+test("host ports are refused in words, but for pods that have the node's own", async () => {
+  const it = await new FakeNode().start();
+  const port_mappings = [{ protocol: 'TCP' as const, container_port: 80, host_port: 8080, host_ip: '' }];
+  const run = it.sandboxes.runPod(ctx, podIdentity('web', { port_mappings }));
+  await expect(run).rejects.toMatchObject({ code: 'UNIMPLEMENTED' });
+  await it.sandboxes.runPod(ctx, podIdentity('host', { ...podWith({ network: 'NODE' }), ...{ port_mappings } }));
+  await it.sandboxes.runPod(ctx, podIdentity('inside', { port_mappings: [{ ...port_mappings[0]!, host_port: 0 }] }));
+});
+
 describe('a retry joins', () => {
   test('two equal RunPodSandbox at once give one pod', async () => {
     const it = await new FakeNode().start();
