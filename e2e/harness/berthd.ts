@@ -10,6 +10,9 @@ import { TestNode } from './node.ts';
 import { busybox, cache, crictlBinary, top } from './paths.ts';
 import { eventually, within } from './wait.ts';
 
+/** network.pool_size by default. */
+const namespacePool = 4;
+
 export interface BerthdOptions {
   /** More TOML for the config file; tables that the harness writes itself cannot be repeated. */
   readonly config?: string;
@@ -88,7 +91,14 @@ export class Berthd {
     // Version is answered before recovery has ended; lists are not.
     const ready = eventually('berthd answers', () => this.cri.runtime.listPodSandbox({}, { timeoutMs: 5000 }), 60_000);
     const { items } = await Promise.race([ready, gone]);
-    this.#idleFds = items.length === 0 ? fdsOf(this.pid) : undefined;
+    if (items.length > 0) {
+      this.#idleFds = undefined;
+      return;
+    }
+    // The pool of network namespaces fills in the background: it is full before anything is compared.
+    const full = (): boolean => fdsOf(this.pid).filter((fd) => fd === 'net').length >= namespacePool;
+    await eventually('the pool of network namespaces is full', full, 10_000);
+    this.#idleFds = fdsOf(this.pid);
   }
 
   /** Starts a process without waiting for anything; for tests of starts that fail. */

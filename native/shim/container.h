@@ -73,6 +73,7 @@ struct Container : Watch {
   ContainerTimer timer;    // setup; then the drain at exit
   Fault* fault = nullptr;  // why setup failed; only while it goes on
   CallRef create_call, start_call, delete_call;
+  bool start_failed = false;  // said by the child; the caller hears of it with the exit
 };
 
 struct ContainerTable {

@@ -65,15 +65,16 @@ void hear_setup(Container& container, int word, Fd master) {
 void hear_start(Container& container, int word) {
   Shim& shim = *container.shim;
   if (word == kSaysFailed) {
-    reply_fault(shim, container.start_call, container.page->fault);
-  } else {
-    container.phase = Phase::kRunning;
-    container.started_at_ns = realtime_ns();
-    berth_shim_ContainerStarted started = {};
-    started.started_at_ns = container.started_at_ns;
-    reply(shim, container.start_call, berth_shim_Response_container_started_tag, berth_shim_ContainerStarted_fields,
-          &started);
+    // Its exit is next; the caller hears of both at once, so that a removal right after the answer finds it ended.
+    container.start_failed = true;
+    return stop_listening(container);
   }
+  container.phase = Phase::kRunning;
+  container.started_at_ns = realtime_ns();
+  berth_shim_ContainerStarted started = {};
+  started.started_at_ns = container.started_at_ns;
+  reply(shim, container.start_call, berth_shim_Response_container_started_tag, berth_shim_ContainerStarted_fields,
+        &started);
   container.start_call = {};
   stop_listening(container);
   page_drop(container.page);
@@ -88,8 +89,10 @@ void fill_exit(Container& container, int wait_status) {
   copy_text(exit.container_id, sizeof exit.container_id, container.id.view());
   exit.exit_code = exit_code_of(wait_status);
   exit.signal = exit_signal_of(wait_status);
-  // The kernel counts OOM kills by cgroup; that it was init is seen by how it died.
-  exit.oom_killed = exit.signal == SIGKILL && cgroup_oom_kills(container.oom_file) > container.oom_kills_before;
+  // The kernel counts OOM kills by cgroup; that it ended init is seen by how init died, or by the code a shell passes
+  // on.
+  exit.oom_killed =
+      exit.exit_code == 128 + SIGKILL && cgroup_oom_kills(container.oom_file) > container.oom_kills_before;
   exit.finished_at_ns = realtime_ns();
   exit.started_at_ns = container.started_at_ns;
 }
@@ -105,10 +108,11 @@ void init_ended(Container& container, int wait_status) {
   // A start that was under way is answered before its exit is told.
   if (container.phase == Phase::kStarting && container.sync_fd) container_hear(container);
   if (container.sync_fd) stop_listening(container);
-  page_drop(container.page);
   container.phase = Phase::kExited;
   fill_exit(container, wait_status);
   exit_write(shim, container.exit);  // disk first: whoever is told can rely on it
+  if (container.start_failed) reply_fault(shim, container.start_call, container.page->fault);
+  page_drop(container.page);
   if (container.shares_pids) kill_tree(shim, container.kill_dir);
   container.stdin_pipe.reset();
   if (container.log.phase == LogPhase::kOpen && pump_say_drain(shim, container.log.slot)) {

@@ -2,6 +2,7 @@
 // namespace. Any of these paths may lie on a dead server and never answer; the child may be killed for it.
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -34,6 +35,37 @@ const char* source_of(const Build& build, const berth_shim_Mount& mount) {
   return nodes_shm ? "/dev/shm" : nullptr;
 }
 
+// The optional fields of a mount's line in mountinfo (proc(5)): "shared:N", "master:N", up to the hyphen.
+bool has_peers(uint64_t mount_id, bool slave_suffices) {
+  FILE* const file = fopen("/proc/self/mountinfo", "re");
+  if (file == nullptr) return false;
+  char* line = nullptr;
+  size_t room = 0;
+  bool found = false;
+  while (!found && getline(&line, &room, file) > 0) {
+    if (strtoull(line, nullptr, 10) != mount_id) continue;
+    char* const end = strstr(line, " - ");
+    if (end != nullptr) *end = '\0';
+    found = strstr(line, " shared:") != nullptr || (slave_suffices && strstr(line, " master:") != nullptr);
+    break;
+  }
+  free(line);
+  fclose(file);
+  return found;
+}
+
+// Propagation needs a source mount that takes part in it: a private one would look right and never propagate.
+bool check_propagation(Build& build, const berth_shim_Mount& mount, const char* source) {
+  if (mount.propagation == berth_shim_Propagation_PRIVATE) return true;
+  const bool slave = mount.propagation == berth_shim_Propagation_SLAVE;
+  struct statx about;
+  if (statx(AT_FDCWD, source, 0, STATX_MNT_ID, &about) != 0) return build.fault.kernel("statx", source, errno);
+  if (has_peers(about.stx_mnt_id, slave)) return true;
+  return build.fault.refuse(
+      FaultKind::kState, "propagation", source,
+      slave ? "it lies on a mount that is neither shared nor slave" : "it does not lie on a shared mount");
+}
+
 bool open_source(Build& build, const berth_shim_Mount& mount, const char* source, Fd& tree) {
   touching(build.page, source);
   if (source[0] != '/')
@@ -45,7 +77,8 @@ bool open_source(Build& build, const berth_shim_Mount& mount, const char* source
   if (!tree && errno == ENOENT && mount.create_source && make_source(source)) {
     tree = kernel::open_tree(AT_FDCWD, source, flags);
   }
-  return tree ? true : build.fault.kernel("open_tree", source, errno);
+  if (!tree) return build.fault.kernel("open_tree", source, errno);
+  return check_propagation(build, mount, source);
 }
 
 }  // namespace
