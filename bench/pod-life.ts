@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { makePodGroup, removePodGroup } from './node/pod-group.ts';
 import type { RuntimeUnderTest } from './node/runtime-under-test.ts';
 import { containerConfig, podConfig, type NetworkMode } from './pod-config.ts';
 
@@ -23,6 +24,7 @@ export interface StandingPod {
   readonly podId: string;
   readonly containerId: string;
   readonly logDirectory: string;
+  readonly group: string;
 }
 
 class Stopwatch {
@@ -46,13 +48,15 @@ async function startPod(
   const pod = podConfig(runtime, name, mode);
   const container = containerConfig(name, mode);
   const logDirectory = pod.log_directory!;
+  const group = pod.linux!.cgroup_parent!;
   mkdirSync(logDirectory, { recursive: true });
+  makePodGroup(group);
   const { pod_sandbox_id: podId } = await watch.time('RunPodSandbox', () => cri.runPodSandbox({ config: pod }));
   const create = { pod_sandbox_id: podId, config: container, sandbox_config: pod };
   const { container_id: containerId } = await watch.time('CreateContainer', () => cri.createContainer(create));
   await watch.time('StartContainer', () => cri.startContainer({ container_id: containerId }));
   await waitForWord(path.join(logDirectory, container.log_path!), runtime);
-  return { podId, containerId, logDirectory };
+  return { podId, containerId, logDirectory, group };
 }
 
 /** The container says when it is ready to be stopped; with that its log is known to work. */
@@ -74,6 +78,7 @@ async function endPod(runtime: RuntimeUnderTest, pod: StandingPod, watch: Stopwa
   await watch.time('StopPodSandbox', () => cri.stopPodSandbox(sandbox));
   await watch.time('RemoveContainer', () => cri.removeContainer(container));
   await watch.time('RemovePodSandbox', () => cri.removePodSandbox(sandbox));
+  await removePodGroup(pod.group);
   rmSync(pod.logDirectory, { recursive: true, force: true });
 }
 
