@@ -25,6 +25,7 @@ class Plain final : public Decoder {
     return true;
   }
   bool finish(Failure*) override { return true; }
+  bool is_identity() const override { return true; }
 };
 
 // A gzip file is one or more members, one after the other.

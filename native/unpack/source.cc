@@ -109,7 +109,7 @@ bool pump(Input* input, PipeSink* sink, int progress_fd, StreamFacts* facts, Fai
   if (!decoder) return false;
   uint64_t reported = 0;
   while (have > 0) {
-    hash.add(buffer.get(), have);
+    if (!decoder->is_identity()) hash.add(buffer.get(), have);
     if (!decoder->feed(buffer.get(), have, sink, failure)) return false;
     if (progress_fd >= 0 && input->total() - reported >= kProgressStep) {
       reported = input->total();
@@ -121,8 +121,8 @@ bool pump(Input* input, PipeSink* sink, int progress_fd, StreamFacts* facts, Fai
   }
   if (!decoder->finish(failure)) return false;
   sink->flush();
-  facts->compressed = hash.finish();
   facts->diff_id = sink->digest();
+  facts->compressed = decoder->is_identity() ? facts->diff_id : hash.finish();
   facts->bytes = input->total();
   return true;
 }
