@@ -57,7 +57,7 @@ export function connectCri(socket: string): CriClient {
     'grpc.use_local_subchannel_pool': 1,
     'grpc.initial_reconnect_backoff_ms': 50,
     'grpc.min_reconnect_backoff_ms': 50,
-    'grpc.max_reconnect_backoff_ms': 500,
+    'grpc.max_reconnect_backoff_ms': 100,
   };
   const credentials = grpc.credentials.createInsecure();
   const rawRuntime = new runtime.v1.RuntimeService(address, credentials, options);

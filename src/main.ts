@@ -207,8 +207,10 @@ async function startDaemon(config: Config, log: PinoLog, requestEnd: () => void)
     gate.close('berthd is shutting down');
     calls.endWatches();
   });
-  await Promise.all([sandboxes.recover(ctx), runtime.warmUp()]);
+  await sandboxes.recover(ctx);
   gate.open();
+  // The first container would do it; its caller need not wait.
+  runtime.warmUp().catch((error: unknown) => log.warn({ err: error }, 'could not compile the usual seccomp profile'));
   log.info({ socket: paths.socket }, 'berthd serves');
   return starting.move();
 }
