@@ -12,7 +12,7 @@ const noTimeoutSignals = [
 ];
 
 export default tseslint.config(
-  { ignores: ['build/', 'node_modules/', '**/gen/', 'eslint.config.js', 'jest.config.js'] },
+  { ignores: ['build/', '.cache/', 'node_modules/', '**/gen/', 'eslint.config.js', 'jest.config.js'] },
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: { parserOptions: { project: './tsconfig.json', tsconfigRootDir: import.meta.dirname } },
