@@ -1,9 +1,9 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startBerthd, type Berthd } from './harness/berthd.ts';
 import { ensureBusybox } from './harness/busybox.ts';
-import { busybox } from './harness/paths.ts';
+import { busybox, top } from './harness/paths.ts';
 import { eventually } from './harness/wait.ts';
 
 let berthd: Berthd;
@@ -66,10 +66,45 @@ describe('berth', () => {
     const nothing = await berthd.berth(['--socket', '/no/such.sock', 'ps']);
     expect(nothing).toMatchObject({ code: 125 });
     expect(nothing.stderr).toContain('cannot reach berthd at /no/such.sock');
-    const missing = await berthd.berth(['run', '--rm', busybox, '/no/such/command']);
-    expect(missing.code).not.toBe(0);
-    expect(missing.stderr).toContain('/no/such/command');
-    expect(await ok('ps')).not.toContain('run-');
+    expect(await berthd.berth(['frobnicate'])).toMatchObject({ code: 125 });
+    expect(await ok('ps', '-a')).not.toContain('run-');
+  });
+
+  test.each([
+    ['is not there', '/no/such/command', 127],
+    ['cannot be executed', '/etc/passwd', 126],
+  ])('a command that %s ends as in a shell, and leaves nothing', async (_name, command, code) => {
+    const failed = await berthd.berth(['run', busybox, command]);
+    expect(failed).toMatchObject({ code, stdout: '' });
+    expect(failed.stderr).toContain(command);
+    expect(await ok('ps', '-a')).not.toContain('run-');
+  });
+
+  test('options that make no sense are refused before anything is made', async () => {
+    const logs = path.join(berthd.root, 'logs');
+    const before = readdirSync(logs);
+    const wrong = [['-v', 'relative:/x'], ['-e', '=x'], ['--net', 'moon'], ['-u', 'nobody:users'], ['--bogus']];
+    for (const options of wrong) {
+      const { code, stderr } = await berthd.berth(['run', ...options, busybox, 'true']);
+      expect({ code, stderr }).toEqual({ code: 125, stderr: expect.stringContaining(options.at(-1) ?? '') as unknown });
+    }
+    expect(readdirSync(logs)).toEqual(before);
+  });
+
+  test('a name is taken once', async () => {
+    await ok('run', '-d', '--name', 'only', busybox, 'sleep', '1000');
+    const again = await berthd.berth(['run', '-d', '--name', 'only', busybox, 'true']);
+    expect(again).toMatchObject({ code: 125 });
+    expect(again.stderr).toContain('berth rm only');
+    await ok('rm', 'only');
+  });
+
+  test('an interrupt stops the container, and --rm removes it', async () => {
+    const args = ['run', '--rm', busybox, 'sh', '-c', 'trap "exit 9" TERM; echo ready; while :; do sleep 0.1; done'];
+    const env = { ...process.env, BERTH_SOCKET: berthd.socket, BERTH_ADMIN_SOCKET: berthd.adminSocket };
+    const command = ['timeout', '--preserve-status', '-s', 'INT', '3', path.join(top, 'deploy/berth'), ...args];
+    expect(await berthd.node.run(command, { env })).toMatchObject({ code: 9, stdout: 'ready\n' });
+    expect(await ok('ps', '-a')).not.toContain('run-');
   });
 
   test('tells versions, state, and that nothing is left over', async () => {

@@ -6,6 +6,9 @@ import { findAny, findContainer } from './find.ts';
 import { readLog } from './log-file.ts';
 import type { Session } from './session.ts';
 
+/** The label of pods that `berth run` made: it removes their logs too. */
+export const madeByRun = 'io.berth.run';
+
 // The commands that take pods or containers by id, beginning of an id, or name.
 
 export async function showLogs(session: Session, word: string, options: { readonly follow?: boolean }): Promise<void> {
@@ -93,7 +96,7 @@ export async function remove(session: Session, words: readonly string[]): Promis
     } else {
       const { id, metadata, labels } = found.pod;
       await runtime.removePodSandbox({ pod_sandbox_id: id });
-      if (Object.hasOwn(labels, 'io.berth.run') && metadata) {
+      if (Object.hasOwn(labels, madeByRun) && metadata) {
         const { root } = await session.paths();
         await rm(path.join(root, 'logs', `${metadata.name}_${metadata.uid}`), { recursive: true, force: true });
       }

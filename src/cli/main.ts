@@ -41,7 +41,7 @@ program
   .option('--net <pod|host>', 'a network of its own, or the node’s', 'pod')
   .option('-e, --env <name=value>', 'an environment variable (again for more)', gather, [])
   .option('-v, --volume <source:target[:ro]>', 'a directory of the node (again for more)', gather, [])
-  .option('-u, --user <user[:group]>', 'the user to run as')
+  .option('-u, --user <user>', 'the user to run as: NAME, UID or UID:GID')
   .option('-w, --workdir <path>', 'the working directory')
   .option('-d, --detach', 'print the container’s id and leave it running')
   .option('--rm', 'remove the pod when the container has ended')

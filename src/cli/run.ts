@@ -2,10 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { sleep } from '#base/deadline';
-import { BerthError } from '#base/errors';
+import { BerthError, messageOf } from '#base/errors';
 import type { ContainerConfig } from '#cri-api/gen/runtime/v1/ContainerConfig';
 import type { ContainerStatus__Output } from '#cri-api/gen/runtime/v1/ContainerStatus';
 import type { PodSandboxConfig } from '#cri-api/gen/runtime/v1/PodSandboxConfig';
+import { madeByRun } from './containers.ts';
 import { ExitWith } from './failure.ts';
 import { readLog } from './log-file.ts';
 import type { Session } from './session.ts';
@@ -33,6 +34,12 @@ interface RunningPod {
 
 const stopGraceS = 10;
 
+/** What shells and other container commands end with when there was nothing to run, or it could not be. */
+const cannotRun: Readonly<Record<number, string>> = {
+  126: 'cannot be executed',
+  127: 'is not in the image',
+};
+
 /** Runs an image in a pod of its own and gives the container's output and exit code. */
 export async function runImage(
   session: Session,
@@ -42,9 +49,10 @@ export async function runImage(
 ): Promise<void> {
   const watch = new StopWatch();
   await watch.step('image', () => needImage(session, image));
+  const container = containerConfig(image, command, options);
+  if (options.name !== undefined) await needFreeName(session, options.name);
   const name = options.name ?? `run-${randomUUID().slice(0, 8)}`;
   const pod = await podConfig(session, name, options);
-  const container = containerConfig(image, command, options);
   const running = await start(session, watch, pod, container);
   if (options.detach) {
     session.print(running.containerId);
@@ -66,6 +74,16 @@ async function needImage(session: Session, image: string): Promise<void> {
   throw new BerthError('NOT_FOUND', `image ${image} is not here: load it with berth load FILE; berth images lists all`);
 }
 
+/** Every run is a pod of its own to berthd; two of one name would be nothing but trouble for whoever names them later. */
+async function needFreeName(session: Session, name: string): Promise<void> {
+  const { items } = await session.cri.runtime.listPodSandbox({ filter: { label_selector: { [madeByRun]: 'true' } } });
+  if (!items.some(({ metadata }) => metadata?.name === name)) return;
+  throw new BerthError(
+    'ALREADY_EXISTS',
+    `a pod ${name} is there: remove it with berth rm ${name}, or take another name`,
+  );
+}
+
 async function podConfig(session: Session, name: string, options: RunOptions): Promise<PodSandboxConfig> {
   if (options.net !== 'pod' && options.net !== 'host') {
     throw new BerthError('INVALID_ARGUMENT', `--net ${options.net}: expected "pod" or "host"`);
@@ -78,7 +96,7 @@ async function podConfig(session: Session, name: string, options: RunOptions): P
     metadata: { name, namespace: 'default', uid, attempt: 0 },
     hostname: options.net === 'host' ? '' : name.slice(0, 63),
     log_directory: logDirectory,
-    labels: { 'io.berth.run': 'true' },
+    labels: { [madeByRun]: 'true' },
     linux: {
       security_context: {
         namespace_options: { network: options.net === 'host' ? 'NODE' : 'POD', pid: 'CONTAINER', ipc: 'POD' },
@@ -149,6 +167,9 @@ export function parseUser(text: string | undefined): {
 } {
   if (text === undefined) return {};
   const match = /^([0-9]+)(?::([0-9]+))?$/.exec(text);
+  if (match?.[1] === undefined && text.includes(':')) {
+    throw new BerthError('INVALID_ARGUMENT', `--user ${text}: expected NAME, UID or UID:GID`);
+  }
   if (match?.[1] === undefined) return { run_as_username: text };
   return { run_as_user: { value: match[1] }, ...(match[2] === undefined ? {} : { run_as_group: { value: match[2] } }) };
 }
@@ -169,7 +190,9 @@ async function start(
     const { container_id } = await watch.step('CreateContainer', () =>
       runtime.createContainer(request, { timeoutMs: 130_000 }),
     );
-    await watch.step('StartContainer', () => runtime.startContainer({ container_id }));
+    await watch
+      .step('StartContainer', () => runtime.startContainer({ container_id }))
+      .catch((error: unknown) => failedStart(session, container_id, config, error));
     const logFile = path.join(logDirectory, config.log_path ?? '');
     return { podId: pod_sandbox_id, containerId: container_id, logDirectory, logFile };
   } catch (error) {
@@ -178,6 +201,16 @@ async function start(
     await rm(logDirectory, { recursive: true, force: true });
     throw error;
   }
+}
+
+/** A command that is not there, or is no program, ends with the code a shell gives it; what else failed is passed on. */
+async function failedStart(session: Session, id: string, config: ContainerConfig, error: unknown): Promise<never> {
+  const reply = await session.cri.runtime.containerStatus({ container_id: id }).catch(() => undefined);
+  const code = reply?.status?.exit_code ?? 0;
+  const why = cannotRun[code];
+  if (why === undefined) throw error;
+  session.note(`berth: the command ${config.command?.[0] ?? 'of the image'} ${why} (${messageOf(error)})`);
+  throw new ExitWith(code);
 }
 
 /** Copies the container's output until it has ended; the first interrupt stops it, the second kills it. */
