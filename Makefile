@@ -46,6 +46,7 @@ run: ## run a real pod and keep serving (ONCE=1: end after the pod and leave not
 
 test: ## everything: unit tests, native tests, sanitizers, end to end; ends with "N passed, N failed"
 	@tools/need-root 'for the end-to-end tests' test
+	@tools/deps test
 	@$(MAKE) deps build
 	@$(RUN) node -C berth-src tools/test-all.ts
 
@@ -70,6 +71,7 @@ build/sanitize/CMakeCache.txt: native/CMakeLists.txt node_modules/.package-lock.
 
 e2e: ## end-to-end tests as root (FILE=smoke for one file)
 	@tools/need-root 'for the end-to-end tests' e2e
+	@tools/deps test
 	@$(MAKE) build
 	@tools/get-crictl >/dev/null
 	@$(JEST) --selectProjects e2e --runInBand $(FILE)
