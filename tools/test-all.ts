@@ -57,9 +57,17 @@ async function runSuite({ name, command, count }: Suite): Promise<Count> {
   return { passed: counted?.passed ?? 0, failed };
 }
 
+/** A suite that hangs is ended with all its processes, and is a failure. */
+const limitMs = 15 * 60_000;
+
 function toFile([file = '', ...args]: readonly string[], log: string): Promise<number> {
   const stream = createWriteStream(log);
-  const child = spawn(file, args, { cwd: top, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(file, args, { cwd: top, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  const limit = setTimeout(() => {
+    stream.write(`\nended after ${limitMs / 60_000} minutes\n`);
+    if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+  }, limitMs);
+  child.once('close', () => clearTimeout(limit));
   child.stdout.pipe(stream, { end: false });
   child.stderr.pipe(stream, { end: false });
   return new Promise((resolve) => {
