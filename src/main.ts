@@ -13,6 +13,7 @@ import { loadConfig } from '#config/load';
 import type { Config } from '#config/slices';
 import type { Image, ImageStore, LoadSource } from '#images/image-store';
 import { LocalImageStore } from '#images/local-image-store';
+import { Files } from '#linux/files';
 import { loadAddon } from '#linux/load';
 import { runProcess } from '#linux/run-process';
 import { BuiltinNetwork } from '#network/builtin/builtin-network';
@@ -151,6 +152,7 @@ async function startDaemon(config: Config, log: PinoLog, requestEnd: () => void)
         runtime,
         images,
         network,
+        files: new Files(addon),
         codec: new RequestCodec(proto.RuntimeService.service),
         clock: systemClock,
         ids: randomIds,

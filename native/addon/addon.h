@@ -9,13 +9,15 @@
 namespace berth::addon {
 
 // Raised when a function's meaning or arguments change; src/linux/load.ts refuses another one.
-inline constexpr int abi_version = 1;
+inline constexpr int abi_version = 2;
 
 struct Addon {
   Worker net{"berth-net"};
   Worker cg{"berth-cg"};
   // syncfs and umount may take seconds on a busy disk: not behind or before a control group.
   Worker disk{"berth-disk"};
+  // The small files of pods and containers, which lie on the node's disk: it may be slow, control groups are not.
+  Worker files{"berth-files"};
   WaitThread wait;
 };
 

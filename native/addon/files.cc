@@ -26,6 +26,19 @@ FileOutcome write_file(const FileOperation& operation) {
   return {static_cast<size_t>(n) == operation.data.size() ? 0 : EIO, {}};
 }
 
+// A new file, or an old one with new content; never through a link.
+FileOutcome create_file(const std::string& path, const std::string& data, mode_t mode) {
+  const Fd fd(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, mode));
+  if (!fd) return {errno, {}};
+  for (size_t done = 0; done < data.size();) {
+    const ssize_t n = write(fd.get(), data.data() + done, data.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return {errno, {}};
+    done += static_cast<size_t>(n);
+  }
+  return {};
+}
+
 FileOutcome read_file(const std::string& path, size_t limit) {
   const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
   if (!fd) return {errno, {}};
@@ -45,9 +58,43 @@ FileOutcome read_file(const std::string& path, size_t limit) {
   }
 }
 
+FileOutcome copy_file(const FileOperation& operation) {
+  const FileOutcome read = read_file(operation.path, operation.limit);
+  if (read.error != 0) return {read.error, {}};
+  return create_file(operation.to, read.data, operation.mode);
+}
+
 struct CloseDirectory {
   void operator()(DIR* directory) const { closedir(directory); }
 };
+
+constexpr int tree_depth = 32;
+
+// Removes a directory and what is below it, following no link. Gives up with E2BIG when there are more than `left`
+// files: all of a container's may take minutes, and whoever waits behind us must not.
+int remove_tree(int parent, const char* name, int depth, size_t& left) {
+  if (unlinkat(parent, name, AT_REMOVEDIR) == 0) return 0;
+  if (errno != ENOTEMPTY && errno != EEXIST) return errno;
+  if (depth == tree_depth) return E2BIG;
+  Fd fd(openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd) return errno;
+  const std::unique_ptr<DIR, CloseDirectory> directory(fdopendir(fd.get()));
+  if (!directory) return errno;
+  const int here = fd.release();
+  for (;;) {
+    errno = 0;
+    const dirent* entry = readdir(directory.get());
+    if (entry == nullptr && errno != 0) return errno;
+    if (entry == nullptr) return unlinkat(parent, name, AT_REMOVEDIR) < 0 ? errno : 0;
+    const std::string child = entry->d_name;
+    if (child == "." || child == "..") continue;
+    if (left == 0) return E2BIG;
+    left--;
+    int error = unlinkat(here, child.c_str(), 0) < 0 ? errno : 0;
+    if (error == EISDIR) error = remove_tree(here, child.c_str(), depth + 1, left);
+    if (error != 0 && error != ENOENT) return error;
+  }
+}
 
 FileOutcome list_directories(const FileOperation& operation) {
   const std::unique_ptr<DIR, CloseDirectory> directory(opendir(operation.path.c_str()));
@@ -85,6 +132,14 @@ FileOutcome run(const FileOperation& operation) {
       return {mkdir(operation.path.c_str(), operation.mode) < 0 ? errno : 0, {}};
     case Kind::remove_directory:
       return {rmdir(operation.path.c_str()) < 0 ? errno : 0, {}};
+    case Kind::remove_tree: {
+      size_t left = operation.limit;
+      return {remove_tree(AT_FDCWD, operation.path.c_str(), 0, left), {}};
+    }
+    case Kind::create:
+      return create_file(operation.path, operation.data, operation.mode);
+    case Kind::copy:
+      return copy_file(operation);
     case Kind::write:
       return write_file(operation);
     case Kind::read:

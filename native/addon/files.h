@@ -1,4 +1,5 @@
-// File operations in order, for control groups: dozens of tiny reads and writes in one trip off the main thread.
+// File operations in order, for control groups and the small files of pods: dozens of them in one trip off the main
+// thread.
 #pragma once
 
 #include <sys/types.h>
@@ -9,10 +10,12 @@
 namespace berth::addon {
 
 struct FileOperation {
-  enum class Kind { make_directory, remove_directory, write, read, list, kill };
+  enum class Kind { make_directory, remove_directory, remove_tree, write, create, copy, read, list, kill };
   Kind kind = Kind::read;
   std::string path;
   std::string data;
+  // Where a copy goes.
+  std::string to;
   mode_t mode = 0755;
   size_t limit = 0;
   // Whether a failure stops the batch: never with `any_optional`, and not for the errno names in `optional`.

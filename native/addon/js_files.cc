@@ -16,6 +16,9 @@ FileOperation::Kind read_kind(Reader& in, Napi::Value value) {
   using Kind = FileOperation::Kind;
   if (name == "mkdir") return Kind::make_directory;
   if (name == "rmdir") return Kind::remove_directory;
+  if (name == "rmtree") return Kind::remove_tree;
+  if (name == "create") return Kind::create;
+  if (name == "copy") return Kind::copy;
   if (name == "write") return Kind::write;
   if (name == "read") return Kind::read;
   if (name == "list") return Kind::list;
@@ -35,9 +38,19 @@ FileOperation read_operation(Reader& in, const Napi::Object& from) {
     case FileOperation::Kind::write:
       operation.data = in.data(from.Get("data"), "data");
       break;
+    case FileOperation::Kind::create:
+      operation.data = in.data(from.Get("data"), "data");
+      operation.mode = static_cast<mode_t>(in.integer(from.Get("mode"), "mode", 0, 07777));
+      break;
+    case FileOperation::Kind::copy:
+      operation.to = in.text(from.Get("to"), "to");
+      operation.mode = static_cast<mode_t>(in.integer(from.Get("mode"), "mode", 0, 07777));
+      operation.limit = static_cast<size_t>(in.integer(from.Get("limit"), "limit", 0, 64 * 1024 * 1024));
+      break;
     case FileOperation::Kind::read:
     case FileOperation::Kind::list:
     case FileOperation::Kind::kill:
+    case FileOperation::Kind::remove_tree:
       operation.limit = static_cast<size_t>(in.integer(from.Get("limit"), "limit", 0, 64 * 1024 * 1024));
       break;
     case FileOperation::Kind::remove_directory:
@@ -66,7 +79,7 @@ Napi::Value outcomes_value(Napi::Env env, const std::vector<FileOutcome>& outcom
   return all;
 }
 
-Napi::Value batch(const Napi::CallbackInfo& info) {
+Napi::Value run_on(Worker& worker, const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   Reader in(env);
   const Napi::Array list = in.array(info[0], "operations");
@@ -87,7 +100,15 @@ Napi::Value batch(const Napi::CallbackInfo& info) {
   auto convert = [has_data = std::move(has_data)](Napi::Env at, std::vector<FileOutcome>& outcomes) {
     return outcomes_value(at, outcomes, has_data);
   };
-  return addon_of(env).cg.run(env, make_job(env, std::move(work), std::move(convert)));
+  return worker.run(env, make_job(env, std::move(work), std::move(convert)));
+}
+
+Napi::Value batch(const Napi::CallbackInfo& info) {
+  return run_on(addon_of(info.Env()).cg, info);
+}
+
+Napi::Value file_batch(const Napi::CallbackInfo& info) {
+  return run_on(addon_of(info.Env()).files, info);
 }
 
 SeccompProfile read_profile(Reader& in, Napi::Value value) {
@@ -140,6 +161,7 @@ Napi::Value attach_device_program_call(const Napi::CallbackInfo& info) {
 
 void add_files(Napi::Env env, Napi::Object exports) {
   exports.Set("batch", Napi::Function::New(env, batch, "batch"));
+  exports.Set("fileBatch", Napi::Function::New(env, file_batch, "fileBatch"));
   exports.Set("compileSeccomp", Napi::Function::New(env, compile_seccomp_call, "compileSeccomp"));
   exports.Set("attachDeviceProgram", Napi::Function::New(env, attach_device_program_call, "attachDeviceProgram"));
 }

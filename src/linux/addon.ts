@@ -1,11 +1,11 @@
 /** Raised with every change of the addon's functions; load.ts refuses a library that was built for another one. */
-export const addonAbiVersion = 1;
+export const addonAbiVersion = 2;
 
 /**
  * The typed face of the native addon: mechanism only, no policy. src/linux/load.ts loads it; nobody else may.
  *
  * Synchronous functions never sleep. Everything that can (rtnetlink, setns, cgroup files, umount, libseccomp) runs on
- * one of the addon's own threads ("net", "cg", "disk", "wait"), each a bounded queue, and gives a Promise: never on
+ * one of the addon's own threads ("net", "cg", "disk", "files", "wait"), each a bounded queue, and gives a Promise: never on
  * libuv's pool, which LevelDB shares and nobody can cancel. Numbers of descriptors are duplicated when a call is made,
  * so the caller may close his at once.
  *
@@ -70,6 +70,8 @@ export interface Addon {
    * At most 4096 operations.
    */
   batch(operations: readonly FileOperation[]): Promise<FileResult[]>;
+  /** The same on thread "files": the small files of pods and containers, whose disk may be slower than control groups. */
+  fileBatch(operations: readonly FileOperation[]): Promise<FileResult[]>;
   /** Puts a program (bytes of struct bpf_insn) in place of the device rules of a cgroup v2 directory, without a gap. */
   attachDeviceProgram(directory: string, instructions: Uint8Array): Promise<void>;
 
@@ -164,6 +166,12 @@ export interface LinkCounters {
 export type FileOperation = (
   | { readonly op: 'mkdir'; readonly path: string; readonly mode: number }
   | { readonly op: 'rmdir'; readonly path: string }
+  /** A directory with all below it, no link followed. E2BIG, half-done, when there are more than `limit` files in it. */
+  | { readonly op: 'rmtree'; readonly path: string; readonly limit: number }
+  /** A file with this content, whatever was there; not through a link. */
+  | { readonly op: 'create'; readonly path: string; readonly data: string; readonly mode: number }
+  | { readonly op: 'copy'; readonly path: string; readonly to: string; readonly mode: number; readonly limit: number }
+  /** One write(2) to a file that exists. */
   | { readonly op: 'write'; readonly path: string; readonly data: string }
   | { readonly op: 'read'; readonly path: string; readonly limit: number }
   /** Names of the directories in it, one a line, without `.` and `..`. */

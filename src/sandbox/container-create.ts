@@ -149,31 +149,30 @@ async function prepare(
   const [layers] = await together([
     parts.images.lease(ctx, image.id, id),
     parts.pods.addContainer(ctx, container),
-    makeLayers(parts, id),
-    makeLogDirectory(container.made.logPath),
+    makeDirectories(parts, id, container.made.logPath),
   ]);
   return layers;
 }
 
-async function makeLayers(parts: SandboxParts, id: string): Promise<void> {
+/** The writable layer, and the log's directory. */
+async function makeDirectories(parts: SandboxParts, id: string, logPath: string): Promise<void> {
   const directory = path.join(parts.containersDirectory, id);
+  const logs = path.dirname(logPath);
+  const results = await parts.files.run(
+    [
+      { op: 'mkdir', path: directory, mode: 0o700 },
+      { op: 'mkdir', path: path.join(directory, 'upper'), mode: 0o755 },
+      { op: 'mkdir', path: path.join(directory, 'work'), mode: 0o700 },
+      ...(logPath === '' ? [] : [{ op: 'mkdir', path: logs, mode: 0o755, optional: true } as const]),
+    ],
+    `make the writable layer ${directory}`,
+  );
+  const log = results[3];
+  if (log === undefined || log.error === undefined || log.error === 'EEXIST') return;
   try {
-    await mkdir(directory, { mode: 0o700 });
-    await Promise.all([
-      mkdir(path.join(directory, 'upper'), { mode: 0o755 }),
-      mkdir(path.join(directory, 'work'), { mode: 0o700 }),
-    ]);
+    await mkdir(logs, { recursive: true, mode: 0o755 });
   } catch (error) {
-    throw toBerthError(error, `make the writable layer ${directory}`);
-  }
-}
-
-async function makeLogDirectory(logPath: string): Promise<void> {
-  if (logPath === '') return;
-  try {
-    await mkdir(path.dirname(logPath), { recursive: true, mode: 0o755 });
-  } catch (error) {
-    throw toBerthError(error, `make the log directory ${path.dirname(logPath)}`);
+    throw toBerthError(error, `make the log directory ${logs}`);
   }
 }
 

@@ -1,4 +1,3 @@
-import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Ctx } from '#base/ctx';
 import { toBerthError } from '#base/errors';
@@ -40,10 +39,13 @@ async function remove(parts: SandboxParts, ctx: Ctx, container: Container): Prom
 }
 
 /** Removes the writable layer. Idempotent. */
-export async function removeLayers(parts: Pick<SandboxParts, 'containersDirectory'>, id: string): Promise<void> {
+export async function removeLayers(
+  parts: Pick<SandboxParts, 'containersDirectory' | 'files'>,
+  id: string,
+): Promise<void> {
   const directory = path.join(parts.containersDirectory, id);
   try {
-    await rm(directory, { recursive: true, force: true });
+    await parts.files.removeTree(directory);
   } catch (error) {
     throw toBerthError(error, `remove the writable layer ${directory}`);
   }

@@ -6,6 +6,7 @@ import type { KeyedLock } from '#base/keyed-lock';
 import type { Logger } from '#base/log';
 import type { Metrics } from '#base/metrics';
 import type { ImageStore } from '#images/image-store';
+import type { Files } from '#linux/files';
 import type { PodNetwork } from '#network/pod-network';
 import type { Runtime } from '#runtime/runtime';
 import type { Store } from '#store/collection';
@@ -35,6 +36,7 @@ export interface SandboxParts {
   readonly runtime: Runtime;
   readonly images: ImageStore;
   readonly network: PodNetwork;
+  readonly files: Files;
   readonly codec: IdentityCodec;
   readonly operations: Operations;
   readonly events: ContainerEvents;

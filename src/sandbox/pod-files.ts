@@ -1,7 +1,8 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { BerthError } from '#base/errors';
 import type { DNSConfig__Output } from '#cri-api/gen/runtime/v1/DNSConfig';
+import type { FileOperation } from '#linux/addon';
+import type { Files } from '#linux/files';
 
 /** Files of the node that pods take over are small; what is larger is something else. */
 const maxNodeFile = 256 * 1024;
@@ -26,36 +27,40 @@ export function podFilesIn(directory: string): PodFiles {
 }
 
 /** Writes the pod's hosts, hostname and resolv.conf. The directory is made; on failure the caller removes it. */
-export async function writePodFiles(directory: string, input: PodFilesInput, nodeEtc = '/etc'): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o711 });
-  const files = podFilesIn(directory);
-  const hosts = input.nodeNetwork ? await nodeFile(nodeEtc, 'hosts') : hostsText(input.hostname, input.addresses);
-  const resolv = input.dns ? resolvConfText(input.dns) : await nodeFile(nodeEtc, 'resolv.conf');
-  // 0644 whatever our umask: every user of the container reads them.
-  const options = { mode: 0o644 };
-  await Promise.all([
-    writeFile(files['/etc/hosts'], hosts, options),
-    writeFile(files['/etc/hostname'], `${input.hostname}\n`, options),
-    writeFile(files['/etc/resolv.conf'], resolv, options),
-  ]);
+export async function writePodFiles(
+  files: Pick<Files, 'run'>,
+  directory: string,
+  input: PodFilesInput,
+  nodeEtc = '/etc',
+): Promise<void> {
+  const places = podFilesIn(directory);
+  const { hostname, addresses, dns } = input;
+  await files.run(
+    [
+      { op: 'mkdir', path: directory, mode: 0o711, optional: ['EEXIST'] },
+      ...(input.nodeNetwork
+        ? nodeFile(path.join(nodeEtc, 'hosts'), places['/etc/hosts'])
+        : [textFile(places['/etc/hosts'], hostsText(hostname, addresses))]),
+      textFile(places['/etc/hostname'], `${hostname}\n`),
+      ...(dns
+        ? [textFile(places['/etc/resolv.conf'], resolvConfText(dns))]
+        : nodeFile(path.join(nodeEtc, 'resolv.conf'), places['/etc/resolv.conf'])),
+    ],
+    `write the pod files in ${directory}`,
+  );
 }
 
-export async function removePodFiles(directory: string): Promise<void> {
-  await rm(directory, { recursive: true, force: true });
+// Every user of the container reads them.
+const mode = 0o644;
+
+function textFile(path: string, data: string): FileOperation {
+  return { op: 'create', path, data, mode };
 }
 
-async function nodeFile(etc: string, name: string): Promise<Buffer> {
-  const file = path.join(etc, name);
-  try {
-    const content = await readFile(file);
-    if (content.length > maxNodeFile)
-      throw new BerthError('RESOURCE_EXHAUSTED', `${file} is larger than ${maxNodeFile} bytes`);
-    return content;
-  } catch (error) {
-    if (error instanceof BerthError) throw error;
-    // A node without the file (an image-based one may have no resolv.conf): pods start with an empty one.
-    return Buffer.alloc(0);
-  }
+/** A node without the file (an image-based one may have no resolv.conf): pods start with an empty one. */
+function nodeFile(from: string, to: string): FileOperation[] {
+  const optional = ['ENOENT', 'ENOTDIR', 'EISDIR', 'EACCES', 'ELOOP'];
+  return [textFile(to, ''), { op: 'copy', path: from, to, mode, limit: maxNodeFile, optional }];
 }
 
 export function hostsText(hostname: string, addresses: readonly string[]): string {

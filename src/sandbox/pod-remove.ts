@@ -4,7 +4,6 @@ import { claimPod } from './claims.ts';
 import { removeContainerNow } from './container-remove.ts';
 import { announce, type SandboxParts } from './parts.ts';
 import type { Pod } from './pod.ts';
-import { removePodFiles } from './pod-files.ts';
 import { stopPodNow } from './pod-stop.ts';
 import { together } from './together.ts';
 
@@ -25,7 +24,7 @@ export async function removePodNow(parts: SandboxParts, ctx: Ctx, pod: Pod): Pro
   await stopPodNow(parts, ctx, pod);
   ctx.stage('remove');
   await together([...pod.containers.values()].map((container) => removeContainerNow(parts, ctx, container)));
-  await removePodFiles(path.join(parts.podsDirectory, pod.id));
+  await parts.files.removeTree(path.join(parts.podsDirectory, pod.id));
   await parts.pods.forgetPod(ctx, pod);
   announce(parts, 'deleted', pod);
 }

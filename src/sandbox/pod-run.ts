@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { Ctx } from '#base/ctx';
-import { BerthError, messageOf, toBerthError } from '#base/errors';
+import { BerthError, messageOf } from '#base/errors';
 import { Rollback } from '#base/rollback';
 import type { Fd } from '#linux/fd';
 import type { PodNetworkRecord } from '#network/pod-network';
@@ -11,7 +11,7 @@ import { podName, type PodIdentity } from './identity.ts';
 import { announce, type SandboxParts } from './parts.ts';
 import { Pod } from './pod.ts';
 import { checkCgroupParent, checkHostPorts, checkRuntimeHandler } from './pod-checks.ts';
-import { removePodFiles, writePodFiles } from './pod-files.ts';
+import { writePodFiles } from './pod-files.ts';
 import { removePodNow } from './pod-remove.ts';
 import { podInput } from './pod-spec.ts';
 import { createFailed, newPod, toFailed, toReady } from './states.ts';
@@ -128,23 +128,20 @@ async function connect(parts: SandboxParts, ctx: Ctx, making: Making, netns: Fd 
     rollback.push(`network of pod ${pod.id}`, (cleanup) => parts.network.tearDown(cleanup, pod.id, network));
   }
   const directory = path.join(parts.podsDirectory, pod.id);
-  rollback.push(`files of pod ${pod.id}`, () => removePodFiles(directory));
+  rollback.push(`files of pod ${pod.id}`, () => parts.files.removeTree(directory));
   const dns = pod.identity.config.dns_config;
   const hasDns = dns !== null && dns.servers.length + dns.searches.length + dns.options.length > 0;
-  try {
-    await writePodFiles(
-      directory,
-      {
-        hostname: input.hostname,
-        addresses: making.network?.addresses ?? [],
-        dns: hasDns ? dns : null,
-        nodeNetwork: input.network === 'node',
-      },
-      parts.etcDirectory,
-    );
-  } catch (error) {
-    throw toBerthError(error, `write the files of pod ${pod.id} in ${directory}`);
-  }
+  await writePodFiles(
+    parts.files,
+    directory,
+    {
+      hostname: input.hostname,
+      addresses: making.network?.addresses ?? [],
+      dns: hasDns ? dns : null,
+      nodeNetwork: input.network === 'node',
+    },
+    parts.etcDirectory,
+  );
 }
 
 /** Undoes every step. What cannot be undone stays recorded, so that a stop, a remove or the recovery ends it. */

@@ -8,6 +8,8 @@ import { randomIds } from '#base/ids';
 import { silentLogger } from '#base/log';
 import { createMetrics } from '#base/metrics';
 import { FakeImageStore } from '#images/image-store.fake';
+import { Files } from '#linux/files';
+import { loadAddon } from '#linux/load';
 import { FakePodNetwork } from '#network/pod-network.fake';
 import { FakeMachine, FakeRuntime } from '#runtime/runtime.fake';
 import { loadCriProto } from '#server/cri-proto';
@@ -17,6 +19,7 @@ import { containerConfig, podConfig } from './cri-config.fixture.ts';
 import { checkedContainerConfig, checkedPodConfig, type ContainerIdentity, type PodIdentity } from './identity.ts';
 import { Sandboxes, type SandboxesOptions } from './sandboxes.ts';
 
+const files = new Files(loadAddon());
 const scratch: string[] = [];
 
 afterAll(() => {
@@ -59,6 +62,7 @@ export class FakeNode {
       runtime,
       images: this.images,
       network: this.network,
+      files,
       codec,
       clock: systemClock,
       ids: randomIds,

@@ -9,6 +9,7 @@ import { KeyedLock } from '#base/keyed-lock';
 import type { Logger } from '#base/log';
 import type { Metrics } from '#base/metrics';
 import type { ImageStore } from '#images/image-store';
+import type { Files } from '#linux/files';
 import type { PodNetwork } from '#network/pod-network';
 import type { ExecResult, Runtime } from '#runtime/runtime';
 import type { OciSpec } from '#runtime/spec/oci';
@@ -41,6 +42,7 @@ export interface SandboxesOptions {
   readonly runtime: Runtime;
   readonly images: ImageStore;
   readonly network: PodNetwork;
+  readonly files: Files;
   readonly codec: IdentityCodec;
   readonly clock: Clock;
   readonly ids: IdSource;

@@ -5,7 +5,6 @@ import { errnoOf, toBerthError } from '#base/errors';
 import { isId } from '#base/ids';
 import { removeLayers } from './container-remove.ts';
 import type { SandboxParts } from './parts.ts';
-import { removePodFiles } from './pod-files.ts';
 import { together } from './together.ts';
 
 /**
@@ -43,7 +42,7 @@ export async function removeStrays(parts: SandboxParts, ctx: Ctx): Promise<void>
   ]);
   await together([
     ...layers.map((id) => removeLayers(parts, id)),
-    ...files.map((id) => removePodFiles(path.join(parts.podsDirectory, id))),
+    ...files.map((id) => parts.files.removeTree(path.join(parts.podsDirectory, id))),
   ]);
   for (const stray of [...found, ...freed]) ctx.log.warn({ stray }, 'removed what no record owned');
 }

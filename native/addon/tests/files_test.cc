@@ -1,6 +1,7 @@
 #include "addon/files.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "addon/failure.h"
 #include "addon/tests/check.h"
@@ -42,6 +43,29 @@ TEST("a batch runs in order and stops at the first failure that counts") {
   CHECK(outcomes[3].error == ENOENT);
   CHECK(outcomes[4].error == ECANCELED);
   (void)run_batch({operation(Kind::remove_directory, root + "/a"), operation(Kind::remove_directory, root)});
+}
+
+TEST("a tree goes in one trip, links stay what they are, and a large one is given back") {
+  const std::string root = temporary_directory();
+  FileOperation create = operation(Kind::create, root + "/kept");
+  create.data = "text";
+  create.mode = 0600;
+  FileOperation copy = operation(Kind::copy, root + "/kept");
+  copy.to = root + "/tree/in/copy";
+  const auto made = run_batch({create, operation(Kind::make_directory, root + "/tree"),
+                               operation(Kind::make_directory, root + "/tree/in"), copy});
+  CHECK(made[0].error == 0 && made[3].error == 0);
+  CHECK(run_batch({operation(Kind::read, root + "/tree/in/copy")})[0].data == "text");
+  CHECK(symlink("../kept", (root + "/tree/link").c_str()) == 0);
+  CHECK(symlink(root.c_str(), (root + "/tree/in/up").c_str()) == 0);
+  FileOperation remove = operation(Kind::remove_tree, root + "/tree");
+  remove.limit = 1;
+  CHECK(run_batch({remove})[0].error == E2BIG);
+  remove.limit = 8;
+  CHECK(run_batch({remove})[0].error == 0);
+  CHECK(run_batch({remove})[0].error == ENOENT);
+  CHECK(run_batch({operation(Kind::read, root + "/kept")})[0].data == "text");
+  CHECK(unlink((root + "/kept").c_str()) == 0 && rmdir(root.c_str()) == 0);
 }
 
 TEST("a read stops at its limit and says so") {

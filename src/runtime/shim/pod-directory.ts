@@ -1,10 +1,11 @@
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Ctx } from '#base/ctx';
 import { errnoOf, toBerthError } from '#base/errors';
 import { isId } from '#base/ids';
 import type { Addon } from '#linux/addon';
 import { Fd } from '#linux/fd';
+import { Files } from '#linux/files';
 import type { ExitInfo } from '#runtime/runtime';
 import type { ExitRecord__Output } from './gen/berth/shim/ExitRecord.ts';
 import { decodeExitRecord } from './protocol.ts';
@@ -15,10 +16,12 @@ const exitsName = 'exits';
 /** `<run>/pods/<id>`: where a shim lives. On a tmpfs; gone after a reboot, as the shims are. */
 export class PodDirectories {
   readonly #addon: Addon;
+  readonly #files: Files;
   readonly #root: string;
 
   constructor(addon: Addon, root: string) {
     this.#addon = addon;
+    this.#files = new Files(addon);
     this.#root = root;
   }
 
@@ -46,7 +49,7 @@ export class PodDirectories {
   }
 
   async remove(podId: string): Promise<void> {
-    await rm(this.pathOf(podId), { recursive: true, force: true });
+    await this.#files.removeTree(this.pathOf(podId));
   }
 
   /** Ids of all pods that have a directory. */
