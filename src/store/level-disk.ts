@@ -49,7 +49,7 @@ export class LevelDisk implements Disk {
   async write(batch: readonly Write[], sync: boolean): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       this.#waiting.push({ batch, sync, resolve, reject });
-      this.#pump ??= this.#writeAll();
+      this.#pump ??= afterThisTurn().then(() => this.#writeAll());
     });
   }
 
@@ -91,6 +91,11 @@ export class LevelDisk implements Disk {
       throw asBerthError(error, `write to the store in ${this.#directory}`);
     }
   }
+}
+
+/** What the same turn of the event loop writes, one call after the other, goes in one batch. */
+function afterThisTurn(): Promise<void> {
+  return new Promise((resolve) => queueMicrotask(() => process.nextTick(resolve)));
 }
 
 async function openRepaired(
