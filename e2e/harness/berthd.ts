@@ -74,6 +74,11 @@ export class Berthd {
     return pid;
   }
 
+  /** Whether the berthd that was started has ended. */
+  get dead(): boolean {
+    return this.#process === undefined || this.#process.exitCode !== null || this.#process.signalCode !== null;
+  }
+
   get log(): string {
     return existsSync(this.logFile) ? readFileSync(this.logFile, 'utf8') : '';
   }

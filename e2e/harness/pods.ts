@@ -180,7 +180,7 @@ export function parseLog(text: string): LogLine[] {
     .split('\n')
     .filter(Boolean)
     .map((line) => {
-      const match = /^(\S+) (stdout|stderr) ([PF])(?: (.*))?$/.exec(line);
+      const match = /^(\S+) (stdout|stderr) ([PF])(?: ([^]*))?$/.exec(line);
       if (!match) throw new Error(`not a log line: ${JSON.stringify(line)}`);
       const [, time = '', stream = '', tag, body = ''] = match;
       return { time, stream, partial: tag === 'P', text: tag === 'P' ? body : `${body}\n` };

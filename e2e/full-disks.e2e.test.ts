@@ -1,0 +1,122 @@
+import { mkdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { startBerthd, type Berthd } from './harness/berthd.ts';
+import { parseLog, shell, TestPod } from './harness/pods.ts';
+import { eventually } from './harness/wait.ts';
+
+// A disk that is full costs what needs it, with an error that says so, and everything goes on once there is room.
+
+let berthd: Berthd;
+beforeAll(async () => {
+  berthd = await startBerthd({ diskSize: '24m' });
+  await berthd.loadBusybox();
+});
+afterAll(() => berthd.teardown());
+
+/** Fills the file system below a directory to the last byte. */
+async function fill(directory: string): Promise<() => Promise<void>> {
+  const filler = path.join(directory, 'filler');
+  await berthd.node.run(['sh', '-c', `cat /dev/zero > ${filler}; for i in 1 2 3; do echo >> ${filler}; done`]);
+  return async () => {
+    await berthd.node.run(['rm', '-f', filler]);
+  };
+}
+
+describe('the state directory is full', () => {
+  test('what runs goes on, lists answer, and what cannot be made says why', async () => {
+    const pod = await TestPod.run(berthd);
+    const container = await pod.start(shell('i=0; while :; do echo $i; i=$((i+1)); sleep 0.1; done'));
+    const empty = await fill(berthd.root);
+    try {
+      const failure = await TestPod.run(berthd).then(
+        () => 'it was made all the same',
+        (error: unknown) => String(error),
+      );
+      expect(failure).toMatch(/space|RESOURCE_EXHAUSTED|ENOSPC/i);
+      expect((await container.status()).state).toBe('CONTAINER_RUNNING');
+      expect(await container.sh('echo alive')).toBe('alive\n');
+      const { items } = await berthd.cri.runtime.listPodSandbox({ filter: { id: pod.id } });
+      expect(items).toHaveLength(1);
+    } finally {
+      await empty();
+    }
+    expect(await (await TestPod.run(berthd)).sh('echo there is room')).toBe('there is room\n');
+    await berthd.removeAllPods();
+    expect(await berthd.strays()).toEqual([]);
+  });
+
+  test.each([
+    ['while berthd runs on', () => Promise.resolve()],
+    ['after berthd was killed', () => berthd.kill9()],
+  ])('an end that cannot be recorded is told once there is room: %s', async (_name, meanwhile) => {
+    const pod = await TestPod.run(berthd);
+    const container = await pod.start(shell('sleep 1; exit 7'));
+    const empty = await fill(berthd.root);
+    try {
+      const tried = new RegExp(`${container.id}.*could not record an end`);
+      await eventually('berthd tries to record the end', () => tried.test(berthd.log));
+      // Nothing is told that a crash could take back.
+      expect((await container.status()).state).toBe('CONTAINER_RUNNING');
+      await meanwhile();
+    } finally {
+      await empty();
+    }
+    if (berthd.dead) await berthd.start();
+    expect(await container.exited()).toMatchObject({ exit_code: 7, reason: 'Error' });
+    await pod.remove();
+    expect(await berthd.strays()).toEqual([]);
+  });
+
+  test('a pod can be stopped and removed', async () => {
+    const pod = await TestPod.run(berthd);
+    const container = await pod.start(shell('sleep 1000'));
+    const empty = await fill(berthd.root);
+    try {
+      // It may fail while there is no room, but not hang, and not lose the pod.
+      await container.stop().catch(() => undefined);
+      await pod.remove().catch(() => undefined);
+    } finally {
+      await empty();
+    }
+    await pod.remove();
+    await expect(pod.status()).rejects.toMatchObject({ status: 'NOT_FOUND' });
+    expect(await berthd.strays()).toEqual([]);
+  });
+});
+
+describe('the disk of a log is full', () => {
+  test('only its container waits; the others, exec and stop do not, and lines come again with room', async () => {
+    const disk = path.join(berthd.node.directory, 'log-disk');
+    mkdirSync(disk);
+    await berthd.node.run(['mount', '-t', 'tmpfs', '-o', 'size=256k', 'none', disk]);
+    try {
+      const pod = await TestPod.run(berthd, { log_directory: disk });
+      const other = await TestPod.run(berthd);
+      const counting = 'i=0; while :; do echo $i; i=$((i+1)); sleep 0.02; done';
+      const empty = await fill(disk);
+      const container = await pod.start(shell(counting));
+      const bystander = await other.start(shell(counting));
+      await eventually('the bystander logs', () => bystander.output().includes('100\n'));
+      expect(await container.sh('echo alive')).toBe('alive\n');
+      expect((await container.status()).state).toBe('CONTAINER_RUNNING');
+      await empty();
+      const log = (): string => String(readInNode(container.logFile));
+      await eventually('lines come again', () => /stdout F \d+\n/.test(log()));
+      await container.stop();
+      // Whole lines only: a write that the disk cut in two is completed or dropped, never glued to the next.
+      for (const line of parseLog(log())) expect(line.text).toMatch(/^\d+\n$/);
+      await pod.remove();
+      await other.remove();
+    } finally {
+      await berthd.removeAllPods();
+      await berthd.node.run(['umount', disk]);
+    }
+    expect(await berthd.strays()).toEqual([]);
+  });
+
+  /** The tmpfs is the node's alone: it is reached through its holder's root. */
+  function readInNode(file: string): Buffer {
+    return readFileSync(path.join(`/proc/${berthd.node.pid}/root`, file));
+  }
+});
