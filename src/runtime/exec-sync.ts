@@ -12,7 +12,7 @@ import type { ExecExited__Output } from './shim/gen/berth/shim/ExecExited.ts';
 import type { PodShim } from './shim/pod-shim.ts';
 import { encodeProcess, encodeRequest } from './shim/protocol.ts';
 import { firstStream, ShimConnection } from './shim/shim-connection.ts';
-import type { OciSpec } from './spec/oci.ts';
+import type { OciProcess, OciSpec } from './spec/oci.ts';
 
 /**
  * How long output may still come after the command's own process has ended: a child it left behind (`sleep 1000 &`) may
@@ -67,11 +67,27 @@ export async function execSync(
 
 async function execProcess(parts: RuntimeParts, spec: OciSpec, args: readonly string[]): Promise<Buffer> {
   const seccomp = spec.linux.seccomp ? await parts.filters.get(spec.linux.seccomp) : undefined;
-  const message = encodeProcess(compileProcess({ ...spec.process, args, terminal: false }, seccomp));
-  return Buffer.from(message.buffer, message.byteOffset, message.byteLength);
+  // Protobuf joins what stands one after the other: only the command and the filter differ from the last time.
+  const command = encodeProcess({
+    args: args.map((text) => Buffer.from(text, 'latin1')),
+    ...(seccomp === undefined ? {} : { seccomp: Buffer.from(seccomp.buffer, seccomp.byteOffset, seccomp.byteLength) }),
+  });
+  return Buffer.concat([confinement(spec.process), command]);
 }
 
 /** The caller went away or its time is over: the command's whole tree goes as well. */
+const confinements = new WeakMap<OciProcess, Uint8Array>();
+
+/** A container's process without command and filter, encoded once for all its execs. */
+function confinement(process: OciProcess): Uint8Array {
+  let encoded = confinements.get(process);
+  if (encoded === undefined) {
+    encoded = encodeProcess(compileProcess({ ...process, args: [], terminal: false }, undefined));
+    confinements.set(process, encoded);
+  }
+  return encoded;
+}
+
 async function killExec(shim: PodShim, execId: string): Promise<void> {
   const patience = new AbortController();
   await shim.call({ kill_exec: { exec_id: execId } }, `kill exec ${execId}`, patience.signal).catch(() => undefined);

@@ -69,11 +69,12 @@ function isEnvelope(value: unknown): value is Envelope {
   );
 }
 
+/** @param path of the value, changed on the way down and the same again at the end: a copy per leaf would cost most */
 function toPlain(value: unknown, path: (string | number)[], bigints: (string | number)[][]): unknown {
   if (path.length > maxDepth) throw notPlain(path, `is nested deeper than ${maxDepth}`);
   switch (typeof value) {
     case 'bigint':
-      bigints.push(path);
+      bigints.push([...path]);
       return value.toString();
     case 'string':
     case 'boolean':
@@ -88,11 +89,17 @@ function toPlain(value: unknown, path: (string | number)[], bigints: (string | n
       throw notPlain(path, `is a ${typeof value}`);
   }
   if (value === null) return null;
-  if (Array.isArray(value)) return value.map((item, index) => toPlain(item, [...path, index], bigints));
+  const inner = (key: string | number, item: unknown): unknown => {
+    path.push(key);
+    const plain = toPlain(item, path, bigints);
+    path.pop();
+    return plain;
+  };
+  if (Array.isArray(value)) return value.map((item, index) => inner(index, item));
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null) throw notPlain(path, 'is not a plain object');
   // fromEntries defines own properties, so a label named __proto__ stays a label.
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, toPlain(item, [...path, key], bigints)]));
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, inner(key, item)]));
 }
 
 function restoreBigints(envelope: Envelope): unknown {

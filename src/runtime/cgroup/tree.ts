@@ -35,21 +35,25 @@ export async function directoriesBelow(addon: Pick<Addon, 'batch'>, top: string)
 
 /** Pids in the directory and below. */
 export async function pidsIn(addon: Addon, directory: string): Promise<number[]> {
+  // Most groups have none below: one trip says so and who is in it.
+  const [inside, here] = await addon.batch([
+    { op: 'list', path: directory, limit: listLimit, optional: true },
+    readPids(directory),
+  ]);
+  if ((inside?.data ?? '') === '') return parsePids(here);
   const directories = [directory, ...(await directoriesBelow(addon, directory))];
-  const results = await addon.batch(
-    directories.map((each) => ({
-      op: 'read',
-      path: path.join(each, 'cgroup.procs'),
-      limit: 1024 * 1024,
-      optional: true,
-    })),
-  );
-  return results.flatMap((result) =>
-    (result.data ?? '')
-      .split('\n')
-      .filter((line) => line !== '')
-      .map(Number),
-  );
+  return (await addon.batch(directories.map(readPids))).flatMap(parsePids);
+}
+
+function readPids(directory: string): FileOperation {
+  return { op: 'read', path: path.join(directory, 'cgroup.procs'), limit: 1024 * 1024, optional: true };
+}
+
+function parsePids(result: FileResult | undefined): number[] {
+  return (result?.data ?? '')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map(Number);
 }
 
 /** First failure of a batch, with the operation it belongs to. */
