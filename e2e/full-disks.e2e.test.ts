@@ -9,7 +9,7 @@ import { eventually } from './harness/wait.ts';
 
 let berthd: Berthd;
 beforeAll(async () => {
-  berthd = await startBerthd({ diskSize: '24m' });
+  berthd = await startBerthd({ diskSize: '24m', config: '[timeouts]\nkill = "3s"\n' });
   await berthd.loadBusybox();
 });
 afterAll(() => berthd.teardown());
@@ -68,14 +68,14 @@ describe('the state directory is full', () => {
     expect(await berthd.strays()).toEqual([]);
   });
 
-  test('a pod can be stopped and removed', async () => {
+  test('a stop says that the disk is full, and a pod can be removed once it is not', async () => {
     const pod = await TestPod.run(berthd);
     const container = await pod.start(shell('sleep 1000'));
     const empty = await fill(berthd.root);
     try {
-      // It may fail while there is no room, but not hang, and not lose the pod.
-      await container.stop().catch(() => undefined);
-      await pod.remove().catch(() => undefined);
+      // It fails in its own time, with the true cause, and does not lose the pod.
+      const refusal = { status: 'RESOURCE_EXHAUSTED', details: expect.stringMatching(/has ended.*space/i) as unknown };
+      await expect(container.stop()).rejects.toMatchObject(refusal);
     } finally {
       await empty();
     }

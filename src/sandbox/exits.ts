@@ -34,7 +34,13 @@ export async function recordExit(parts: SandboxParts, container: Container, exit
   await container.busy?.catch(() => undefined);
   await persist(parts, container.id, async () => {
     using own = background(parts, `record the exit of container ${container.id}`, parts.timeouts.removeMs);
-    const changed = await parts.pods.changeContainer(own.ctx, container, (status) => toExited(status, exit));
+    const changed = await parts.pods
+      .changeContainer(own.ctx, container, (status) => toExited(status, exit))
+      .catch((error: unknown) => {
+        container.unrecorded = error;
+        throw error;
+      });
+    container.unrecorded = undefined;
     if (changed) announce(parts, 'stopped', container);
     await acknowledge(parts, container);
   });
