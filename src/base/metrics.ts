@@ -60,9 +60,21 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
       const histogram = new Histogram({ ...common(name, help, labels), buckets: [...buckets] });
       return { observe: (values, value) => histogram.observe({ ...values }, value) };
     },
-    gauge: (name, help, labels = []) => {
-      const gauge = new Gauge(common(name, help, labels));
-      return { set: (values, value) => gauge.set({ ...values }, value) };
+    gauge: <L extends string = never>(name: string, help: string, labels: readonly L[] = []): GaugeMetric<L> => {
+      // Set many times a call and read once a scrape: prom-client, which hashes labels, sees only the last values.
+      const latest = new Map<string, readonly [Labels<L>, number]>();
+      new Gauge({
+        ...common(name, help, labels),
+        collect() {
+          for (const [values, value] of latest.values()) this.set({ ...values }, value);
+          latest.clear();
+        },
+      });
+      return {
+        set: (values, value) => {
+          latest.set(labels.map((label) => values[label]).join('\0'), [values, value]);
+        },
+      };
     },
     gaugeOf: (name, help, read) => {
       // Registers itself; prom-client calls collect with the gauge as `this`.
