@@ -116,6 +116,7 @@ void raise_descriptor_limit() {
   const char serving = 1;
   if (write(told.get(), &serving, 1) != 1) _exit(1);
   told.reset();
+  release_callers(__builtin_frame_address(0));
   for (bool rested = false;;) {
     const bool worked = shim.loop.turn(rested ? -1 : kRestMs);
     if (!worked && !rested) release_stack();

@@ -4,11 +4,13 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/rseq.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -17,6 +19,8 @@
 #include "shim/kernel.h"
 #include "shim/seccomp_pause.h"
 #include "shim/sysctl.h"
+
+extern "C" char __init_array_start[];  // by the linker: in the first page of writable data
 
 namespace berth {
 namespace {
@@ -118,15 +122,44 @@ bool drop_everything(ChildPage*& page) {
   sigprocmask(SIG_SETMASK, &all, nullptr);
   prctl(PR_SET_DUMPABLE, 0);
   prctl(PR_SET_NAME, "berth-pause");
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fault.kernel("prctl", "no_new_privs", errno);
   // The page goes before the filter comes: what a refused filter would have to say is said in advance.
   fault.kernel("seccomp", "pause", EINVAL);
   page_drop(page);
   return true;
 }
 
+long address_of(const void* object) {
+  return reinterpret_cast<long>(object);
+}
+
+// A pod's pause lives as long as the pod and needs nothing of what it was forked with: it keeps the page with the
+// arguments, and otherwise only its code and constants, which all pods share. From the first madvise on there is no
+// stack to return on, no errno, no stack protector's value and no function of the C library.
+[[noreturn, gnu::no_stack_protector]] void rest() {
+  static constexpr uint64_t kEverySignal = ~uint64_t{0};
+  // The kernel writes into the thread's block at every turn while this is registered.
+  constexpr long kRseqBytes = 32;
+  kernel::bare(SYS_rseq, address_of(__builtin_thread_pointer()) + __rseq_offset, kRseqBytes, RSEQ_FLAG_UNREGISTER,
+               RSEQ_SIG);
+  const long data = address_of(__init_array_start) & ~static_cast<long>(kMemoryPage - 1);
+  const long data_bytes = address_of(sbrk(0)) - data;  // with the heap; what lies between them is not mapped
+  const long stack_end = static_cast<long>(arguments_page());
+  const long stack = stack_end - static_cast<long>(kStackReach);
+  kernel::bare(SYS_madvise, data, data_bytes, MADV_DONTNEED);
+  kernel::bare(SYS_madvise, stack, kStackReach, MADV_DONTNEED);
+  if (kernel::bare(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, address_of(&kPauseFilter)) != 0) {
+    kernel::bare(SYS_write, kSyncFd, address_of(&kSaysFailed), 1);
+    kernel::bare(SYS_exit_group, 1);
+  }
+  if (kernel::bare(SYS_write, kSyncFd, address_of(&kSaysReady), 1) != 1) kernel::bare(SYS_exit_group, 1);
+  kernel::bare(SYS_close, kSyncFd);
+  for (;;) kernel::bare(SYS_rt_sigsuspend, address_of(&kEverySignal), sizeof kEverySignal);
+}
+
 }  // namespace
 
-[[gnu::no_stack_protector]] void run_pause(const PauseLaunch& launch) {
+void run_pause(const PauseLaunch& launch) {
   const ChildFds fds = {.sync = launch.sync, .extra = launch.net_namespace};
   if (!take_fds_only(fds, launch.page->fault)) child_failed();
   setsid();
@@ -134,15 +167,7 @@ bool drop_everything(ChildPage*& page) {
   for (int fd = 0; fd < kSyncFd; fd++) close(fd);
   ChildPage* page = launch.page;
   if (!drop_everything(page)) child_failed();
-  // A pod's pause lives as long as the pod and needs nothing of what it was forked with; `launch` is gone with it.
-  release_stack();
-  release_callers(__builtin_frame_address(0));
-  release_heap();
-  if (!confine_pause()) child_failed();
-  if (write(kSyncFd, &kSaysReady, 1) != 1) _exit(1);
-  close(kSyncFd);
-  uint64_t blocked = ~uint64_t{0};
-  for (;;) syscall(SYS_rt_sigsuspend, &blocked, sizeof blocked);
+  rest();
 }
 
 }  // namespace berth

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <linux/filter.h>
+
 namespace berth {
 
 // Leaves the calling process nothing but what pause does: wait, say one word and close its last descriptor.
-bool confine_pause();
+extern const sock_fprog kPauseFilter;
 
 }  // namespace berth
