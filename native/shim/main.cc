@@ -42,7 +42,14 @@ constexpr int kRestMs = 1000;
 void clean_start() {
   prctl(PR_SET_DUMPABLE, 0);
   kernel::close_fds(kNetNamespaceFd + 1, ~0u, 0);
-  for (int i = 1; i < NSIG; i++) signal(i, SIG_DFL);
+  // Not by sigaction(3): it refuses the two real-time signals glibc keeps for itself, and a parent may ignore them.
+  struct {
+    void (*handler)(int) = SIG_DFL;
+    unsigned long flags = 0;
+    void (*restorer)() = nullptr;
+    uint64_t mask = 0;
+  } standard;
+  for (int i = 1; i < NSIG; i++) (void)syscall(SYS_rt_sigaction, i, &standard, nullptr, sizeof standard.mask);
   // All signals wait: SIGCHLD is read from a descriptor, and nothing but SIGKILL is to end a pod's shim.
   sigset_t all;
   sigfillset(&all);
