@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { Socket } from 'node:net';
 import { BerthError } from '#base/errors';
 import type { Addon } from '#linux/addon';
+import { connectSocket } from '#linux/connect-socket';
 import { Fd } from '#linux/fd';
 import { shimSocket } from './pod-directory.ts';
 
@@ -53,8 +54,7 @@ export class ShimLauncher implements Disposable {
   /** Connects to the shim in this directory. Throws SHIM_DIED when nobody listens. */
   connect(podId: string, directory: Fd): Socket {
     try {
-      const fd = this.#addon.connectUnix(directory.number, shimSocket);
-      return new Socket({ fd, readable: true, writable: true });
+      return connectSocket(this.#addon, directory.number, shimSocket);
     } catch (cause) {
       throw new BerthError('SHIM_DIED', `the shim of pod ${podId} does not answer`, { cause });
     }
