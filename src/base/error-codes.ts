@@ -18,6 +18,8 @@ export const errorCodes = {
   PATH_UNRESPONSIVE: { side: 'system', meaning: 'a volume path did not answer before the deadline' },
   DEADLINE_EXCEEDED: { side: 'system', meaning: 'the operation did not finish in time' },
   CANCELLED: { side: 'user', meaning: 'the caller went away' },
+  UNAUTHENTICATED: { side: 'user', meaning: 'a registry did not take the credentials, or wants some' },
+  PERMISSION_DENIED: { side: 'user', meaning: 'a registry or policy does not allow it with these credentials' },
   RESOURCE_EXHAUSTED: { side: 'system', meaning: 'a limit was reached: disk, memory, addresses, queue length, size' },
   UNAVAILABLE: { side: 'system', meaning: 'not ready yet, or shutting down; try again' },
   SHIM_DIED: { side: 'system', meaning: 'the pod lost its shim; its containers were killed' },

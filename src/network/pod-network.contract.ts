@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { createCtx } from '#base/ctx';
 import { randomIds, shortId } from '#base/ids';
 import type { PodNetwork, PodNetworkRecord } from './pod-network.ts';
+import { networkRequest } from './network-request.fixture.ts';
 
 export interface NetworkBench {
   readonly network: PodNetwork;
@@ -32,7 +33,7 @@ export function podNetworkContract(name: string, open: () => Promise<NetworkBenc
 
     const setUp = async (podId = randomIds.next()): Promise<{ podId: string; record: PodNetworkRecord }> => {
       using netns = await network.takeNamespace(ctx);
-      return { podId, record: await network.setUp(ctx, { podId, netns }) };
+      return { podId, record: await network.setUp(ctx, networkRequest(podId, netns)) };
     };
 
     test('is ready and says nothing of a reason', () => {
@@ -69,14 +70,14 @@ export function podNetworkContract(name: string, open: () => Promise<NetworkBenc
     test('leaves nothing of a pod whose caller went away', async () => {
       using netns = await network.takeNamespace(ctx);
       const gone = createCtx({ signal: AbortSignal.abort(new Error('gone')) });
-      await expect(network.setUp(gone, { podId: randomIds.next(), netns })).rejects.toThrow('gone');
+      await expect(network.setUp(gone, networkRequest(randomIds.next(), netns))).rejects.toThrow('gone');
       expect(await network.strays(ctx, new Set())).toEqual([]);
     });
 
     test('leaves nothing of a pod whose namespace is closed', async () => {
       const netns = await network.takeNamespace(ctx);
       netns[Symbol.dispose]();
-      await expect(network.setUp(ctx, { podId: randomIds.next(), netns })).rejects.toThrow();
+      await expect(network.setUp(ctx, networkRequest(randomIds.next(), netns))).rejects.toThrow();
       expect(await network.strays(ctx, new Set())).toEqual([]);
     });
 

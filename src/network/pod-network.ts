@@ -34,6 +34,33 @@ export interface NetworkStatus {
 export interface NetworkRequest {
   readonly podId: string;
   readonly netns: Fd;
+  readonly pod: PodLabels;
+  /** Those with a host port, in the pod's order. */
+  readonly portMappings: readonly PortMapping[];
+  readonly dns: {
+    readonly servers: readonly string[];
+    readonly searches: readonly string[];
+    readonly options: readonly string[];
+  };
+  /** "" when the pod names none. */
+  readonly cgroupPath: string;
+}
+
+/** What Kubernetes calls the pod. */
+export interface PodLabels {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+/** A port of the node that leads to one of the pod. */
+export interface PortMapping {
+  readonly protocol: 'tcp' | 'udp' | 'sctp';
+  readonly containerPort: number;
+  readonly hostPort: number;
+  /** "" for every address of the node. */
+  readonly hostIp: string;
 }
 
 /** Stored with the pod. */

@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { type Clock, systemClock } from '#base/clock';
 import type { Ctx } from '#base/ctx';
+import { BerthError } from '#base/errors';
 import { Listeners } from '#base/listeners';
 import type { Logger } from '#base/log';
 import type { Addon } from '#linux/addon';
@@ -120,6 +121,20 @@ export class LinuxRuntime implements face.Runtime {
 
   execSync(ctx: Ctx, podId: string, id: string, exec: face.ExecInput): Promise<face.ExecResult> {
     return execSync(this.#parts, ctx, podId, id, exec);
+  }
+
+  // Conversations: the shim does not have them yet, and the server does not ask.
+
+  async exec(): Promise<never> {
+    throw new BerthError('UNIMPLEMENTED', 'exec with streams');
+  }
+
+  async attach(): Promise<never> {
+    throw new BerthError('UNIMPLEMENTED', 'attach');
+  }
+
+  async dial(): Promise<never> {
+    throw new BerthError('UNIMPLEMENTED', 'dial');
   }
 
   reopenLog(ctx: Ctx, podId: string, id: string): Promise<void> {

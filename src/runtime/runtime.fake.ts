@@ -218,6 +218,20 @@ export class FakeRuntime implements Runtime {
     return this.execResult;
   }
 
+  // Conversations: the shim does not have them yet, and the server does not ask.
+
+  async exec(): Promise<never> {
+    throw new BerthError('UNIMPLEMENTED', 'exec with streams');
+  }
+
+  async attach(): Promise<never> {
+    throw new BerthError('UNIMPLEMENTED', 'attach');
+  }
+
+  async dial(): Promise<never> {
+    throw new BerthError('UNIMPLEMENTED', 'dial');
+  }
+
   async reopenLog(ctx: Ctx, podId: string, id: string): Promise<void> {
     this.#pod(podId);
     this.calls.push(`reopenLog ${id}`);

@@ -13,6 +13,7 @@ import { Pod } from './pod.ts';
 import { checkCgroupParent, checkHostPorts, checkRuntimeHandler } from './pod-checks.ts';
 import { writePodFiles } from './pod-files.ts';
 import { removePodNow } from './pod-remove.ts';
+import { networkRequest } from './pod-network-request.ts';
 import { podInput } from './pod-spec.ts';
 import { createFailed, newPod, toFailed, toReady } from './states.ts';
 import { together } from './together.ts';
@@ -123,7 +124,7 @@ async function start(parts: SandboxParts, ctx: Ctx, making: Making, netns: Fd | 
 async function connect(parts: SandboxParts, ctx: Ctx, making: Making, netns: Fd | undefined): Promise<void> {
   const { pod, input, rollback } = making;
   if (netns) {
-    const network = await parts.network.setUp(ctx, { podId: pod.id, netns });
+    const network = await parts.network.setUp(ctx, networkRequest(pod, netns));
     making.network = network;
     rollback.push(`network of pod ${pod.id}`, (cleanup) => parts.network.tearDown(cleanup, pod.id, network));
   }

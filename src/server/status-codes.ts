@@ -15,6 +15,8 @@ const statusOf: Readonly<Record<ErrorCode, status>> = {
   PATH_UNRESPONSIVE: status.DEADLINE_EXCEEDED,
   DEADLINE_EXCEEDED: status.DEADLINE_EXCEEDED,
   CANCELLED: status.CANCELLED,
+  UNAUTHENTICATED: status.UNAUTHENTICATED,
+  PERMISSION_DENIED: status.PERMISSION_DENIED,
   RESOURCE_EXHAUSTED: status.RESOURCE_EXHAUSTED,
   UNAVAILABLE: status.UNAVAILABLE,
   // The same call would fail again; whoever owns the pod has to make a new one.

@@ -15,6 +15,7 @@ import { podNetworkContract } from '../pod-network.contract.ts';
 import { StoreAddressBook } from '../store-address-book.ts';
 import { BuiltinNetwork } from './builtin-network.ts';
 import { runNamedTool } from './run-tool.ts';
+import { networkRequest } from '../network-request.fixture.ts';
 
 // The real kernel. The file runs itself again inside a network namespace of its own, so that the machine's links,
 // settings and rules are never touched; that inner run is the one that tests.
@@ -80,7 +81,7 @@ function realTests(): void {
   const setUp = async (network: BuiltinNetwork): Promise<{ netns: Fd; podId: string; record: PodNetworkRecord }> => {
     const netns = await network.takeNamespace(ctx);
     const podId = randomIds.next();
-    return { netns, podId, record: await network.setUp(ctx, { podId, netns }) };
+    return { netns, podId, record: await network.setUp(ctx, networkRequest(podId, netns)) };
   };
 
   podNetworkContract('BuiltinNetwork', async () => {

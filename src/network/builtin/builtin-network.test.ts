@@ -9,6 +9,7 @@ import { podNetworkContract } from '../pod-network.contract.ts';
 import { StoreAddressBook } from '../store-address-book.ts';
 import { BuiltinNetwork } from './builtin-network.ts';
 import { FakeNetworkAddon, FakeTools } from './network-addon.fake.ts';
+import { networkRequest } from '../network-request.fixture.ts';
 
 const ctx = createCtx();
 const config: NetworkConfig = {
@@ -47,7 +48,7 @@ class Bench implements AsyncDisposable {
 
   async connect(podId = randomIds.next(), from = ctx): Promise<{ podId: string; record: PodNetworkRecord }> {
     using netns = await this.network.takeNamespace(ctx);
-    return { podId, record: await this.network.setUp(from, { podId, netns }) };
+    return { podId, record: await this.network.setUp(from, networkRequest(podId, netns)) };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
