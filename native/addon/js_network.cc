@@ -2,6 +2,7 @@
 
 #include "addon/addon.h"
 #include "addon/links.h"
+#include "addon/netns.h"
 #include "addon/reader.h"
 #include "common/fd.h"
 
@@ -61,6 +62,20 @@ Napi::Value fd_value(Napi::Env env, int fd) {
 
 Napi::Value create_netns_call(const Napi::CallbackInfo& info) {
   return on_net(info, make_job(info.Env(), create_netns, fd_value));
+}
+
+Napi::Value bind_netns_call(const Napi::CallbackInfo& info) {
+  Reader in(info.Env());
+  const int fd = in.fd(info[0], "netnsFd");
+  const std::string path = in.text(info[1], "path");
+  if (!in.ok()) return in.refuse();
+  const int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+  if (own < 0) return raise(info.Env(), fail("fcntl", "network namespace"));
+  auto work = [own, path] {
+    const Fd held(own);
+    return bind_netns(own, path);
+  };
+  return on_net(info, make_job(info.Env(), work, to_undefined));
 }
 
 Napi::Value ensure_bridge_call(const Napi::CallbackInfo& info) {
@@ -170,6 +185,7 @@ Napi::Value delete_link_call(const Napi::CallbackInfo& info) {
 
 void add_network(Napi::Env env, Napi::Object exports) {
   exports.Set("createNetns", Napi::Function::New(env, create_netns_call, "createNetns"));
+  exports.Set("bindNetns", Napi::Function::New(env, bind_netns_call, "bindNetns"));
   exports.Set("ensureBridge", Napi::Function::New(env, ensure_bridge_call, "ensureBridge"));
   exports.Set("attachVeth", Napi::Function::New(env, attach_veth_call, "attachVeth"));
   exports.Set("listLinks", Napi::Function::New(env, list_links_call, "listLinks"));

@@ -4,6 +4,8 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mount.h>
+#include <unistd.h>
 
 namespace berth::addon {
 
@@ -35,6 +37,17 @@ NetnsVisit::~NetnsVisit() {
   if (!home_ || setns(home_.get(), CLONE_NEWNET) == 0) return;
   (void)fputs("berth addon: cannot return to the machine's network namespace\n", stderr);
   abort();
+}
+
+Done bind_netns(int netns_fd, const std::string& path) {
+  // Exclusive: whatever lies there may be the namespace of another pod.
+  const Fd file(open(path.c_str(), O_RDONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444));
+  if (!file) return fail("open", path);
+  const std::string source = "/proc/self/fd/" + std::to_string(netns_fd);
+  if (mount(source.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) == 0) return Nothing{};
+  const Failure failure = fail("mount", path);
+  (void)unlink(path.c_str());
+  return failure;
 }
 
 }  // namespace berth::addon

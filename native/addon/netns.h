@@ -25,4 +25,8 @@ class NetnsVisit {
   Fd home_;
 };
 
+// Gives the namespace a file at `path`, which must not be there yet: a bind mount that keeps it alive. Leaves nothing
+// on failure.
+Done bind_netns(int netns_fd, const std::string& path);
+
 }  // namespace berth::addon

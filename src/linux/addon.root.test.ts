@@ -19,7 +19,7 @@ const addon = loadAddon();
 const ctx = createCtx();
 const library = addonPlaces().find((place) => statSync(place, { throwIfNoEntry: false }));
 
-/** Runs a script in a fresh network namespace; gives what it passed to `report`. */
+/** Runs a script in fresh network and mount namespaces; gives what it passed to `report`. */
 async function inOwnNetwork(script: string): Promise<unknown> {
   const source = `
     import { createRequire } from 'node:module';
@@ -31,7 +31,7 @@ async function inOwnNetwork(script: string): Promise<unknown> {
     const report = (value) => console.log(JSON.stringify(value, (_key, each) => typeof each === 'bigint' ? Number(each) : each));
     const outcome = async (promise) => promise.then((value) => value ?? 'done', (error) => error.code + ': ' + error.message);
     ${script}`;
-  const argv = ['unshare', '--net', process.execPath, '--input-type=module', '-'];
+  const argv = ['unshare', '--net', '--mount', process.execPath, '--input-type=module', '-'];
   const env = ['PATH=/usr/sbin:/usr/bin:/sbin:/bin'];
   const ran = await runProcess(ctx, addon, { path: '/usr/bin/unshare', argv, env, stdin: source, limit: 1 << 20 });
   if (ran.code !== 0) throw new Error(`the script failed: ${ran.stderr}`);
@@ -157,6 +157,40 @@ asRoot('namespaces', () => {
     expect((await addon.listLinks()).map(({ name }) => name)).toEqual(links);
     expect(await addon.netnsCounters(fds[0]!)).toEqual(expect.not.arrayContaining([{ name: 'eth0' }]));
     for (const fd of fds) addon.close(fd);
+  });
+});
+
+asRoot('a namespace with a file', () => {
+  test('lives by it until it is detached; a file that is there already is not touched', async () => {
+    const directory = mkdtempSync('/tmp/berth-netns-');
+    try {
+      const seen = await inOwnNetwork(`
+        const fs = await import('node:fs');
+        const file = '${directory}/pod';
+        const netns = await addon.createNetns();
+        await addon.bindNetns(netns, file);
+        const again = await outcome(addon.bindNetns(netns, file));
+        const same = addon.fstat(netns).ino === fs.statSync(file, { bigint: true }).ino;
+        addon.close(netns);
+        const alive = sh('nsenter --net=' + file + ' ip -br link').trim().split(/ +/)[0];
+        await addon.detachMount(file);
+        const after = fs.statfsSync(file).type === 0x6e736673;
+        fs.unlinkSync(file);
+        const noNamespace = await outcome((async () => addon.bindNetns(99, file))());
+        const nowhere = await addon.createNetns().then((other) => outcome(addon.bindNetns(other, '${directory}/none/pod')));
+        report({ again, same, alive, after, noNamespace, nowhere, left: fs.readdirSync('${directory}') });`);
+      expect(seen).toEqual({
+        again: expect.stringMatching(/^EEXIST: open .*pod: file exists/),
+        same: true,
+        alive: 'lo',
+        after: false,
+        noNamespace: expect.stringMatching(/^EBADF: /),
+        nowhere: expect.stringMatching(/^ENOENT: open /),
+        left: [],
+      });
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 });
 
