@@ -17,7 +17,7 @@ const rules: Readonly<Record<string, Rule>> = {
   linux: { modules: ['base'] },
   store: { modules: ['base'], npm: ['level'] },
   runtime: { modules: ['base', 'config', 'linux'], npm: ['protobufjs', 'protobufjs/light.js', 'long'] },
-  images: { modules: ['base', 'config', 'linux', 'store'], npm: ['undici'] },
+  images: { modules: ['base', 'config', 'linux', 'store'], npm: ['undici', 'smol-toml'] },
   network: { modules: ['base', 'config', 'linux'] },
   sandbox: { modules: ['base', 'config', 'store', 'runtime', 'images', 'network'], types: ['cri-api', 'linux'] },
   server: {

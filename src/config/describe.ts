@@ -2,11 +2,13 @@ import type { z } from 'zod';
 import { configSchema } from './schema.ts';
 import { keyNotes } from './values.ts';
 
+export type DefaultValue = string | number | boolean | readonly string[];
+
 /** One key as docs/config.md and `berth` show it. */
 export interface KeyDescription {
   readonly key: string;
   readonly type: string;
-  readonly default: string | number | boolean;
+  readonly default: DefaultValue;
   readonly meaning: string;
 }
 
@@ -40,7 +42,7 @@ function describeKey(key: string, field: z.ZodType): KeyDescription {
   return {
     key,
     type: values ?? note?.type ?? 'string',
-    default: (field as z.ZodDefault).def.defaultValue as string | number | boolean,
+    default: (field as z.ZodDefault).def.defaultValue as DefaultValue,
     meaning: field.description ?? '',
   };
 }

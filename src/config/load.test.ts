@@ -44,6 +44,15 @@ describe('loadConfig', () => {
     expect(config.network).toMatchObject({ mode: 'builtin', bridge: 'berth0', ipv4Subnet: '10.89.0.0/16' });
     expect(config.cgroup).toEqual({ driver: 'cgroupfs', defaultParent: '/berth', shimParent: '/berth-shims' });
     expect(config.timeouts.runPodMs).toBe(120_000);
+    expect(config.registries).toEqual({
+      hostsDirectories: ['/etc/berth/certs.d', '/etc/containerd/certs.d'],
+      registriesConf: '/etc/containers/registries.conf',
+      authFiles: [],
+      plainHttp: [],
+      minimumBytesPerSecond: 1024,
+      stallMs: 30_000,
+      attempts: 6,
+    });
   });
 
   test('sockets follow the run directory unless they are named', () => {
@@ -88,6 +97,12 @@ describe('loadConfig', () => {
     ],
     ['a long socket', `socket = "/${'s'.repeat(110)}"`, 'socket: expected an absolute path of at most 107 bytes'],
     ['a bad subnet', '[network]\nipv4_subnet = "10.0.0.0"', 'network.ipv4_subnet: expected an IPv4 subnet'],
+    [
+      'a registry with a scheme',
+      '[registries]\nplain_http = ["a:1", "http://b"]',
+      'registries.plain_http.1: expected a reg',
+    ],
+    ['a list that is none', '[registries]\nauth_files = "/a"', 'registries.auth_files: expected a list of at most 256'],
     ['an address without a port', '[metrics]\naddress = "::1"', 'metrics.address: expected "address:port"'],
   ];
   test.each(bad)('%s is refused with file and key', (_name, text, problem) => {

@@ -101,7 +101,9 @@ class Merged {
   }
 
   #where(key: string): string {
-    return this.#origins.get(key) ?? this.files.at(-1) ?? 'config';
+    // An item of a list has no file of its own: that of the list.
+    const list = key.replace(/\.\d+$/, '');
+    return this.#origins.get(key) ?? this.#origins.get(list) ?? this.files.at(-1) ?? 'config';
   }
 }
 

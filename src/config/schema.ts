@@ -6,8 +6,10 @@ import {
   duration,
   integer,
   interfaceName,
+  listOf,
   listenAddress,
   oneOf,
+  registryHost,
   socketPath,
   subnet,
   tableName,
@@ -65,6 +67,33 @@ const images = z.strictObject({
   load_timeout: duration().default('30m').describe('For one image to be loaded from a file.'),
 });
 
+const registries = z.strictObject({
+  hosts_directories: listOf(absolutePath())
+    .default(['/etc/berth/certs.d', '/etc/containerd/certs.d'])
+    .describe('Directories of `<registry>/hosts.toml`; the first that has one for a registry counts.'),
+  registries_conf: z
+    .union([z.literal(''), absolutePath()])
+    .default('/etc/containers/registries.conf')
+    .describe('registries.conf(5), version 2, with its `.d` beside it; "" for none.'),
+  auth_files: listOf(absolutePath())
+    .default([])
+    .describe('Files of credentials (docker’s config.json, containers-auth.json) for calls that bring none.'),
+  plain_http: listOf(registryHost())
+    .default([])
+    .describe('Registries ("host" or "host:port") spoken to in plain HTTP.'),
+  minimum_throughput: integer(0, 1_000_000_000)
+    .default(1024)
+    .describe(
+      'Bytes a second below which a download is broken off and resumed; 0 for a single byte in `stall_timeout`.',
+    ),
+  stall_timeout: duration()
+    .default('30s')
+    .describe('How long a download may stay below `minimum_throughput`, and a registry silent.'),
+  attempts: integer(1, 100)
+    .default(6)
+    .describe('Attempts without progress for one document or blob, over all mirrors, before its pull fails.'),
+});
+
 export const configSchema = z.strictObject({
   root: absolutePath()
     .default('/var/lib/berth')
@@ -84,6 +113,7 @@ export const configSchema = z.strictObject({
   log: log.prefault({}).describe('berthd’s own log, on stderr.'),
   timeouts: timeouts.prefault({}).describe('How long Berth’s own operations may take, whoever waits for them.'),
   images: images.prefault({}).describe('Images.'),
+  registries: registries.prefault({}).describe('How registries are reached.'),
 });
 
 /** The file's words, checked and complete. */

@@ -11,6 +11,7 @@ export interface Config {
   readonly log: LogConfig;
   readonly timeouts: Timeouts;
   readonly images: ImagesConfig;
+  readonly registries: RegistryConfig;
 }
 
 export interface StatePaths {
@@ -64,10 +65,27 @@ export interface ImagesConfig {
   readonly loadTimeoutMs: number;
 }
 
+/** How registries are reached. */
+export interface RegistryConfig {
+  /** containerd's layout: `<directory>/<host[:port]>/hosts.toml`, `_default/hosts.toml`. Searched in order. */
+  readonly hostsDirectories: readonly string[];
+  /** registries.conf(5) version 2, with `<file>.d/*.conf`, and certs.d beside it. "" or missing: none. */
+  readonly registriesConf: string;
+  /** Files like ~/.docker/config.json or containers-auth.json(5), tried when the call brings no credentials. */
+  readonly authFiles: readonly string[];
+  /** Hosts ("host[:port]") spoken to in plain HTTP besides those that the files above say. Loopback names always may. */
+  readonly plainHttp: readonly string[];
+  /** Below this many bytes a second over `stallMs` a download is broken off and resumed. */
+  readonly minimumBytesPerSecond: number;
+  readonly stallMs: number;
+  /** Attempts without progress for one document or blob, over all mirrors, before the pull fails. */
+  readonly attempts: number;
+}
+
 const socketPathLimit = 107;
 
 export function toConfig(file: ConfigFile): Config {
-  const { network, cgroup, timeouts, images } = file;
+  const { network, cgroup, timeouts, images, registries } = file;
   refuseUnbuilt('network.mode', network.mode, 'cni');
   refuseUnbuilt('cgroup.driver', cgroup.driver, 'systemd');
   if (network.ipv4_subnet === '' && network.ipv6_subnet === '') {
@@ -103,6 +121,15 @@ export function toConfig(file: ConfigFile): Config {
       shutdownMs: toMs(timeouts.shutdown),
     },
     images: { loadTimeoutMs: toMs(images.load_timeout) },
+    registries: {
+      hostsDirectories: registries.hosts_directories,
+      registriesConf: registries.registries_conf,
+      authFiles: registries.auth_files,
+      plainHttp: registries.plain_http,
+      minimumBytesPerSecond: registries.minimum_throughput,
+      stallMs: toMs(registries.stall_timeout),
+      attempts: registries.attempts,
+    },
   };
 }
 

@@ -71,6 +71,25 @@ export function subnet(family: 4 | 6): z.ZodString {
   }).register(keyNotes, { type: 'subnet' });
 }
 
+/** A registry as image names begin: "host" or "host:port". */
+export function registryHost(): z.ZodString {
+  return string('a registry such as "registry.example" or "[::1]:5000", without "https://"', (text) =>
+    /^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9][A-Za-z0-9.-]*)(:[0-9]{1,5})?$/.test(text),
+  ).register(keyNotes, { type: 'registry' });
+}
+
+const maxListItems = 256;
+
+/** A list of values of one kind. A later file's list takes the place of an earlier one's. */
+export function listOf(item: z.ZodString): z.ZodArray<z.ZodString> {
+  const type = keyNotes.get(item)?.type ?? 'string';
+  const error = `expected a list of at most ${maxListItems} values`;
+  return z
+    .array(item, { error })
+    .max(maxListItems, { error })
+    .register(keyNotes, { type: `list of ${type}` });
+}
+
 export function interfaceName(): z.ZodString {
   return string('a network interface name of 1 to 15 characters', (text) =>
     /^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$/.test(text),

@@ -3,11 +3,12 @@ import type { Writable } from 'node:stream';
 import type { Ctx } from '#base/ctx';
 import { raceSignal } from '#base/deadline';
 import { BerthError } from '#base/errors';
+import type { RegistryConfig } from '#config/slices';
 import type { Fd } from '#linux/fd';
 import { digestOf } from '../config.ts';
 import { hostPlatform, type Platform } from '../platform.ts';
 import { parseReference, repositoryOf, type Reference } from '../reference.ts';
-import type { BlobDescriptor, OnBytes, Registry, RegistryConfig, RemoteImage, RemoteRequest } from './registry.ts';
+import type { BlobDescriptor, OnBytes, Registry, RemoteImage, RemoteRequest } from './registry.ts';
 import { pipeWriter, readerGone } from './write-pipe.ts';
 
 /** An image as it lies in a registry. */

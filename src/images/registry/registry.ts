@@ -1,4 +1,5 @@
 import type { Ctx } from '#base/ctx';
+import type { RegistryConfig } from '#config/slices';
 import type { Fd } from '#linux/fd';
 import type { Platform } from '../platform.ts';
 import type { Reference } from '../reference.ts';
@@ -23,24 +24,9 @@ export interface Registry {
   close(): Promise<void>;
 }
 
-export type OnBytes = (bytes: number) => void;
+export type { RegistryConfig };
 
-/** The part of the configuration that says how registries are reached. */
-export interface RegistryConfig {
-  /** containerd's layout: `<directory>/<host[:port]>/hosts.toml`, `_default/hosts.toml`. Searched in order; "" is skipped. */
-  readonly hostsDirectories: readonly string[];
-  /** registries.conf(5) version 2, with `<file>.d/*.conf`. Missing: none. */
-  readonly registriesConf: string;
-  /** Files like ~/.docker/config.json or containers-auth.json(5), tried when the call brings no credentials. */
-  readonly authFiles: readonly string[];
-  /** Hosts ("host[:port]") spoken to in plain HTTP besides those that the files above say. Loopback names always may. */
-  readonly plainHttp: readonly string[];
-  /** Below this many bytes a second over `stallMs` a download is broken off and resumed. */
-  readonly minimumBytesPerSecond: number;
-  readonly stallMs: number;
-  /** Attempts for one document or blob, over all mirrors, before the pull fails. */
-  readonly attempts: number;
-}
+export type OnBytes = (bytes: number) => void;
 
 export interface RemoteRequest {
   readonly reference: Reference;
