@@ -1,12 +1,14 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 
-import { describe, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
+
+import { createCtx } from '#base/ctx';
 
 import { loadAddon } from '#linux/load';
 import { parseMountinfo } from '#linux/mountinfo';
 
 import { cgroupsContract } from './cgroups.contract.ts';
-import { detectLayout } from './detect.ts';
+import { detectLayout, type Hierarchy } from './detect.ts';
 import { deviceProgram } from './device-program.ts';
 import { V1Cgroups } from './v1-cgroups.ts';
 import { V2Cgroups } from './v2-cgroups.ts';
@@ -26,7 +28,9 @@ if (process.getuid?.() !== 0) {
 } else {
   const addon = loadAddon();
   if (layout.version === 1 && layout.hierarchies.length > 0) {
-    cgroupsContract('cgroup v1', parent, addon, new V1Cgroups(addon, layout.hierarchies));
+    const cgroups = new V1Cgroups(addon, layout.hierarchies);
+    cgroupsContract('cgroup v1', parent, addon, cgroups);
+    halfMadeParents(cgroups, layout.hierarchies);
   }
   if (unified) {
     const controllers = readFileSync(`${unified.mountPoint}/cgroup.controllers`, 'utf8').trim().split(/\s+/);
@@ -38,4 +42,19 @@ if (process.getuid?.() !== 0) {
     });
     cgroupsContract('cgroup v2', parent, addon, cgroups);
   }
+}
+
+/** A kubelet makes a pod's group only in the hierarchies that it knows: the first container once failed with EEXIST. */
+function halfMadeParents(cgroups: V1Cgroups, hierarchies: readonly Hierarchy[]): void {
+  test('a group is made although its parent exists in some hierarchies and not in others', async () => {
+    const ctx = createCtx();
+    const known = hierarchies.slice(0, Math.ceil(hierarchies.length / 2));
+    for (const { mountpoint } of known) mkdirSync(`${mountpoint}${parent}-half/pod`, { recursive: true });
+    try {
+      const { enter } = await cgroups.create(ctx, `${parent}-half/pod/container`, {});
+      expect(enter.filter(({ dir }) => !existsSync(dir))).toEqual([]);
+    } finally {
+      await cgroups.remove(ctx, `${parent}-half`);
+    }
+  });
 }

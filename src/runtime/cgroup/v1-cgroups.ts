@@ -44,13 +44,14 @@ export class V1Cgroups implements Cgroups {
   async create(ctx: Ctx, group: string, resources: LinuxResources): Promise<CgroupHandle> {
     checkCgroupPath(group);
     const { writes, warnings } = this.#usable(v1Writes(resources));
-    const operations = [...this.#makeOperations(group), ...this.#writeOperations(group, writes)];
+    let operations = [...this.#makeOperations(group), ...this.#writeOperations(group, writes)];
     try {
       let results = await this.#addon.batch(operations);
       if (firstFailure(operations, results)?.error === 'ENOENT') {
         await this.#makeAncestors(group);
         // The first attempt may have come as far as some hierarchies whose parent existed.
-        results = await this.#addon.batch(operations.map(tolerateExisting));
+        operations = operations.map(tolerateExisting);
+        results = await this.#addon.batch(operations);
       }
       const failed = firstFailure(operations, results);
       if (failed) throw failure(failed.operation, failed.error);
