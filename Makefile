@@ -10,7 +10,7 @@ RUN := PATH=$(NODE_BIN):$$PATH
 JEST := $(RUN) NODE_OPTIONS=--experimental-vm-modules node_modules/.bin/jest
 CMAKE_FLAGS := -DCMAKE_BUILD_TYPE=Release
 
-.PHONY: help deps build native ts run test unit ctest lint gen sanitize e2e bench crictl critest clean
+.PHONY: help deps build native ts run test unit ctest lint gen sanitize e2e bench crictl critest kubelet clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -86,6 +86,13 @@ crictl: ## build the real crictl into .cache/
 
 critest: ## build the real critest into .cache/
 	@tools/get-crictl critest
+
+kubelet: ## run static pods on Berth under a real kubelet
+	@tools/need-root 'to run pods' kubelet
+	@tools/deps test
+	@$(MAKE) build
+	@tools/get-kubelet >/dev/null
+	@$(JEST) --selectProjects kubelet --runInBand
 
 clean: ## remove build/ (not node_modules/ and .cache/)
 	@rm -rf build

@@ -12,6 +12,12 @@ export default {
     { ...shared, displayName: 'unit', testMatch: ['<rootDir>/{src,cri-api,tools}/**/*.test.ts'] },
     {
       ...shared,
+      displayName: 'kubelet',
+      testMatch: ['<rootDir>/e2e/kubelet/*.kubelet.test.ts'],
+      setupFilesAfterEnv: ['<rootDir>/e2e/harness/patience.ts'],
+    },
+    {
+      ...shared,
       displayName: 'e2e',
       testMatch: ['<rootDir>/e2e/**/*.e2e.test.ts'],
       setupFilesAfterEnv: ['<rootDir>/e2e/harness/patience.ts'],

@@ -19,6 +19,8 @@ export interface BerthdOptions {
   readonly logLevel?: 'debug' | 'info';
   /** The state directory lies on a disk of its own, of this size ("24m"). */
   readonly diskSize?: string;
+  /** Makes the node what it shall be, before anything is compared. */
+  readonly prepare?: (node: TestNode) => Promise<void>;
 }
 
 export interface LoadedImage {
@@ -284,6 +286,7 @@ export async function startBerthd(options: BerthdOptions = {}): Promise<Berthd> 
       mkdirSync(berthd.root);
       await node.run(['mount', '-t', 'tmpfs', '-o', `size=${options.diskSize}`, 'none', berthd.root]);
     }
+    await options.prepare?.(node);
     await berthd.start();
   } catch (error) {
     await berthd.kill9();
