@@ -13,6 +13,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   add_files(env, exports);
   add_network(env, exports);
   add_machine(env, exports);
+  add_usage(env, exports);
   return exports;
 }
 

@@ -9,7 +9,7 @@
 namespace berth::addon {
 
 // Raised when a function's meaning or arguments change; src/linux/load.ts refuses another one.
-inline constexpr int abi_version = 2;
+inline constexpr int abi_version = 3;
 
 struct Addon {
   Worker net{"berth-net"};
@@ -18,6 +18,8 @@ struct Addon {
   Worker disk{"berth-disk"};
   // The small files of pods and containers, which lie on the node's disk: it may be slow, control groups are not.
   Worker files{"berth-files"};
+  // Walks through trees, for the size of writable layers: minutes, at the lowest priority.
+  Worker usage{"berth-usage"};
   WaitThread wait;
 };
 
@@ -31,5 +33,6 @@ void add_processes(Napi::Env env, Napi::Object exports);
 void add_files(Napi::Env env, Napi::Object exports);
 void add_network(Napi::Env env, Napi::Object exports);
 void add_machine(Napi::Env env, Napi::Object exports);
+void add_usage(Napi::Env env, Napi::Object exports);
 
 }  // namespace berth::addon

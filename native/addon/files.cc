@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "addon/failure.h"
+#include "addon/usage.h"
 #include "common/fd.h"
 
 namespace berth::addon {
@@ -148,6 +149,8 @@ FileOutcome run(const FileOperation& operation) {
       return list_directories(operation);
     case Kind::kill:
       return kill_listed(operation);
+    case Kind::project:
+      return {start_project(operation.path), {}};
   }
   return {EINVAL, {}};
 }

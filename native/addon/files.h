@@ -10,7 +10,7 @@
 namespace berth::addon {
 
 struct FileOperation {
-  enum class Kind { make_directory, remove_directory, remove_tree, write, create, copy, read, list, kill };
+  enum class Kind { make_directory, remove_directory, remove_tree, write, create, copy, read, list, kill, project };
   Kind kind = Kind::read;
   std::string path;
   std::string data;

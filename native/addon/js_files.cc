@@ -23,6 +23,7 @@ FileOperation::Kind read_kind(Reader& in, Napi::Value value) {
   if (name == "read") return Kind::read;
   if (name == "list") return Kind::list;
   if (name == "kill") return Kind::kill;
+  if (name == "project") return Kind::project;
   in.note("op", "a known operation");
   return Kind::remove_directory;
 }
@@ -54,6 +55,7 @@ FileOperation read_operation(Reader& in, const Napi::Object& from) {
       operation.limit = static_cast<size_t>(in.integer(from.Get("limit"), "limit", 0, 64 * 1024 * 1024));
       break;
     case FileOperation::Kind::remove_directory:
+    case FileOperation::Kind::project:
       break;
   }
   const Napi::Value optional = from.Get("optional");

@@ -1,11 +1,11 @@
 /** Raised with every change of the addon's functions; load.ts refuses a library that was built for another one. */
-export const addonAbiVersion = 2;
+export const addonAbiVersion = 3;
 
 /**
  * The typed face of the native addon: mechanism only, no policy. src/linux/load.ts loads it; nobody else may.
  *
  * Synchronous functions never sleep. Everything that can (rtnetlink, setns, cgroup files, umount, libseccomp) runs on
- * one of the addon's own threads ("net", "cg", "disk", "files", "wait"), each a bounded queue, and gives a Promise: never on
+ * one of the addon's own threads ("net", "cg", "disk", "files", "usage", "wait"), each a bounded queue, and gives a Promise: never on
  * libuv's pool, which LevelDB shares and nobody can cancel. Numbers of descriptors are duplicated when a call is made,
  * so the caller may close his at once.
  *
@@ -76,6 +76,24 @@ export interface Addon {
   fileBatch(operations: readonly FileOperation[]): Promise<FileResult[]>;
   /** Puts a program (bytes of struct bpf_insn) in place of the device rules of a cgroup v2 directory, without a gap. */
   attachDeviceProgram(directory: string, instructions: Uint8Array): Promise<void>;
+
+  /**
+   * The same files of many directories, in one trip. For each directory one text: the files' contents in the order of
+   * `files`, each followed by "\0"; a file that is missing, unreadable or longer than `limit` is "\x01". One byte a
+   * character. At most 4096 directories of 64 files.
+   */
+  readEach(directories: readonly string[], files: readonly SharedFile[], limit: number): Promise<string[]>;
+
+  // ---- how much is used
+  /**
+   * Walks a tree without following links, on thread "usage", which gives way to everybody else: may take minutes.
+   * Stops when `limit` inodes are counted.
+   */
+  treeUsage(path: string, limit: number): Promise<TreeUsage>;
+  /** What lies in directories that the operation `project` gave an id, by the file system's own books; else undefined. */
+  projectUsage(directories: readonly string[]): Promise<(TreeUsage | undefined)[]>;
+  /** Of all processes in a cgroup.procs file, counting at most `limit`. Thread "files". */
+  countDescriptors(procsFile: string, limit: number): Promise<{ readonly open: bigint; readonly sockets: bigint }>;
 
   // ---- seccomp (thread "cg")
   /** Compiles with libseccomp (SCMP_FLTATR_CTL_OPTIMIZE 2) and exports the BPF as bytes of struct sock_filter. */
@@ -165,6 +183,20 @@ export interface LinkCounters {
   readonly txDropped: bigint;
 }
 
+/** The path of a file is before + directory + after. */
+export interface SharedFile {
+  readonly before: string;
+  readonly after: string;
+}
+
+export interface TreeUsage {
+  /** Of blocks, as du counts them; a file with several links counts in parts. */
+  readonly bytes: bigint;
+  readonly inodes: bigint;
+  /** False: there were more inodes than the limit, or something could not be read. */
+  readonly complete: boolean;
+}
+
 export type FileOperation = (
   | { readonly op: 'mkdir'; readonly path: string; readonly mode: number }
   | { readonly op: 'rmdir'; readonly path: string }
@@ -180,6 +212,11 @@ export type FileOperation = (
   | { readonly op: 'list'; readonly path: string; readonly limit: number }
   /** SIGKILL to every pid in the file (cgroup.procs), which is also the result's data. Never to pid 1 or to berthd. */
   | { readonly op: 'kill'; readonly path: string; readonly limit: number }
+  /**
+   * Gives a new directory a project id of its own, which all that is made in it inherits, where the file system keeps
+   * books of projects (mounted with prjquota) and nobody has the id: then `projectUsage` costs nothing.
+   */
+  | { readonly op: 'project'; readonly path: string }
 ) & {
   /** A failure (any, or one of these errnos) is reported but does not stop the batch. */
   readonly optional?: boolean | readonly string[];
