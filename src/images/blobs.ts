@@ -1,6 +1,6 @@
-import { open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import type { Ctx } from '#base/ctx';
-import { errnoOf, toBerthError } from '#base/errors';
+import { BerthError, errnoOf, toBerthError } from '#base/errors';
 import { digestOf } from './config.ts';
 import type { ImageDirs } from './image-dirs.ts';
 
@@ -30,6 +30,17 @@ export class Blobs {
       await rm(scratch, { force: true });
       throw toBerthError(error, `store blob ${digest}`);
     }
+  }
+
+  /** @throws STATE_CORRUPT, KERNEL */
+  async read(digest: string): Promise<Uint8Array> {
+    try {
+      const bytes = await readFile(this.#dirs.blob(digest));
+      if (digestOf(bytes) === digest) return bytes;
+    } catch (error) {
+      throw toBerthError(error, `read blob ${digest}`);
+    }
+    throw new BerthError('STATE_CORRUPT', `blob ${digest} is damaged: remove the image and pull it again`);
   }
 
   /** The end of `put`: what no row owns by now, and nobody else holds, goes. */

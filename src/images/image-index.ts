@@ -10,7 +10,12 @@ const prefixPattern = /^(?:sha256:)?([0-9a-f]{7,63})$/;
 export class ImageIndex {
   readonly #rows = new Map<string, ImageRow>();
   readonly #names = new Map<string, string>();
+  readonly #isPinned: (row: ImageRow) => boolean;
   #list: readonly Image[] | undefined;
+
+  constructor(isPinned: (row: ImageRow) => boolean = () => false) {
+    this.#isPinned = isPinned;
+  }
 
   get(id: string): ImageRow | undefined {
     return this.#rows.get(id);
@@ -21,7 +26,7 @@ export class ImageIndex {
   }
 
   list(): readonly Image[] {
-    this.#list ??= this.rows().map(toImage);
+    this.#list ??= this.rows().map((row) => this.toImage(row));
     return this.#list;
   }
 
@@ -55,6 +60,11 @@ export class ImageIndex {
     return this.#findByName(reference) ?? this.#findByPrefix(reference);
   }
 
+  toImage(row: ImageRow): Image {
+    const { id, repoTags, repoDigests, size, config, createdAtNs } = row;
+    return { id, repoTags, repoDigests, size, config, pinned: this.#isPinned(row), createdAtNs };
+  }
+
   #findByName(reference: string): ImageRow | undefined {
     try {
       const parsed = parseReference(reference);
@@ -72,9 +82,4 @@ export class ImageIndex {
     const matches = this.rows().filter((row) => row.id.startsWith(`sha256:${prefix}`));
     return matches.length === 1 ? matches[0] : undefined;
   }
-}
-
-export function toImage(row: ImageRow): Image {
-  const { id, repoTags, repoDigests, size, config, createdAtNs } = row;
-  return { id, repoTags, repoDigests, size, config, pinned: false, createdAtNs };
 }

@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { createCtx } from '#base/ctx';
 import type { ImageConfig, ImageStore } from './image-store.ts';
+import { pullContract } from './pull.contract.ts';
 import { defaultDomain } from './reference.ts';
+import type { FakeRegistry } from './registry/registry.fake.ts';
 
 /** An image that both the fake and the real store can be given. */
 export interface ContractImage {
@@ -14,6 +16,8 @@ export interface ContractImage {
 
 export interface ImageStoreBench {
   readonly store: ImageStore;
+  /** Where the store pulls from. */
+  readonly registry: FakeRegistry;
   /** Makes an archive and gives its path. */
   archive(images: readonly ContractImage[]): Promise<string>;
   cleanUp(): Promise<void>;
@@ -176,4 +180,5 @@ export function imageStoreContract(name: string, makeBench: () => Promise<ImageS
       expect(store.list()).toEqual([]);
     });
   });
+  pullContract(name, makeBench);
 }

@@ -6,6 +6,7 @@ imageStoreContract('fake', async () => {
   let count = 0;
   return {
     store,
+    registry: store.registry,
     archive: async (images) => {
       const path = `/archives/${count++}`;
       store.archives.set(path, images);

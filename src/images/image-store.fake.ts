@@ -1,9 +1,24 @@
+import { systemClock } from '#base/clock';
 import type { Ctx } from '#base/ctx';
 import { BerthError } from '#base/errors';
-import { digestOf } from './config.ts';
-import { ImageIndex, toImage } from './image-index.ts';
-import type { Image, ImageConfig, ImageStore, ImageUsage, LoadSource, RootfsLayers } from './image-store.ts';
-import { parseReference, repoTagOf } from './reference.ts';
+import { chainIds, digestOf, parseConfig } from './config.ts';
+import { ImageIndex } from './image-index.ts';
+import type {
+  Image,
+  ImageConfig,
+  ImageDetails,
+  ImageStore,
+  ImageUsage,
+  LoadSource,
+  PullRequest,
+  PullStatus,
+  RootfsLayers,
+} from './image-store.ts';
+import { hostPlatform } from './platform.ts';
+import { noPullMetrics } from './pull-metrics.ts';
+import { Pulls } from './pulls.ts';
+import { parseReference, repositoryOf, repoTagOf } from './reference.ts';
+import { FakeRegistry } from './registry/registry.fake.ts';
 import type { ImageRow } from './rows.ts';
 
 /** An image that the fake knows without any bytes. */
@@ -29,15 +44,31 @@ const emptyConfig: ImageConfig = {
   os: 'linux',
 };
 
-/** Images without a disk: `archives` says what `load` finds where. */
+/** Images without a disk: `archives` says what `load` finds where, `registry` what `pull` does. */
 export class FakeImageStore implements ImageStore {
+  readonly registry = new FakeRegistry();
   readonly archives = new Map<string, readonly FakeImage[]>();
   readonly leases = new Map<string, string>();
   readonly #index = new ImageIndex();
   readonly #known = new Map<string, FakeImage>();
+  readonly #pulls = new Pulls({
+    clock: systemClock,
+    metrics: noPullMetrics,
+    atOnce: 8,
+    run: async (ctx, { reference, credentials }) => {
+      const request = { reference, platform: hostPlatform(), ...(credentials && { credentials }) };
+      ctx.stage('resolve');
+      const remote = await this.registry.resolve(ctx, request);
+      const { config } = parseConfig(remote.config, digestOf(remote.config));
+      const tag = reference.digest === undefined ? repoTagOf(reference) : undefined;
+      const content = Buffer.from(remote.config).toString('utf8');
+      const repoDigest = `${repositoryOf(reference)}@${remote.manifestDigest}`;
+      return this.add({ names: tag === undefined ? [] : [tag], config, content }, [repoDigest]);
+    },
+  });
 
   /** As if the image had been loaded. */
-  add(image: FakeImage): Image {
+  add(image: FakeImage, repoDigests: readonly string[] = []): Image {
     const id = digestOf(Buffer.from(image.content ?? image.names.join(' ')));
     const repoTags = image.names.map((name) => repoTagOf(parseReference(name)) ?? name);
     for (const tag of repoTags) {
@@ -50,7 +81,7 @@ export class FakeImageStore implements ImageStore {
     const row: ImageRow = {
       id,
       repoTags: [...new Set([...(before?.repoTags ?? []), ...repoTags])],
-      repoDigests: [],
+      repoDigests: [...new Set([...(before?.repoDigests ?? []), ...repoDigests])],
       size: 1,
       config: { ...emptyConfig, ...image.config },
       layers: [id],
@@ -60,12 +91,12 @@ export class FakeImageStore implements ImageStore {
     };
     this.#known.set(id, image);
     this.#index.set(row);
-    return toImage(row);
+    return this.#index.toImage(row);
   }
 
   find(reference: string): Image | undefined {
     const row = this.#index.find(reference);
-    return row && toImage(row);
+    return row && this.#index.toImage(row);
   }
 
   list(): readonly Image[] {
@@ -82,6 +113,20 @@ export class FakeImageStore implements ImageStore {
     if (images.length !== 1) throw new BerthError('INVALID_ARGUMENT', `${source.path} holds ${images.length} images`);
     const content = (image: FakeImage): string => image.content ?? image.names.join(' ');
     return images.map((image) => this.add({ ...image, content: content(image), names: [reference] }));
+  }
+
+  async pull(ctx: Ctx, request: PullRequest): Promise<Image> {
+    return await this.#pulls.pull(ctx, request);
+  }
+
+  pulls(): readonly PullStatus[] {
+    return this.#pulls.list();
+  }
+
+  async inspect(_ctx: Ctx, imageId: string): Promise<ImageDetails> {
+    const row = this.#index.get(imageId);
+    if (!row) throw new BerthError('NOT_FOUND', `no such image: ${imageId}`);
+    return { diffIds: row.layers, chainId: chainIds(row.layers).at(-1) ?? '', configJson: '{}' };
   }
 
   async remove(_ctx: Ctx, reference: string): Promise<void> {

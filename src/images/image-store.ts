@@ -1,4 +1,5 @@
 import type { Ctx } from '#base/ctx';
+import type { RegistryCredentials } from './registry/registry.ts';
 
 /**
  * Images as the rest of Berth sees them. Everything in an Image comes from untrusted bytes: it is data for the
@@ -16,6 +17,15 @@ export interface ImageStore {
    * @throws IMAGE_INVALID, RESOURCE_EXHAUSTED; nothing partial is ever visible
    */
   load(ctx: Ctx, source: LoadSource): Promise<readonly Image[]>;
+  /**
+   * Brings an image from its registry, which is always asked; what is here already is not fetched again. Callers that ask
+   * for the same name with the same credentials share one pull; it ends when the last of them has left.
+   *
+   * @throws what the registry throws, IMAGE_INVALID, RESOURCE_EXHAUSTED; nothing partial is ever visible
+   */
+  pull(ctx: Ctx, request: PullRequest): Promise<Image>;
+  /** Those under way, oldest first. From memory. */
+  pulls(): readonly PullStatus[];
   /** Removes every name of the image; layers still in use stay until their last user goes. Unknown: no error. */
   remove(ctx: Ctx, reference: string): Promise<void>;
   /** Keeps the layers of an image while a container uses them. Throws NOT_FOUND. */
@@ -25,6 +35,8 @@ export interface ImageStore {
   keepLeases(ctx: Ctx, leaseIds: ReadonlySet<string>): Promise<void>;
   /** /etc/passwd and /etc/group of the image as text, bounded (1 MiB each), "" when missing. Cached. */
   accounts(ctx: Ctx, imageId: string): Promise<{ readonly passwd: string; readonly group: string }>;
+  /** What only few ask for. Throws NOT_FOUND. */
+  inspect(ctx: Ctx, imageId: string): Promise<ImageDetails>;
   /** Bytes and inodes of blobs and layers, without walking a tree. */
   usage(): ImageUsage;
   /** What lies on disk that no row owns, for `berth check`. */
@@ -42,6 +54,46 @@ export interface LoadProgress {
   readonly layer: string;
   readonly bytes: number;
   readonly total: number;
+}
+
+export interface PullRequest {
+  readonly reference: string;
+  readonly credentials?: RegistryCredentials;
+  /** Called now and then, and with every new stage. */
+  readonly onProgress?: (status: PullStatus) => void;
+}
+
+/** In this order; what is here already goes from layers to its end. */
+export const pullStages = ['queued', 'resolve', 'layers', 'sync', 'record'] as const;
+export type PullStage = (typeof pullStages)[number];
+
+export interface PullStatus {
+  /** The full name. */
+  readonly reference: string;
+  /** As in ISO 8601. */
+  readonly startedAt: string;
+  readonly stage: PullStage;
+  readonly waiters: number;
+  /** Bottom first; empty until the registry has answered. */
+  readonly layers: readonly LayerStatus[];
+}
+
+/** Bytes are those of the packed layer. */
+export interface LayerStatus {
+  readonly digest: string;
+  readonly size: number;
+  readonly downloaded: number;
+  readonly unpacked: number;
+  readonly state: 'waiting' | 'downloading' | 'done' | 'present';
+}
+
+export interface ImageDetails {
+  /** Of the topmost layer; "" without layers. */
+  readonly chainId: string;
+  /** Bottom first. */
+  readonly diffIds: readonly string[];
+  /** The config as its author wrote it: untrusted JSON, at most 4 MiB. */
+  readonly configJson: string;
 }
 
 /** Lower directories for an overlay, top layer first, as short names relative to `directory`. */

@@ -1,12 +1,12 @@
 import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import type { Ctx } from '#base/ctx';
-import { toBerthError } from '#base/errors';
+import { BerthError, toBerthError } from '#base/errors';
 import { KeyedLock } from '#base/keyed-lock';
 import type { Addon } from '#linux/addon';
 import type { Collection } from '#store/collection';
-import type { ArchiveLayer } from './archive/archive.ts';
 import { tarEnd, tarEntry } from './archive/tar-header.ts';
 import type { ImageDirs } from './image-dirs.ts';
+import type { LayerSource } from './layer-source.ts';
 import { MergedTree } from './merged-tree.ts';
 import type { LayerRow } from './rows.ts';
 import { unpackLayer } from './unpack-layer.ts';
@@ -24,13 +24,15 @@ export interface LayersOptions {
 export interface WantedLayer {
   readonly diffId: string;
   readonly chainId: string;
-  readonly source: ArchiveLayer;
+  readonly source: LayerSource;
   readonly onProgress?: ((bytes: number) => void) | undefined;
 }
 
 /** An unpacked layer that stays while an operation holds it. */
 export interface PinnedLayer {
   readonly row: LayerRow;
+  /** It was there already. */
+  readonly reused: boolean;
   unpin(): Promise<void>;
 }
 
@@ -92,7 +94,7 @@ export class Layers {
     {
       using _turn = await this.#lock.acquire(wanted.diffId, ctx.signal);
       const held = this.#held.get(wanted.diffId) ?? this.#held.get(chainKey);
-      if (held) return this.#pin(held);
+      if (held) return this.#pin(held, true);
       unpacked = await this.#unpack(ctx, wanted);
       if (unpacked.result.implied.length === 0) return await this.#publish(wanted.diffId, unpacked);
     }
@@ -107,7 +109,7 @@ export class Layers {
     const held = this.#held.get(chainKey);
     if (!held) return await this.#publish(chainKey, unpacked);
     await rm(unpacked.scratch, { recursive: true, force: true });
-    return this.#pin(held);
+    return this.#pin(held, true);
   }
 
   /**
@@ -143,7 +145,7 @@ export class Layers {
     }
   }
 
-  #pin(held: Held): PinnedLayer {
+  #pin(held: Held, reused: boolean): PinnedLayer {
     held.pins++;
     let pinned = true;
     const unpin = async (): Promise<void> => {
@@ -154,7 +156,7 @@ export class Layers {
       this.#held.delete(held.row.key);
       await this.#options.dirs.removeLayer(held.row.name);
     };
-    return { row: held.row, unpin };
+    return { row: held.row, reused, unpin };
   }
 
   async #publish(key: string, unpacked: { scratch: string; result: UnpackResult }): Promise<PinnedLayer> {
@@ -169,7 +171,7 @@ export class Layers {
     }
     const held: Held = { row: { key, name, diffId, bytes, inodes, opaque }, committed: false, pins: 0 };
     this.#held.set(key, held);
-    return this.#pin(held);
+    return this.#pin(held, false);
   }
 
   async #unpack(ctx: Ctx, wanted: WantedLayer): Promise<{ scratch: string; result: UnpackResult }> {
@@ -177,22 +179,24 @@ export class Layers {
     const scratch = dirs.scratch('layer');
     try {
       await mkdir(scratch, { mode: 0o755 });
-      await using range = await wanted.source.file.open();
-      const result = await unpackLayer(ctx, {
-        addon,
-        binary: unpackBinary,
-        fd: range.fd,
-        range,
-        destination: scratch,
-        what: `layer ${wanted.diffId}`,
-        expectCompressed: wanted.source.digest,
-        expectDiffId: wanted.diffId,
-        onProgress: wanted.onProgress,
-      });
+      const result = await wanted.source.read(ctx, (inner, input) =>
+        unpackLayer(inner, {
+          addon,
+          binary: unpackBinary,
+          input,
+          destination: scratch,
+          what: `layer ${wanted.diffId}`,
+          expectCompressed: wanted.source.digest,
+          expectDiffId: wanted.diffId,
+          onProgress: wanted.onProgress,
+        }),
+      );
       return { scratch, result };
     } catch (error) {
       await rm(scratch, { recursive: true, force: true });
-      throw toBerthError(error, `unpack layer ${wanted.diffId}`);
+      const failure = toBerthError(error, `unpack layer ${wanted.diffId}`);
+      if (failure.code !== 'RESOURCE_EXHAUSTED') throw failure;
+      throw new BerthError(failure.code, `${failure.message}: make room below ${dirs.root}`, { cause: failure });
     }
   }
 
@@ -228,7 +232,7 @@ export class Layers {
       await unpackLayer(ctx, {
         addon,
         binary: unpackBinary,
-        fd: file.fd,
+        input: { fd: file.fd, handedOver: () => undefined },
         destination: unpacked.scratch,
         what: `directories of layer ${unpacked.result.diffId}`,
       });

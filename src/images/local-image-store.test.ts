@@ -15,6 +15,7 @@ import type { ContractImage } from './image-store.contract.ts';
 import { imageStoreContract } from './image-store.contract.ts';
 import { LocalImageStore } from './local-image-store.ts';
 import { testNatives } from './natives.fake.ts';
+import { FakeRegistry } from './registry/registry.fake.ts';
 
 const ctx = createCtx();
 const natives = testNatives();
@@ -41,13 +42,18 @@ if ('missing' in natives) {
   });
 } else {
   const open = (root: string, store: Store): Promise<LocalImageStore> =>
-    LocalImageStore.open(ctx, { ...natives, root, store });
+    LocalImageStore.open(ctx, { ...natives, root, store, registry: new FakeRegistry() });
 
   imageStoreContract('local', async () => {
     const root = await mkdtemp(path.join(tmpdir(), 'berth-images-'));
+    const registry = new FakeRegistry();
     let count = 0;
     return {
-      store: await open(path.join(root, 'images'), new FakeStore()),
+      registry,
+      store: await LocalImageStore.open(ctx, {
+        ...natives,
+        ...{ registry, root: path.join(root, 'images'), store: new FakeStore() },
+      }),
       archive: async (images) => {
         const file = path.join(root, `${count++}.tar`);
         await writeFile(file, buildArchive(images.map(toTestImage), { kind: 'docker' }));

@@ -4,27 +4,42 @@ import type { Ctx } from '#base/ctx';
 import { BerthError, toBerthError } from '#base/errors';
 import { KeyedLock } from '#base/keyed-lock';
 import type { Addon } from '#linux/addon';
-import { Fd } from '#linux/fd';
-import type { Change, Collection, Store } from '#store/collection';
+import type { Change, Store } from '#store/collection';
 import { Accounts } from './accounts.ts';
 import type { AccountFiles } from './accounts.ts';
 import { openArchive } from './archive/open-archive.ts';
 import { Blobs } from './blobs.ts';
-import { digestOf } from './config.ts';
+import type { CommitDeps } from './commit-images.ts';
+import { commitImages } from './commit-images.ts';
+import { chainIds } from './config.ts';
 import { emptyLayer, ImageDirs } from './image-dirs.ts';
-import { ImageIndex, toImage } from './image-index.ts';
-import type { Image, ImageStore, ImageUsage, LoadSource, RootfsLayers } from './image-store.ts';
+import { ImageIndex } from './image-index.ts';
+import type {
+  Image,
+  ImageDetails,
+  ImageStore,
+  ImageUsage,
+  LoadSource,
+  PullRequest,
+  PullStatus,
+  RootfsLayers,
+} from './image-store.ts';
+import { KeptLayers } from './kept-layers.ts';
 import { Layers } from './layers.ts';
 import type { TreeLayer } from './merged-tree.ts';
 import type { Platform } from './platform.ts';
 import { hostPlatform } from './platform.ts';
 import { prepareImage } from './prepare-image.ts';
-import type { PreparedImage } from './prepare-image.ts';
+import { pullImage } from './pull-image.ts';
+import type { PullMetrics } from './pull-metrics.ts';
+import { noPullMetrics } from './pull-metrics.ts';
+import { Pulls } from './pulls.ts';
 import { findStrays, recoverRows, removeTrees, strayPaths } from './recover-images.ts';
 import type { Owned } from './recover-images.ts';
 import { parseReference } from './reference.ts';
+import type { Registry } from './registry/registry.ts';
 import { imageSpec, layerSpec, leaseSpec } from './rows.ts';
-import type { ImageRow, LayerRow, LeaseRow } from './rows.ts';
+import type { LayerRow, LeaseRow, Rows } from './rows.ts';
 
 export interface LocalImageStoreOptions {
   readonly addon: Addon;
@@ -33,17 +48,21 @@ export interface LocalImageStoreOptions {
   readonly store: Store;
   /** Path of berth-unpack. */
   readonly unpackBinary: string;
+  /** Without it nothing can be pulled. */
+  readonly registry?: Registry;
+  /** Whether one of an image's names is one that clean-up shall leave alone. Default: none. */
+  readonly isPinned?: (names: readonly string[]) => boolean;
+  /** Pulls at once. */
+  readonly parallelPulls?: number;
+  readonly pullMetrics?: PullMetrics;
   readonly platform?: Platform;
   readonly clock?: Clock;
 }
 
-interface Rows {
-  readonly images: Collection<ImageRow>;
-  readonly layers: Collection<LayerRow>;
-  readonly leases: Collection<LeaseRow>;
-}
+/** How long finished layers of a pull that broke off wait for the next attempt; a kubelet tries after at most 5 minutes. */
+const keepMs = 10 * 60_000;
 
-/** Order that survives a power loss: files, then syncfs, then the rows that make them visible. */
+/** Images on disk; commit-images.ts has the order in which they get there. */
 export class LocalImageStore implements ImageStore, AsyncDisposable {
   readonly #options: LocalImageStoreOptions;
   readonly #dirs: ImageDirs;
@@ -51,24 +70,55 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
   readonly #blobs: Blobs;
   readonly #layers: Layers;
   readonly #accounts: Accounts;
-  readonly #index = new ImageIndex();
+  readonly #index: ImageIndex;
+  readonly #commit: CommitDeps;
+  readonly #kept: KeptLayers;
+  readonly #pulls: Pulls;
   /** What leases hold; set before the disk knows, so that no removal slips between. */
   readonly #leases = new Map<string, LeaseRow>();
   /** Changes of image rows, one after another. Nothing that answers from memory takes it. */
   readonly #changes = new KeyedLock();
   #sweep: Promise<void> = Promise.resolve();
 
-  private constructor(options: LocalImageStoreOptions, dirs: ImageDirs, rows: Rows, names: readonly string[]) {
+  private constructor(
+    ctx: Ctx,
+    options: LocalImageStoreOptions,
+    dirs: ImageDirs,
+    rows: Rows,
+    names: readonly string[],
+  ) {
     this.#options = options;
     this.#dirs = dirs;
     this.#rows = rows;
     this.#blobs = new Blobs(dirs);
-    const { addon, unpackBinary } = options;
+    const { addon, registry, store, unpackBinary, isPinned = () => false } = options;
+    const { platform = hostPlatform(), clock = systemClock } = options;
+    this.#index = new ImageIndex(({ repoTags, repoDigests }) => isPinned([...repoTags, ...repoDigests]));
     const isUsed = (key: string): boolean => this.#isUsed(key);
     this.#layers = new Layers({ addon, dirs, rows: rows.layers, unpackBinary, isUsed }, names);
     this.#accounts = new Accounts(addon);
     for (const row of rows.images.values()) this.#index.set(row);
     for (const row of rows.leases.values()) this.#leases.set(row.leaseId, row);
+    const commit: CommitDeps = (this.#commit = {
+      ...{ addon, clock, store, root: dirs.root, rows, index: this.#index, layers: this.#layers, blobs: this.#blobs },
+      ...{ changes: this.#changes, ownsBlob: this.#ownsBlob },
+      freeLayers: (own, keys) => this.#freeLayers(own, keys),
+    });
+    const kept = new KeptLayers({ ms: keepMs, free: (keys) => this.#freeLayers(ctx, keys) });
+    this.#kept = kept;
+    this.#pulls = new Pulls({
+      clock,
+      metrics: options.pullMetrics ?? noPullMetrics,
+      atOnce: options.parallelPulls ?? 8,
+      run: async (own, wanted, progress) => {
+        if (!registry)
+          throw new BerthError('UNIMPLEMENTED', 'this berthd reaches no registry: load the image from a file');
+        const id = await pullImage(own, { addon, registry, platform, commit, kept }, wanted, progress);
+        const image = this.find(id);
+        if (!image) throw new BerthError('NOT_FOUND', `image ${id} was removed while it was pulled`);
+        return image;
+      },
+    });
   }
 
   /** Opens the rows, moves aside those whose files are gone, and removes files that no row owns in the background. */
@@ -83,7 +133,7 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
     };
     const names = await dirs.layerNames();
     await recoverRows(ctx, { store, ...rows, names: new Set(names) });
-    const images = new LocalImageStore(options, dirs, rows, names);
+    const images = new LocalImageStore(ctx, options, dirs, rows, names);
     const strays = await findStrays(ctx, dirs, images.#blobs, images.#owned());
     for (const digest of strays.blobs) await images.#blobs.remove(ctx, digest, () => false);
     // Trees take longer; their names are taken by nobody from here on.
@@ -94,7 +144,7 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
 
   find(reference: string): Image | undefined {
     const row = this.#index.find(reference);
-    return row && toImage(row);
+    return row && this.#index.toImage(row);
   }
 
   list(): readonly Image[] {
@@ -111,35 +161,30 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
       throw new BerthError('INVALID_ARGUMENT', message);
     }
     ctx.stage('unpack layers');
-    const prepared: PreparedImage[] = [];
-    const stored: string[] = [];
-    try {
+    const ids = await commitImages(ctx, this.#commit, async (prepared) => {
       for (const image of archive.images) {
         const names = override ? [override] : image.names;
-        const { onProgress } = source;
+        const onProgress = (index: number, layer: string, bytes: number): void =>
+          source.onProgress?.({ layer, bytes, total: image.layers[index]?.size ?? 0 });
         prepared.push(await prepareImage(ctx, image, { layers: this.#layers, names, onProgress }));
       }
-      for (const document of prepared.flatMap((image) => image.documents)) {
-        stored.push(digestOf(document));
-        await this.#blobs.put(ctx, document);
-      }
-      ctx.stage('sync');
-      await this.#sync();
-      ctx.signal.throwIfAborted();
-      ctx.stage('record');
-      return await this.#commit(ctx, prepared);
-    } finally {
-      for (const digest of stored) await this.#blobs.letGo(ctx, digest, this.#ownsBlob);
-      for (const pin of prepared.flatMap((image) => image.pins)) await pin.unpin();
-      // A layer that its image lost while we held it, and that nobody needs now.
-      const keys = prepared.flatMap((image) => image.row.layers);
-      await this.#freeLayers(ctx, keys);
-    }
+    });
+    return ids.map((id) => this.find(id)).filter((image) => image !== undefined);
+  }
+
+  async pull(ctx: Ctx, request: PullRequest): Promise<Image> {
+    return await this.#pulls.pull(ctx, request);
+  }
+
+  pulls(): readonly PullStatus[] {
+    return this.#pulls.list();
   }
 
   async remove(ctx: Ctx, reference: string): Promise<void> {
     using _turn = await this.#changes.acquire('images', ctx.signal);
     const row = this.#index.find(reference);
+    // Whoever removes images wants room.
+    await this.#kept.drop();
     if (!row) return;
     // Out of sight first: a lease that comes now finds no image, so its layers cannot be freed under it.
     this.#index.delete(row.id);
@@ -198,6 +243,14 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
     return await this.#accounts.read(ctx, imageId, this.#visible(layers));
   }
 
+  async inspect(_ctx: Ctx, imageId: string): Promise<ImageDetails> {
+    const row = this.#index.get(imageId);
+    if (!row) throw new BerthError('NOT_FOUND', `no such image: ${imageId}`);
+    const diffIds = row.layers.map((key) => this.#layers.get(key)?.diffId ?? '');
+    const configJson = Buffer.from(await this.#blobs.read(row.id)).toString('utf8');
+    return { diffIds, chainId: chainIds(diffIds).at(-1) ?? '', configJson };
+  }
+
   usage(): ImageUsage {
     const layers = this.#layers.committedRows();
     const images = this.#index.rows();
@@ -213,55 +266,11 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
     return strayPaths(this.#dirs, await findStrays(ctx, this.#dirs, this.#blobs, this.#owned()));
   }
 
-  /** Waits for the clean-up that `open` began. */
+  /** Ends the pulls under way, and waits for the clean-up that `open` began. */
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#pulls.close();
+    await this.#kept[Symbol.asyncDispose]();
     await this.#sweep;
-  }
-
-  /** One transaction for all images and the layers they brought: all visible, or none. */
-  async #commit(ctx: Ctx, prepared: readonly PreparedImage[]): Promise<readonly Image[]> {
-    using _turn = await this.#changes.acquire('images', ctx.signal);
-    const changed = new Map<string, ImageRow>();
-    for (const { row } of prepared) {
-      // A name belongs to the image that took it last.
-      for (const name of [...row.repoTags, ...row.repoDigests]) {
-        const owner = [...changed.values()].find((other) => hasName(other, name)) ?? this.#index.ownerOf(name);
-        if (owner && owner.id !== row.id) changed.set(owner.id, withoutName(changed.get(owner.id) ?? owner, name));
-      }
-      const before = changed.get(row.id) ?? this.#index.get(row.id);
-      const { clock = systemClock } = this.#options;
-      changed.set(row.id, {
-        ...row,
-        repoTags: union(before?.repoTags, row.repoTags),
-        repoDigests: union(before?.repoDigests, row.repoDigests),
-        blobs: union(before?.blobs, row.blobs),
-        createdAtNs: before?.createdAtNs ?? clock.nowNs(),
-      });
-    }
-    const layers = prepared.flatMap((image) => image.pins.map((pin) => pin.row));
-    const fresh = layers.filter((row) => !this.#layers.isCommitted(row.key));
-    await this.#options.store.transaction(ctx, [
-      ...fresh.map((row): Change => ({ op: 'put', collection: this.#rows.layers, id: row.key, value: row })),
-      ...[...changed.values()].map((row): Change => ({
-        op: 'put',
-        collection: this.#rows.images,
-        id: row.id,
-        value: row,
-      })),
-    ]);
-    this.#layers.markCommitted(fresh.map((row) => row.key));
-    for (const row of changed.values()) this.#index.set(row);
-    return prepared.map(({ row }) => this.find(row.id)).filter((image) => image !== undefined);
-  }
-
-  async #sync(): Promise<void> {
-    const { addon, root } = this.#options;
-    try {
-      using directory = new Fd(addon.open(root, 0, 0), (fd) => addon.close(fd));
-      await addon.syncfs(directory.number);
-    } catch (error) {
-      throw toBerthError(error, `sync ${root}`);
-    }
   }
 
   #isUsed(key: string): boolean {
@@ -314,22 +323,6 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
   }
 
   readonly #ownsBlob = (digest: string): boolean => this.#index.rows().some((row) => row.blobs.includes(digest));
-}
-
-function hasName(row: ImageRow, name: string): boolean {
-  return row.repoTags.includes(name) || row.repoDigests.includes(name);
-}
-
-function withoutName(row: ImageRow, name: string): ImageRow {
-  return {
-    ...row,
-    repoTags: row.repoTags.filter((tag) => tag !== name),
-    repoDigests: row.repoDigests.filter((digest) => digest !== name),
-  };
-}
-
-function union(before: readonly string[] = [], added: readonly string[]): readonly string[] {
-  return [...new Set([...before, ...added])];
 }
 
 function sum(numbers: readonly number[]): number {

@@ -1,16 +1,16 @@
 import type { Ctx } from '#base/ctx';
 import { Deadline } from '#base/deadline';
 import { BerthError } from '#base/errors';
-import type { ArchiveImage } from './archive/archive.ts';
+import { Slots } from '#base/slots';
 import { chainIds, digestOf, parseConfig } from './config.ts';
-import type { LoadProgress } from './image-store.ts';
 import type { Layers, PinnedLayer } from './layers.ts';
 import type { Reference } from './reference.ts';
 import { repositoryOf, repoTagOf } from './reference.ts';
 import type { ImageRow, LayerRow } from './rows.ts';
+import type { SourceImage } from './source-image.ts';
 
-/** Layers unpacked at once: writing files is the limit, and two keep two processors busy. */
-const atOnce = 2;
+/** Layers under way at once, downloads included. bench/README.md has the measurement behind it. */
+const atOnce = 3;
 
 /** An image whose layers are all on disk, held, and not yet visible to anybody. */
 export interface PreparedImage {
@@ -20,16 +20,19 @@ export interface PreparedImage {
   readonly documents: readonly Uint8Array[];
 }
 
+export interface PrepareOptions {
+  readonly layers: Layers;
+  readonly names: readonly Reference[];
+  /** Packed bytes of a layer that the unpacker has read. */
+  readonly onProgress?: ((index: number, diffId: string, bytes: number) => void) | undefined;
+  /** A layer is on disk. */
+  readonly onLayer?: ((index: number, layer: PinnedLayer) => void) | undefined;
+  /** Takes over the layers of an image that failed. Without it they go. */
+  readonly keep?: ((pins: readonly PinnedLayer[], reason: unknown) => Promise<void>) | undefined;
+}
+
 /** @throws IMAGE_INVALID, RESOURCE_EXHAUSTED; then nothing of it is held */
-export async function prepareImage(
-  ctx: Ctx,
-  image: ArchiveImage,
-  options: {
-    readonly layers: Layers;
-    readonly names: readonly Reference[];
-    readonly onProgress?: ((progress: LoadProgress) => void) | undefined;
-  },
-): Promise<PreparedImage> {
+export async function prepareImage(ctx: Ctx, image: SourceImage, options: PrepareOptions): Promise<PreparedImage> {
   const id = digestOf(image.config);
   const { config, diffIds } = parseConfig(image.config, id);
   if (diffIds.length !== image.layers.length) {
@@ -40,7 +43,7 @@ export async function prepareImage(
   const documents = [...image.manifests, image.config];
   const { manifestDigest } = image;
   const repositories = [...new Set(options.names.map(repositoryOf))];
-  const layerBytes = image.layers.reduce((sum, layer) => sum + layer.file.size, 0);
+  const layerBytes = image.layers.reduce((sum, layer) => sum + layer.size, 0);
   return {
     pins,
     documents,
@@ -60,13 +63,15 @@ export async function prepareImage(
 /** Bottom first. One failure stops the others, and its reason is what the caller sees. */
 async function ensureLayers(
   ctx: Ctx,
-  image: ArchiveImage,
+  image: SourceImage,
   diffIds: readonly string[],
-  options: { readonly layers: Layers; readonly onProgress?: ((progress: LoadProgress) => void) | undefined },
+  options: PrepareOptions,
 ): Promise<readonly PinnedLayer[]> {
   const chain = chainIds(diffIds);
   using together = new Deadline(Infinity, 'unpack the layers', ctx.signal);
   const inner = ctx.detach(together.signal);
+  // Given in order: whoever has to wait for the layers below finds them begun.
+  const slots = new Slots(atOnce);
   const tasks: Promise<PinnedLayer>[] = [];
   let firstFailure: unknown;
   for (const [index, source] of image.layers.entries()) {
@@ -75,13 +80,13 @@ async function ensureLayers(
       const pins = await Promise.all(tasks.slice(0, index));
       return pins.map((pin) => pin.row).reverse();
     };
-    // The layer `atOnce` places down goes first; with it everything below has at least begun.
-    const before = index < atOnce ? undefined : tasks[index - atOnce];
     const run = async (): Promise<PinnedLayer> => {
-      await before;
-      const total = source.file.size;
-      const onProgress = (bytes: number): void => options.onProgress?.({ layer: diffId, bytes, total });
-      return await options.layers.ensure(inner, { diffId, chainId: chain[index] ?? diffId, source, onProgress }, below);
+      using _slot = await slots.acquire(together.signal);
+      const onProgress = (bytes: number): void => options.onProgress?.(index, diffId, bytes);
+      const wanted = { diffId, chainId: chain[index] ?? diffId, source, onProgress };
+      const layer = await options.layers.ensure(inner, wanted, below);
+      options.onLayer?.(index, layer);
+      return layer;
     };
     const task = run();
     task.catch((error: unknown) => {
@@ -93,7 +98,8 @@ async function ensureLayers(
   const settled = await Promise.allSettled(tasks);
   const pins = settled.filter((result) => result.status === 'fulfilled').map((result) => result.value);
   if (pins.length === tasks.length) return pins;
-  for (const pin of pins) await pin.unpin();
+  if (options.keep) await options.keep(pins, firstFailure);
+  else for (const pin of pins) await pin.unpin();
   ctx.signal.throwIfAborted();
   throw firstFailure;
 }

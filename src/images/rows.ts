@@ -1,4 +1,4 @@
-import type { CollectionSpec } from '#store/collection';
+import type { Collection, CollectionSpec } from '#store/collection';
 import type { ImageConfig } from './image-store.ts';
 
 /** An image: names, and the layers it is made of. Its id is the key. */
@@ -34,6 +34,12 @@ export interface LeaseRow {
   readonly leaseId: string;
   readonly imageId: string;
   readonly layers: readonly string[];
+}
+
+export interface Rows {
+  readonly images: Collection<ImageRow>;
+  readonly layers: Collection<LayerRow>;
+  readonly leases: Collection<LeaseRow>;
 }
 
 type Fields<T> = { readonly [K in keyof T]: unknown };

@@ -4,15 +4,14 @@ import { BerthError, toBerthError } from '#base/errors';
 import type { ErrorCode } from '#base/error-codes';
 import type { Addon } from '#linux/addon';
 import { Fd } from '#linux/fd';
+import type { LayerInput } from './layer-source.ts';
 import { isDigest } from './reference.ts';
 
 /** One run of berth-unpack; native/unpack/README.md is the other side of this file. */
 export interface UnpackOptions {
   readonly addon: Addon;
   readonly binary: string;
-  /** The layer; only borrowed. With a range the fd is a file, without a stream. */
-  readonly fd: number;
-  readonly range?: { readonly offset: number; readonly length: number };
+  readonly input: LayerInput;
   /** An existing directory. */
   readonly destination: string;
   /** For messages: "layer sha256:…". */
@@ -61,6 +60,7 @@ export async function unpackLayer(ctx: Ctx, options: UnpackOptions): Promise<Unp
   const child = spawn(options, write.number, destination.number);
   using pidfd = new Fd(child.pidfd, (fd) => addon.close(fd));
   write[Symbol.dispose]();
+  options.input.handedOver();
   const kill = (): void => void addon.pidfdSendSignal(pidfd.number, sigKill);
   ctx.signal.addEventListener('abort', kill, { once: true });
   try {
@@ -82,7 +82,8 @@ export async function unpackLayer(ctx: Ctx, options: UnpackOptions): Promise<Unp
 }
 
 function spawn(options: UnpackOptions, result: number, destination: number): { pid: number; pidfd: number } {
-  const { range, expectCompressed, expectDiffId, binary } = options;
+  const { input, expectCompressed, expectDiffId, binary } = options;
+  const { range } = input;
   const argv = [
     'berth-unpack',
     ...(range ? [`--offset=${range.offset}`, `--length=${range.length}`] : []),
@@ -90,7 +91,7 @@ function spawn(options: UnpackOptions, result: number, destination: number): { p
     ...(expectDiffId === undefined ? [] : [`--expect-diff-id=${expectDiffId}`]),
   ];
   try {
-    const fds = [options.fd, null, 2, result, destination];
+    const fds = [input.fd, null, 2, result, destination];
     return options.addon.spawn({ path: binary, argv, env: ['MALLOC_ARENA_MAX=1'], fds });
   } catch (error) {
     throw toBerthError(error, `start ${binary}`);

@@ -1,4 +1,5 @@
 import { BerthError } from '#base/errors';
+import { archiveLayer } from '../layer-source.ts';
 import { parseReference } from '../reference.ts';
 import { maxDocumentBytes, UntrustedObject } from '../untrusted.ts';
 import type { ArchiveImage } from './archive.ts';
@@ -14,7 +15,7 @@ export async function readDockerArchive(files: ArchiveFiles): Promise<readonly A
   const images: ArchiveImage[] = [];
   for (const image of parseList(bytes, what)) {
     const layers = [];
-    for (const name of image.texts('Layers')) layers.push({ file: await findFile(files, name) });
+    for (const name of image.texts('Layers')) layers.push(archiveLayer(await findFile(files, name)));
     images.push({
       config: await readDocument(files, image.text('Config')),
       manifests: [],

@@ -1,12 +1,14 @@
 import { BerthError } from '#base/errors';
 import { digestOf } from '../config.ts';
+import type { LayerSource } from '../layer-source.ts';
+import { archiveLayer } from '../layer-source.ts';
 import type { Platform } from '../platform.ts';
 import { matchesPlatform } from '../platform.ts';
 import type { Reference } from '../reference.ts';
 import { isDigest, parseReference } from '../reference.ts';
 import type { UntrustedObject } from '../untrusted.ts';
 import { parseUntrusted } from '../untrusted.ts';
-import type { ArchiveImage, ArchiveLayer } from './archive.ts';
+import type { ArchiveImage } from './archive.ts';
 import type { ArchiveFiles } from './files.ts';
 import { findFile, readDocument } from './files.ts';
 
@@ -30,7 +32,7 @@ export async function readOciLayout(files: ArchiveFiles, platform: Platform): Pr
     if (!found) continue;
     const config = found.manifest.object('config');
     if (!config) throw new BerthError('IMAGE_INVALID', `${found.manifest.what} has no config`);
-    const layers: ArchiveLayer[] = [];
+    const layers: LayerSource[] = [];
     for (const layer of found.manifest.objects('layers')) layers.push(await layerOf(files, layer));
     images.push({
       config: await readBlob(files, config),
@@ -73,14 +75,14 @@ function namesOf(entry: UntrustedObject): readonly Reference[] {
   return /[/:@]/.test(name) ? [parseReference(name)] : [];
 }
 
-async function layerOf(files: ArchiveFiles, layer: UntrustedObject): Promise<ArchiveLayer> {
+async function layerOf(files: ArchiveFiles, layer: UntrustedObject): Promise<LayerSource> {
   const digest = digestIn(layer);
   const file = await findFile(files, blobName(digest));
   const size = layer.number('size');
   if (size !== undefined && size !== file.size) {
     throw new BerthError('IMAGE_INVALID', `layer ${digest} has ${file.size} bytes in ${files.path}, not ${size}`);
   }
-  return { file, digest };
+  return archiveLayer(file, digest);
 }
 
 async function readBlob(files: ArchiveFiles, descriptor: UntrustedObject): Promise<Uint8Array> {

@@ -1,0 +1,70 @@
+import { isBerthError } from '#base/errors';
+import type { PinnedLayer } from './layers.ts';
+
+export interface KeptLayersOptions {
+  /** How long they wait for the next attempt. */
+  readonly ms: number;
+  /** Removes those of the layers that nobody needs any more. */
+  readonly free: (keys: readonly string[]) => Promise<void>;
+}
+
+interface Kept {
+  readonly pins: readonly PinnedLayer[];
+  readonly timer: NodeJS.Timeout;
+}
+
+/** The batches that are kept; with one more the oldest goes. */
+const maxKept = 64;
+
+/**
+ * Finished layers of a pull that broke off: its next attempt need not download them again. They have no row, so a berthd
+ * that starts anew removes them.
+ */
+export class KeptLayers implements AsyncDisposable {
+  readonly #options: KeptLayersOptions;
+  readonly #kept = new Set<Kept>();
+  #going: Promise<void> = Promise.resolve();
+
+  constructor(options: KeptLayersOptions) {
+    this.#options = options;
+  }
+
+  /** Takes the pins over. Where the next attempt would fail as well, or room is what is missing, nothing is kept. */
+  async keep(pins: readonly PinnedLayer[], reason: unknown): Promise<void> {
+    if (isBerthError(reason, 'RESOURCE_EXHAUSTED')) await this.drop();
+    if (!isPassing(reason)) {
+      await this.#free(pins);
+      return;
+    }
+    if (pins.length === 0) return;
+    const kept: Kept = { pins, timer: setTimeout(() => void this.#letGo(kept), this.#options.ms).unref() };
+    this.#kept.add(kept);
+    const [oldest] = this.#kept;
+    if (this.#kept.size > maxKept && oldest) await this.#letGo(oldest);
+  }
+
+  /** All of them go, now: somebody needs the room. */
+  async drop(): Promise<void> {
+    for (const kept of this.#kept) void this.#letGo(kept);
+    await this.#going;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.drop();
+  }
+
+  #letGo(kept: Kept): Promise<void> {
+    clearTimeout(kept.timer);
+    if (this.#kept.delete(kept)) this.#going = this.#going.then(() => this.#free(kept.pins));
+    return this.#going;
+  }
+
+  async #free(pins: readonly PinnedLayer[]): Promise<void> {
+    for (const pin of pins) await pin.unpin();
+    await this.#options.free(pins.map((pin) => pin.row.key));
+  }
+}
+
+function isPassing(reason: unknown): boolean {
+  return (['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'CANCELLED'] as const).some((code) => isBerthError(reason, code));
+}

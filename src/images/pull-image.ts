@@ -1,0 +1,57 @@
+import type { Ctx } from '#base/ctx';
+import type { Addon } from '#linux/addon';
+import type { CommitDeps } from './commit-images.ts';
+import { commitImages } from './commit-images.ts';
+import type { KeptLayers } from './kept-layers.ts';
+import type { LayerSource } from './layer-source.ts';
+import type { Platform } from './platform.ts';
+import { prepareImage } from './prepare-image.ts';
+import type { PullProgress } from './pull-progress.ts';
+import type { Reference } from './reference.ts';
+import type { BlobDescriptor, Registry, RegistryCredentials } from './registry/registry.ts';
+import { remoteLayer } from './remote-layer.ts';
+
+export interface PullDeps {
+  readonly addon: Addon;
+  readonly registry: Registry;
+  readonly platform: Platform;
+  readonly commit: CommitDeps;
+  readonly kept: KeptLayers;
+}
+
+/** One pull from the name to the row; gives the image's id. */
+export async function pullImage(
+  ctx: Ctx,
+  deps: PullDeps,
+  request: { readonly reference: Reference; readonly credentials?: RegistryCredentials | undefined },
+  progress: PullProgress,
+): Promise<string> {
+  const { addon, registry, platform, commit, kept } = deps;
+  const { reference, credentials } = request;
+  ctx.stage('resolve');
+  const image = await registry.resolve(ctx, { reference, platform, ...(credentials && { credentials }) });
+  progress.expect(image.layers);
+  ctx.stage('layers');
+  const toSource = (blob: BlobDescriptor, index: number): LayerSource =>
+    remoteLayer({ addon, registry, image, blob, onDownload: (bytes) => progress.downloaded(index, bytes) });
+  const { config, manifests, manifestDigest } = image;
+  const ids = await commitImages(ctx, commit, async (prepared) => {
+    const source = { config, manifests, manifestDigest, layers: image.layers.map(toSource) };
+    prepared.push(
+      await prepareImage(ctx, source, {
+        layers: commit.layers,
+        names: [withoutTagOfDigest(reference)],
+        onProgress: (index, _diffId, bytes) => progress.unpacked(index, bytes),
+        onLayer: (index, layer) => progress.finished(index, layer.reused),
+        keep: (pins, reason) => kept.keep(pins, reason),
+      }),
+    );
+  });
+  return ids[0] ?? '';
+}
+
+/** Of name:tag@digest the digest counts: what the tag means now nobody has asked. */
+function withoutTagOfDigest({ domain, path, tag, digest }: Reference): Reference {
+  if (digest !== undefined) return { domain, path, digest };
+  return { domain, path, ...(tag !== undefined && { tag }) };
+}
