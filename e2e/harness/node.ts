@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -17,6 +17,7 @@ export class TestNode {
   /** Short, because sockets lie in it. */
   readonly directory: string;
   readonly #holder: ChildProcess;
+  readonly #companions: ChildProcess[] = [];
 
   private constructor(id: string, holder: ChildProcess) {
     this.id = id;
@@ -67,6 +68,15 @@ export class TestNode {
     return run(this.enter(argv), options);
   }
 
+  /** Starts a process in the node that ends with it at the latest; `stdio` as Node's spawn takes it. */
+  spawn(argv: readonly string[], stdio: StdioOptions): ChildProcess {
+    const [file = '', ...args] = this.enter(argv);
+    const child = spawn(file, args, { stdio, cwd: '/' });
+    this.#companions.push(child);
+    if (child.pid !== undefined) this.remember(child.pid);
+    return child;
+  }
+
   /** Lets a later run end this process should ours be killed. */
   remember(pid: number): void {
     writeFileSync(path.join(this.directory, 'pids', String(pid)), startTimeOf(pid));
@@ -98,13 +108,17 @@ export class TestNode {
       removeCgroups(groups);
       return this.cgroups().length === 0;
     });
-    const ended = new Promise<void>((resolve) => this.#holder.once('exit', () => resolve()));
-    if (this.#holder.exitCode === null && this.#holder.signalCode === null) {
-      this.#holder.kill('SIGKILL');
-      await ended;
-    }
+    await Promise.all([...this.#companions, this.#holder].map(endByForce));
     rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+/** Kills a child and waits until it is gone; one that has ended, or never began, is no error. */
+export async function endByForce(child: ChildProcess): Promise<void> {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  child.kill('SIGKILL');
+  await ended;
 }
 
 function kill(pid: number): void {
