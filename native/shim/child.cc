@@ -61,6 +61,26 @@ bool make_sync(Fd& ours, Fd& childs) {
   return true;
 }
 
+int receive_word(int sync, Fd& master) {
+  char word = 0;
+  iovec piece = {&word, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+  msghdr message = {};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  const ssize_t n = recvmsg(sync, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (n < 0) return errno == EAGAIN || errno == EINTR ? -1 : 0;
+  cmsghdr* const passed = CMSG_FIRSTHDR(&message);
+  if (passed != nullptr && passed->cmsg_type == SCM_RIGHTS) {
+    int fd;
+    memcpy(&fd, CMSG_DATA(passed), sizeof fd);
+    master = Fd(fd);
+  }
+  return n == 0 ? 0 : word;
+}
+
 pid_t clone_child(Shim& shim, uint64_t flags, int pid_namespace) {
   // Joining a pid namespace changes only where our next children are born, so the shim joins, clones and goes back: one
   // process less than a helper would cost. Nothing is forked in between.

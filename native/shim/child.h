@@ -55,6 +55,8 @@ constexpr char kSaysGo = 'G';
 constexpr char kSaysTerminal = 'T';  // with its master
 
 bool make_sync(Fd& ours, Fd& childs);
+// What a child has said: one byte, with the terminal's master when it made one. 0: it has closed its end; -1: nothing.
+int receive_word(int sync, Fd& master);
 
 // Forks with clone3. `pid_namespace` >= 0: a pidfd whose pid namespace the child is to be in. 0 in the child.
 pid_t clone_child(Shim& shim, uint64_t flags, int pid_namespace);

@@ -51,6 +51,7 @@ void connection_close(Connection& connection) {
     break;
   }
   listener.count--;
+  execs_client_gone(*connection.shim, connection.id);
   payload_free(connection);
   free(connection.out);
   connection.~Connection();

@@ -20,28 +20,6 @@ void stop_listening(Container& container) {
   container.sync_fd.reset();
 }
 
-// What the child has said: one byte, with the terminal's master when it made one. 0: it has closed its end; -1:
-// nothing.
-int receive_word(Container& container, Fd& master) {
-  char word = 0;
-  iovec piece = {&word, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-  msghdr message = {};
-  message.msg_iov = &piece;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  const ssize_t n = recvmsg(container.sync_fd.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  if (n < 0) return errno == EAGAIN || errno == EINTR ? -1 : 0;
-  cmsghdr* const passed = CMSG_FIRSTHDR(&message);
-  if (passed != nullptr && passed->cmsg_type == SCM_RIGHTS) {
-    int fd;
-    memcpy(&fd, CMSG_DATA(passed), sizeof fd);
-    master = Fd(fd);
-  }
-  return n == 0 ? 0 : word;
-}
-
 void hear_setup(Container& container, int word, Fd master) {
   if (word == kSaysReady) {
     container.child_ready = true;
@@ -128,7 +106,7 @@ void init_ended(Container& container, int wait_status) {
 
 void container_hear(Container& container) {
   Fd master;
-  const int word = receive_word(container, master);
+  const int word = receive_word(container.sync_fd.get(), master);
   if (word < 0) return;
   switch (container.phase) {
     case Phase::kSettingUp:
@@ -147,7 +125,7 @@ bool container_exited(Shim& shim, pid_t pid, int wait_status) {
     at->reaped = true;
     if (at->phase == Phase::kSettingUp) {
       Fd master;
-      const bool explained = receive_word(*at, master) == kSaysFailed;
+      const bool explained = receive_word(at->sync_fd.get(), master) == kSaysFailed;
       hear_setup(*at, explained ? kSaysFailed : 0, Fd());
     } else if (at->phase == Phase::kDiscarded) {
       reply_fault(shim, at->create_call, *at->fault);

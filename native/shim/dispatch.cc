@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "shim/features.h"
+#include "shim/resize.h"
 #include "shim/shim.h"
 
 #ifndef BERTH_BUILD_ID
@@ -67,6 +68,8 @@ void dispatch(Shim& shim, Connection& connection, std::string_view payload) {
       return exec_in_container(shim, connection, from, call.body);
     case berth_shim_Request_kill_exec_tag:
       return kill_exec(shim, from, call.body);
+    case berth_shim_Request_resize_tty_tag:
+      return resize_tty(shim, from, call.body);
     case berth_shim_Request_reopen_log_tag:
       return reopen_log(shim, from, call.body);
     case berth_shim_Request_get_state_tag:

@@ -12,6 +12,7 @@
 #include <new>
 
 #include "shim/exec_child.h"
+#include "shim/exec_terminal.h"
 #include "shim/exits.h"
 #include "shim/kernel.h"
 #include "shim/shim.h"
@@ -21,13 +22,6 @@ namespace {
 
 constexpr int64_t kSetupMs = 20'000;
 constexpr int64_t kSweepMs = 2'000;
-
-Exec* find_exec(Shim& shim, std::string_view id) {
-  for (Exec* at = shim.execs.first; at != nullptr; at = at->next) {
-    if (at->id.view() == id) return at;
-  }
-  return nullptr;
-}
 
 void stop_listening(Exec& exec) {
   if (!exec.sync_fd) return;
@@ -48,6 +42,7 @@ void exec_free(Exec& exec) {
   }
   stop_listening(exec);
   shim.loop.cancel(exec.timer);
+  exec_terminal_close(exec);
   page_drop(exec.page);
   free(exec.leaf);
   exec.~Exec();
@@ -58,13 +53,19 @@ bool leaf_removed(const Exec& exec) {
   return exec.leaf[0] == '\0' || rmdir(exec.leaf) == 0 || errno == ENOENT;
 }
 
-// An ended exec stays only for the sake of what it left running in the background.
+// An ended exec stays only for the sake of what it left running in the background, and of what its terminal has not
+// delivered yet.
+bool is_over(const Exec& exec) {
+  return leaf_removed(exec) && exec.terminal == nullptr;
+}
+
 void retire(Exec& exec) {
   exec.phase = ExecPhase::kEnded;
+  if (!exec_terminal_is_open(exec)) exec_terminal_close(exec);
   Shim& shim = *exec.shim;
   shim.loop.cancel(exec.timer);
   stop_listening(exec);
-  if (leaf_removed(exec)) return exec_free(exec);
+  if (is_over(exec)) return exec_free(exec);
   if (!shim.execs.sweep.armed) shim.loop.arm(shim.execs.sweep, kSweepMs);
 }
 
@@ -107,14 +108,18 @@ void started(Exec& exec) {
 // The end of file is the execve; a word before it is a failure. `gone`: the process has been reaped.
 void hear(Exec& exec, bool gone) {
   if (!exec.sync_fd) return;
-  char word = 0;
-  const ssize_t n = recv(exec.sync_fd.get(), &word, 1, MSG_DONTWAIT);
-  if (n < 0 && (errno == EAGAIN || errno == EINTR) && !gone) return;
-  const bool executed = n == 0 && exec.page->stage.load(std::memory_order_acquire) == uint32_t(Stage::kReady);
+  Fd master;
+  int word = receive_word(exec.sync_fd.get(), master);
+  if (word == kSaysTerminal) {
+    exec_terminal_open(exec, std::move(master));
+    word = receive_word(exec.sync_fd.get(), master);
+  }
+  if (word < 0 && !gone) return;
+  const bool executed = word == 0 && exec.page->stage.load(std::memory_order_acquire) == uint32_t(Stage::kReady);
   if (executed && !exec.answered) {
     started(exec);
   } else if (!exec.answered) {
-    if (n <= 0) exec.page->fault.kernel("exec", exec.id.view(), EPIPE);
+    if (word <= 0) exec.page->fault.kernel("exec", exec.id.view(), EPIPE);
     reply_fault(*exec.shim, exec.call, exec.page->fault);
     exec.answered = true;
   }
@@ -141,7 +146,6 @@ bool check_request(Shim& shim, const Connection& connection, const berth_shim_Ex
     return fault.refuse(FaultKind::kBadMessage, "exec", request.exec_id,
                         "stdin, stdout and stderr did not come with it");
   }
-  if (request.tty) return fault.refuse(FaultKind::kUnsupported, "exec", request.exec_id, "terminals for execs");
   if (shim.execs.count >= kMaxExecs) {
     return fault.refuse(FaultKind::kState, "exec", request.exec_id, "too many execs");
   }
@@ -158,26 +162,29 @@ bool make_leaf(Shim& shim, const Container& container, Exec& exec, Fault& fault)
   return exec.leaf != nullptr ? true : fault.kernel("exec", "", ENOMEM);
 }
 
-bool launch(Shim& shim, const Connection& connection, const Container& container, Exec& exec, std::string_view process,
+bool launch(Shim& shim, Connection& connection, const Container& container, Exec& exec, std::string_view process,
             Fault& fault) {
   Fd theirs;
   const Fd init = kernel::pidfd(container.pid);
   exec.page = page_make();
   if (!init) return fault.kernel("pidfd_open", container.id.view(), errno);
+  if (exec.tty && !exec_terminal_make(exec, connection.fds)) return fault.kernel("exec", "", ENOMEM);
   if (exec.page == nullptr || !make_sync(exec.sync_fd, theirs)) return fault.kernel("socketpair", "", errno);
   const pid_t pid = clone_child(shim, 0, init.get());
   if (pid == 0) {
     const Fd(&fds)[3] = connection.fds.items;
-    run_exec_child(
-        {.fds = {.stdio = {fds[0].get(), fds[1].get(), fds[2].get()}, .sync = theirs.get(), .extra = init.get()},
-         .page = exec.page,
-         .process = process,
-         .cgroup_dirs = {container.cgroup_dirs, container.cgroup_dirs_size},
-         .kill_dir = container.kill_dir,
-         .kill_dir_v2 = container.kill_dir_v2,
-         .leaf = exec.leaf,
-         .tty = false,
-         .reset_oom_score = shim.pod.oom_score_set});
+    const bool tty = exec.tty;  // then 0, 1 and 2 are the terminal that it makes
+    run_exec_child({.fds = {.stdio = {tty ? -1 : fds[0].get(), tty ? -1 : fds[1].get(), tty ? -1 : fds[2].get()},
+                            .sync = theirs.get(),
+                            .extra = init.get()},
+                    .page = exec.page,
+                    .process = process,
+                    .cgroup_dirs = {container.cgroup_dirs, container.cgroup_dirs_size},
+                    .kill_dir = container.kill_dir,
+                    .kill_dir_v2 = container.kill_dir_v2,
+                    .leaf = exec.leaf,
+                    .tty = tty,
+                    .reset_oom_score = shim.pod.oom_score_set});
   }
   if (pid < 0) return fault.kernel("clone", exec.id.view(), errno);
   exec.pid = pid;
@@ -205,6 +212,13 @@ Exec* exec_make(Shim& shim, CallRef call, const char* id) {
 
 }  // namespace
 
+Exec* find_exec(Shim& shim, std::string_view id) {
+  for (Exec* at = shim.execs.first; at != nullptr; at = at->next) {
+    if (at->id.view() == id) return at;
+  }
+  return nullptr;
+}
+
 void exec_in_container(Shim& shim, Connection& connection, CallRef call, std::string_view body) {
   Fault fault;
   std::string_view process;
@@ -217,7 +231,11 @@ void exec_in_container(Shim& shim, Connection& connection, CallRef call, std::st
   }
   if (!check_request(shim, connection, *request, container, fault)) return reply_fault(shim, call, fault);
   Exec* exec = exec_make(shim, call, request->exec_id);
-  if (exec == nullptr) return reply_fault(shim, call, fault);
+  if (exec == nullptr) {
+    fault.kernel("exec", request->exec_id, ENOMEM);
+    return reply_fault(shim, call, fault);
+  }
+  exec->tty = request->tty;
   if (!make_leaf(shim, *container, *exec, fault) || !launch(shim, connection, *container, *exec, process, fault)) {
     reply_fault(shim, call, fault);
     if (exec->leaf != nullptr && exec->leaf[0] != '\0') rmdir(exec->leaf);
@@ -225,6 +243,13 @@ void exec_in_container(Shim& shim, Connection& connection, CallRef call, std::st
   }
   if (request->timeout_ms != 0) shim.loop.arm(exec->timer, request->timeout_ms);
   shim.loop.arm(exec->setup_timer, kSetupMs);
+}
+
+void execs_client_gone(Shim& shim, uint64_t connection) {
+  for (Exec* at = shim.execs.first; at != nullptr; at = at->next) {
+    if (at->call.connection == connection) exec_terminal_close(*at);
+  }
+  execs_remove_leaves(shim);
 }
 
 void kill_exec(Shim& shim, CallRef call, std::string_view body) {
@@ -275,7 +300,7 @@ int execs_alive(const Shim& shim) {
 void execs_remove_leaves(Shim& shim) {
   for (Exec* at = shim.execs.first; at != nullptr;) {
     Exec* const next = at->next;
-    if (at->phase == ExecPhase::kEnded && leaf_removed(*at)) exec_free(*at);
+    if (at->phase == ExecPhase::kEnded && is_over(*at)) exec_free(*at);
     at = next;
   }
 }

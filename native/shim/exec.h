@@ -14,12 +14,14 @@
 namespace berth {
 
 struct Exec;
+struct ExecTerminal;
 
 struct ExecTimer : Deadline {
   Exec* exec = nullptr;
 };
 
-// kSettingUp --end of file--> kRunning --exit--> (told, and kept only while its cgroup leaf has members)
+// kSettingUp --end of file--> kRunning --exit--> (told, and kept only while its cgroup leaf has members or its terminal
+// somebody who reads it)
 enum class ExecPhase { kSettingUp, kRunning, kEnded };
 
 struct Exec : Watch {
@@ -30,8 +32,10 @@ struct Exec : Watch {
   CallRef call;
   pid_t pid = 0;
   char* leaf = nullptr;  // its cgroup, below the container's: what a time-out kills
+  bool tty = false;
   bool timed_out = false;
   bool answered = false;
+  ExecTerminal* terminal = nullptr;
   Fd sync_fd;
   ChildPage* page = nullptr;
   ExecTimer timer;        // the caller's time-out
@@ -51,6 +55,10 @@ struct ExecTable {
 constexpr int kMaxExecs = 1024;
 
 void exec_in_container(Shim& shim, Connection& connection, CallRef call, std::string_view body);
+// Hangs up the terminals of the client that is gone.
+void execs_client_gone(Shim& shim, uint64_t connection);
+// Null when there is none of that name.
+Exec* find_exec(Shim& shim, std::string_view id);
 void kill_exec(Shim& shim, CallRef call, std::string_view body);
 bool exec_exited(Shim& shim, pid_t pid, int wait_status);
 void execs_kill(Shim& shim);

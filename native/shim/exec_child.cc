@@ -8,6 +8,7 @@
 #include "shim/command.h"
 #include "shim/confine.h"
 #include "shim/kernel.h"
+#include "shim/terminal.h"
 
 namespace berth {
 namespace {
@@ -61,6 +62,7 @@ void run_exec_child(const ExecLaunch& launch) {
   }
   if (!open_self_files(process, launch.reset_oom_score, files, page.fault)) child_failed();
   if (!enter_cgroups(launch) || !enter_container(page)) child_failed();
+  if (launch.tty && !make_exec_terminal(process, page)) child_failed();
   if (!confine(process, files, page)) child_failed();
   files = {};
   enter_stage(page, Stage::kReady);

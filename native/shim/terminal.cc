@@ -33,14 +33,43 @@ bool send_master(int master) {
 }
 
 // Known by what it is: the multiplexer of a devpts, not whatever the image calls so.
-Fd open_master(Build& build) {
-  Fd master = kernel::open_how(build.root.get(), "/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC, 0,
-                               RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
+Fd open_master(int root) {
+  Fd master =
+      kernel::open_how(root, "/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
   struct stat about;
   if (!master || fstat(master.get(), &about) != 0) return Fd();
   if (about.st_rdev == makedev(5, 2) && filesystem_of(master.get()) == DEVPTS_SUPER_MAGIC) return master;
   errno = ENOTTY;
   return Fd();
+}
+
+struct Terminal {
+  Fd master, user_side;
+};
+
+bool open_terminal(int root, const berth_shim_Process& process, ChildPage& page, Terminal& terminal) {
+  Fault& fault = page.fault;
+  if (process.rows > UINT16_MAX || process.columns > UINT16_MAX) {
+    return fault.refuse(FaultKind::kBadMessage, "terminal", "", "its size is out of bounds");
+  }
+  terminal.master = open_master(root);
+  const int master = terminal.master.get();
+  if (master < 0) return fault.kernel("terminal", "/dev/pts/ptmx", errno);
+  int locked = 0;
+  ioctl(master, TIOCSPTLCK, &locked);
+  terminal.user_side = Fd(ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+  if (!terminal.user_side) return fault.kernel("terminal", "TIOCGPTPEER", errno);
+  if (process.rows != 0 && process.columns != 0) set_terminal_size(master, process.columns, process.rows);
+  if (fchown(terminal.user_side.get(), process.uid, static_cast<gid_t>(-1)) != 0) warn(page, "terminal", 0, errno);
+  return true;
+}
+
+bool take_terminal(const Terminal& terminal, Fault& fault) {
+  for (int fd = 0; fd < 3; fd++) {
+    if (dup2(terminal.user_side.get(), fd) != fd) return fault.kernel("terminal", "dup2", errno);
+  }
+  if (ioctl(0, TIOCSCTTY, 0) != 0) return fault.kernel("terminal", "TIOCSCTTY", errno);
+  return send_master(terminal.master.get()) ? true : fault.kernel("terminal", "sendmsg", errno);
 }
 
 bool bind_console(Build& build, const Fd& user_side) {
@@ -52,25 +81,25 @@ bool bind_console(Build& build, const Fd& user_side) {
 
 }  // namespace
 
-bool make_terminal(Build& build) {
-  const berth_shim_Process& process = build.plan.process;
-  const Fd master = open_master(build);
-  if (!master) return build.fault.kernel("terminal", "/dev/pts/ptmx", errno);
-  int locked = 0;
-  ioctl(master.get(), TIOCSPTLCK, &locked);
-  const Fd user_side(ioctl(master.get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
-  if (!user_side) return build.fault.kernel("terminal", "TIOCGPTPEER", errno);
+bool set_terminal_size(int master, uint32_t columns, uint32_t rows) {
   winsize size = {};
-  size.ws_row = static_cast<unsigned short>(process.rows);
-  size.ws_col = static_cast<unsigned short>(process.columns);
-  if (process.rows != 0 && process.columns != 0) ioctl(master.get(), TIOCSWINSZ, &size);
-  if (fchown(user_side.get(), process.uid, static_cast<gid_t>(-1)) != 0) warn(build.page, "terminal", 0, errno);
-  if (build.dev_is_ours && !bind_console(build, user_side)) return false;
-  for (int fd = 0; fd < 3; fd++) {
-    if (dup2(user_side.get(), fd) != fd) return build.fault.kernel("terminal", "dup2", errno);
-  }
-  if (ioctl(0, TIOCSCTTY, 0) != 0) return build.fault.kernel("terminal", "TIOCSCTTY", errno);
-  return send_master(master.get()) ? true : build.fault.kernel("terminal", "sendmsg", errno);
+  size.ws_col = static_cast<unsigned short>(columns);
+  size.ws_row = static_cast<unsigned short>(rows);
+  return ioctl(master, TIOCSWINSZ, &size) == 0;
+}
+
+bool make_terminal(Build& build) {
+  Terminal terminal;
+  if (!open_terminal(build.root.get(), build.plan.process, build.page, terminal)) return false;
+  if (build.dev_is_ours && !bind_console(build, terminal.user_side)) return false;
+  return take_terminal(terminal, build.fault);
+}
+
+bool make_exec_terminal(const berth_shim_Process& process, ChildPage& page) {
+  const Fd root(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!root) return page.fault.kernel("terminal", "/", errno);
+  Terminal terminal;
+  return open_terminal(root.get(), process, page, terminal) && take_terminal(terminal, page.fault);
 }
 
 }  // namespace berth

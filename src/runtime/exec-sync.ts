@@ -4,15 +4,14 @@ import type { Ctx } from '#base/ctx';
 import { raceSignal, sleep } from '#base/deadline';
 import { BerthError } from '#base/errors';
 import { Fd } from '#linux/fd';
-import { compileProcess } from './plan/process-plan.ts';
+import { killExec } from './conversation.ts';
+import { execProcess } from './exec-process.ts';
 import type { ExecInput, ExecResult } from './runtime.ts';
 import { type RuntimeParts, shimOf } from './runtime-parts.ts';
 import { encodeFrame, frameType } from './shim/frame.ts';
 import type { ExecExited__Output } from './shim/gen/berth/shim/ExecExited.ts';
-import type { PodShim } from './shim/pod-shim.ts';
-import { encodeProcess, encodeRequest } from './shim/protocol.ts';
+import { encodeRequest } from './shim/protocol.ts';
 import { firstStream, ShimConnection } from './shim/shim-connection.ts';
-import type { OciProcess, OciSpec } from './spec/oci.ts';
 
 /**
  * How long output may still come after the command's own process has ended: a child it left behind (`sleep 1000 &`) may
@@ -58,39 +57,12 @@ export async function execSync(
     await pipes.drained(drainMs);
     return { ...pipes.take(), exitCode: exit.exit_code, timedOut: exit.timed_out };
   } catch (error) {
+    // The caller went away or its time is over: the command's whole tree goes as well.
     if (ctx.signal.aborted) await killExec(shim, execId);
     throw error;
   } finally {
     connection.close();
   }
-}
-
-async function execProcess(parts: RuntimeParts, spec: OciSpec, args: readonly string[]): Promise<Buffer> {
-  const seccomp = spec.linux.seccomp ? await parts.filters.get(spec.linux.seccomp) : undefined;
-  // Protobuf joins what stands one after the other: only the command and the filter differ from the last time.
-  const command = encodeProcess({
-    args: args.map((text) => Buffer.from(text, 'latin1')),
-    ...(seccomp === undefined ? {} : { seccomp: Buffer.from(seccomp.buffer, seccomp.byteOffset, seccomp.byteLength) }),
-  });
-  return Buffer.concat([confinement(spec.process), command]);
-}
-
-/** The caller went away or its time is over: the command's whole tree goes as well. */
-const confinements = new WeakMap<OciProcess, Uint8Array>();
-
-/** A container's process without command and filter, encoded once for all its execs. */
-function confinement(process: OciProcess): Uint8Array {
-  let encoded = confinements.get(process);
-  if (encoded === undefined) {
-    encoded = encodeProcess(compileProcess({ ...process, args: [], terminal: false }, undefined));
-    confinements.set(process, encoded);
-  }
-  return encoded;
-}
-
-async function killExec(shim: PodShim, execId: string): Promise<void> {
-  const patience = new AbortController();
-  await shim.call({ kill_exec: { exec_id: execId } }, `kill exec ${execId}`, patience.signal).catch(() => undefined);
 }
 
 /** The two output pipes of a command: bounded together, the rest read and dropped so that the command never blocks. */

@@ -10,6 +10,7 @@ import { adopt } from './adopt.ts';
 import type { Cgroups } from './cgroup/cgroups.ts';
 import type { ContainerInput, PodInput } from './container-input.ts';
 import * as containers from './containers.ts';
+import { exec } from './exec-stream.ts';
 import { execSync } from './exec-sync.ts';
 import { endPod, runPod } from './pods.ts';
 import { Graveyard } from './graveyard.ts';
@@ -19,6 +20,7 @@ import { SeccompFilters } from './seccomp/filters.ts';
 import { defaultProfile, nativeArchitectures } from './seccomp/resolve.ts';
 import { PodDirectories } from './shim/pod-directory.ts';
 import { ShimLauncher } from './shim/shim-launcher.ts';
+import type * as streams from './streams.ts';
 import { capabilitiesOf, defaultCapabilities } from './spec/capabilities.ts';
 import { makeParents, removeParents, strays } from './strays.ts';
 
@@ -123,10 +125,8 @@ export class LinuxRuntime implements face.Runtime {
     return execSync(this.#parts, ctx, podId, id, exec);
   }
 
-  // Conversations: the shim does not have them yet, and the server does not ask.
-
-  async exec(): Promise<never> {
-    throw new BerthError('UNIMPLEMENTED', 'exec with streams');
+  exec(ctx: Ctx, podId: string, id: string, options: streams.ExecOptions): Promise<streams.RunningExec> {
+    return exec(this.#parts, ctx, podId, id, options);
   }
 
   async attach(): Promise<never> {

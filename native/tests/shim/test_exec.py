@@ -103,8 +103,7 @@ class Exec(unittest.TestCase):
         client.close(), os.close(out), os.close(err)
 
     def test_wrong_calls(self):
-        cases = (("NOT_FOUND", dict(container_id="nobody", exec_id="e")), ("STATE", dict(container_id="c", exec_id="")),
-                 ("UNSUPPORTED", dict(container_id="c", exec_id="t", tty=True)))
+        cases = (("NOT_FOUND", dict(container_id="nobody", exec_id="e")), ("STATE", dict(container_id="c", exec_id="")))
         null = os.open("/dev/null", os.O_RDWR)
         for kind, values in cases:
             with self.assertRaises(ShimError) as caught:

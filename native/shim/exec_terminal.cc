@@ -1,0 +1,79 @@
+#include "shim/exec_terminal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include <new>
+
+#include "shim/shim.h"
+#include "shim/terminal.h"
+
+namespace berth {
+namespace {
+
+void input_ended(Relay&, RelayEnd) {
+  // A terminal has no end of input: whoever types may have gone, its processes go on.
+}
+
+void output_ended(Relay& relay, RelayEnd) {
+  Exec& exec = *static_cast<ExecTerminal*>(relay.owner)->exec;
+  Shim& shim = *exec.shim;
+  exec_terminal_close(exec);
+  execs_remove_leaves(shim);  // it may be the last thing that kept the exec
+}
+
+Fd stream_or_none(Fd& fd) {
+  return is_stream(fd.get()) ? std::move(fd) : Fd();
+}
+
+}  // namespace
+
+bool exec_terminal_make(Exec& exec, PassedFds& fds) {
+  void* room = malloc(sizeof(ExecTerminal));
+  if (room == nullptr) return false;
+  auto* terminal = new (room) ExecTerminal();
+  terminal->exec = &exec;
+  terminal->client_stdin = stream_or_none(fds.items[0]);
+  terminal->client_stdout = stream_or_none(fds.items[1]);
+  terminal->input.owner = terminal->output.owner = terminal;
+  terminal->input.on_ended = input_ended;
+  terminal->output.on_ended = output_ended;
+  exec.terminal = terminal;
+  return true;
+}
+
+void exec_terminal_open(Exec& exec, Fd master) {
+  if (exec.terminal == nullptr || !master) return;
+  ExecTerminal& terminal = *exec.terminal;
+  Loop& loop = exec.shim->loop;
+  if (terminal.client_stdin) {
+    // Of its own, because each descriptor is watched once.
+    Fd sink(fcntl(master.get(), F_DUPFD_CLOEXEC, 0));
+    if (!sink || !relay_open(terminal.input, loop, std::move(terminal.client_stdin), std::move(sink))) {
+      log_line("terminal of an exec", errno);
+    }
+  }
+  if (relay_open(terminal.output, loop, std::move(master), std::move(terminal.client_stdout))) return;
+  log_line("terminal of an exec", errno);
+  exec_terminal_close(exec);
+}
+
+bool exec_terminal_is_open(const Exec& exec) {
+  return exec.terminal != nullptr && relay_is_open(exec.terminal->output);
+}
+
+bool exec_terminal_resize(const Exec& exec, uint32_t columns, uint32_t rows) {
+  return exec_terminal_is_open(exec) && set_terminal_size(exec.terminal->output.source.fd.get(), columns, rows);
+}
+
+void exec_terminal_close(Exec& exec) {
+  if (exec.terminal == nullptr) return;
+  relay_close(exec.terminal->input);
+  relay_close(exec.terminal->output);
+  exec.terminal->~ExecTerminal();
+  free(exec.terminal);
+  exec.terminal = nullptr;
+}
+
+}  // namespace berth

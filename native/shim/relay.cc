@@ -1,0 +1,147 @@
+#include "shim/relay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace berth {
+namespace {
+
+constexpr size_t kBufferBytes = 16 * 1024;
+constexpr int kRoundsPerTurn = 4;  // so that one busy conversation does not starve the others
+constexpr int kRoundsAtEnd = 64;
+
+enum class Step { kWaits, kGoesOn, kSourceEnded, kSinkGone };
+
+Step fill(Relay& relay) {
+  const ssize_t n = read(relay.source.fd.get(), relay.buffer, kBufferBytes);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return Step::kWaits;
+  relay.source_ended = n <= 0;  // a terminal whose last user has gone answers EIO
+  relay.at = 0;
+  relay.size = n > 0 ? static_cast<size_t>(n) : 0;
+  return Step::kGoesOn;
+}
+
+Step empty(Relay& relay) {
+  if (!relay.sink.fd) {
+    relay.size = 0;
+    return Step::kGoesOn;
+  }
+  const ssize_t n = write(relay.sink.fd.get(), relay.buffer + relay.at, relay.size);
+  if (n == 0 || (n < 0 && (errno == EAGAIN || errno == EINTR))) return Step::kWaits;
+  if (n < 0) return Step::kSinkGone;
+  relay.at += static_cast<size_t>(n);
+  relay.size -= static_cast<size_t>(n);
+  return Step::kGoesOn;
+}
+
+Step pass_on(Relay& relay, int rounds) {
+  for (int i = 0; i < rounds; i++) {
+    if (relay.size == 0 && !relay.source_ended && fill(relay) == Step::kWaits) return Step::kWaits;
+    if (relay.size > 0) {
+      const Step step = empty(relay);
+      if (step != Step::kGoesOn) return step;
+    }
+    if (relay.size == 0 && relay.source_ended) return Step::kSourceEnded;
+  }
+  return Step::kGoesOn;
+}
+
+void watch_for(Relay& relay, RelaySide& side, bool wanted, uint32_t events) {
+  if (!side.fd || (side.watched == wanted && side.events == events)) return;
+  if (side.watched && wanted) {
+    relay.loop->rewatch(side.fd.get(), side, events);
+  } else if (wanted) {
+    relay.loop->watch(side.fd.get(), side, events);
+  } else {
+    relay.loop->unwatch(side.fd.get());
+  }
+  side.watched = wanted;
+  side.events = events;
+}
+
+// A source that is not to be read is not watched at all, because its hang-up would be told again and again. A sink
+// always is: that is how its reader's going is noticed.
+void watch_sides(Relay& relay) {
+  const bool reads = relay.size == 0 && !relay.source_ended;
+  watch_for(relay, relay.source, reads, EPOLLIN);
+  watch_for(relay, relay.sink, true, relay.size > 0 ? uint32_t{EPOLLOUT} : 0);
+}
+
+void end(Relay& relay, RelayEnd why) {
+  relay_close(relay);
+  relay.on_ended(relay, why);
+}
+
+void turn(Relay& relay) {
+  switch (pass_on(relay, kRoundsPerTurn)) {
+    case Step::kSourceEnded:
+      return end(relay, RelayEnd::kSourceEnded);
+    case Step::kSinkGone:
+      return end(relay, RelayEnd::kSinkGone);
+    default:
+      return watch_sides(relay);
+  }
+}
+
+void source_ready(Watch& watch, uint32_t) {
+  turn(*static_cast<RelaySide&>(watch).relay);
+}
+
+void sink_ready(Watch& watch, uint32_t events) {
+  Relay& relay = *static_cast<RelaySide&>(watch).relay;
+  if (events & (EPOLLERR | EPOLLHUP)) return end(relay, RelayEnd::kSinkGone);
+  turn(relay);
+}
+
+void close_side(Relay& relay, RelaySide& side) {
+  if (side.watched) relay.loop->unwatch(side.fd.get());
+  relay.loop->forget(side);
+  side.watched = false;
+  side.events = 0;
+  side.fd.reset();
+}
+
+bool unblock(const Fd& fd) {
+  return !fd || fcntl(fd.get(), F_SETFL, fcntl(fd.get(), F_GETFL) | O_NONBLOCK) == 0;
+}
+
+}  // namespace
+
+bool relay_open(Relay& relay, Loop& loop, Fd source, Fd sink) {
+  if (!unblock(source) || !unblock(sink)) return false;
+  void* room = mmap(nullptr, kBufferBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (room == MAP_FAILED) return false;
+  relay.buffer = static_cast<char*>(room);
+  relay.loop = &loop;
+  relay.source.relay = relay.sink.relay = &relay;
+  relay.source.on_ready = source_ready;
+  relay.sink.on_ready = sink_ready;
+  relay.source.fd = std::move(source);
+  relay.sink.fd = std::move(sink);
+  watch_sides(relay);
+  return true;
+}
+
+void relay_finish(Relay& relay) {
+  if (relay.buffer != nullptr) (void)pass_on(relay, kRoundsAtEnd);
+  relay_close(relay);
+}
+
+void relay_close(Relay& relay) {
+  if (relay.buffer == nullptr) return;
+  close_side(relay, relay.source);
+  close_side(relay, relay.sink);
+  munmap(relay.buffer, kBufferBytes);
+  relay.buffer = nullptr;
+  relay.size = 0;
+}
+
+bool is_stream(int fd) {
+  struct stat about;
+  return fd >= 0 && fstat(fd, &about) == 0 && (S_ISFIFO(about.st_mode) || S_ISSOCK(about.st_mode));
+}
+
+}  // namespace berth
