@@ -16,12 +16,15 @@ import { endPod, runPod } from './pods.ts';
 import { Graveyard } from './graveyard.ts';
 import type * as face from './runtime.ts';
 import type { RuntimeParts } from './runtime-parts.ts';
+import { deviceName, sample } from './sample.ts';
 import { SeccompFilters } from './seccomp/filters.ts';
 import { defaultProfile, nativeArchitectures } from './seccomp/resolve.ts';
 import { PodDirectories } from './shim/pod-directory.ts';
 import { ShimLauncher } from './shim/shim-launcher.ts';
 import type * as streams from './streams.ts';
 import { capabilitiesOf, defaultCapabilities } from './spec/capabilities.ts';
+import type { LinuxResources } from './spec/oci.ts';
+import type { RuntimeSample, WantedStats } from './stats.ts';
 import { makeParents, removeParents, strays } from './strays.ts';
 
 export interface LinuxRuntimeOptions {
@@ -135,6 +138,18 @@ export class LinuxRuntime implements face.Runtime {
 
   async dial(): Promise<never> {
     throw new BerthError('UNIMPLEMENTED', 'dial');
+  }
+
+  sample(ctx: Ctx, wanted: WantedStats): Promise<RuntimeSample> {
+    return sample(this.#parts, ctx, wanted);
+  }
+
+  updateContainer(ctx: Ctx, cgroupPath: string, resources: LinuxResources): Promise<void> {
+    return this.#parts.cgroups.update(ctx, cgroupPath, resources);
+  }
+
+  deviceName(major: number, minor: number): string {
+    return deviceName(major, minor);
   }
 
   reopenLog(ctx: Ctx, podId: string, id: string): Promise<void> {

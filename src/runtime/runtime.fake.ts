@@ -3,6 +3,7 @@ import { raceSignal } from '#base/deadline';
 import { BerthError } from '#base/errors';
 import { Listeners } from '#base/listeners';
 import type { Fd } from '#linux/fd';
+import type { CgroupStats } from './cgroup/stats.ts';
 import type { ContainerInput, PodInput } from './container-input.ts';
 import type {
   AdoptedContainer,
@@ -17,7 +18,8 @@ import type {
   RuntimeEvent,
   RuntimeFeatures,
 } from './runtime.ts';
-import type { OciSpec } from './spec/oci.ts';
+import type { LinuxResources, OciSpec } from './spec/oci.ts';
+import type { InterfaceStats, ProcessStats, RuntimeSample, WantedStats } from './stats.ts';
 
 export interface FakeContainer {
   readonly input: ContainerInput;
@@ -27,6 +29,8 @@ export interface FakeContainer {
   exit: ExitInfo | undefined;
   readonly signals: number[];
   acknowledged: boolean;
+  /** Every change of its limits. */
+  readonly updates: LinuxResources[];
 }
 
 export interface FakePod {
@@ -46,7 +50,9 @@ export type FakeCall =
   | 'signalContainer'
   | 'removeContainer'
   | 'execSync'
-  | 'acknowledgeExit';
+  | 'acknowledgeExit'
+  | 'sample'
+  | 'updateContainer';
 
 const sigkill = 9;
 const sigterm = 15;
@@ -56,6 +62,10 @@ export class FakeMachine {
   readonly pods = new Map<string, FakePod>();
   /** Pods whose shim is gone, with the exits it had written. */
   readonly lost = new Map<string, Map<string, ExitInfo>>();
+  /** What `sample` finds, by cgroup path, pod id and container id. */
+  readonly usage = new Map<string, CgroupStats>();
+  readonly networks = new Map<string, readonly InterfaceStats[]>();
+  readonly processes = new Map<string, ProcessStats>();
   now = 1_700_000_000_000_000_000n;
   nextPid = 100;
 }
@@ -178,6 +188,7 @@ export class FakeRuntime implements Runtime {
       exit: undefined,
       signals: [],
       acknowledged: false,
+      updates: [],
     };
     pod.containers.set(input.id, container);
     return { pid: container.pid, cgroupPath: input.cgroupPath, warnings: [], spec: fakeSpec(input) };
@@ -244,6 +255,29 @@ export class FakeRuntime implements Runtime {
     if (container) container.acknowledged = true;
   }
 
+  async sample(ctx: Ctx, wanted: WantedStats): Promise<RuntimeSample> {
+    await this.#call(ctx, 'sample', wanted.detail ? 'detail' : '');
+    const { usage, networks, processes } = this.machine;
+    return {
+      cgroups: some(usage, wanted.cgroups),
+      networks: some(networks, wanted.networks),
+      processes: some(
+        processes,
+        wanted.processes.map(({ id }) => id),
+      ),
+    };
+  }
+
+  async updateContainer(ctx: Ctx, cgroupPath: string, resources: LinuxResources): Promise<void> {
+    await this.#call(ctx, 'updateContainer', cgroupPath);
+    const containers = [...this.machine.pods.values()].flatMap((pod) => [...pod.containers.values()]);
+    containers.find(({ input }) => input.cgroupPath === cgroupPath)?.updates.push(resources);
+  }
+
+  deviceName(major: number, minor: number): string {
+    return `/dev/disk-${major}-${minor}`;
+  }
+
   onEvent(listener: (event: RuntimeEvent) => void): Disposable {
     return this.#events.add(listener);
   }
@@ -295,6 +329,10 @@ export class FakeRuntime implements Runtime {
     const failures = this.#failures.get(call);
     if (failures?.length) throw failures.shift();
   }
+}
+
+function some<T>(all: ReadonlyMap<string, T>, keys: readonly string[]): Map<string, T> {
+  return new Map([...all].filter(([key]) => keys.includes(key)));
 }
 
 function toAdopted({ input, state, pid, startedAtNs, exit }: FakeContainer): AdoptedContainer {

@@ -2,6 +2,7 @@ import type { Ctx } from '#base/ctx';
 import type { Fd } from '#linux/fd';
 import type { OciSpec } from '#runtime/spec/oci';
 import type { ContainerInput, PodInput } from '#runtime/container-input';
+import type { RuntimeStats } from './stats.ts';
 import type { RuntimeStreams } from './streams.ts';
 
 /**
@@ -10,7 +11,7 @@ import type { RuntimeStreams } from './streams.ts';
  * Every call names ids that the caller made (64 hex). None of them is retried here. State of processes is the shim's;
  * the runtime remembers only which shims it is connected to.
  */
-export interface Runtime extends RuntimeStreams {
+export interface Runtime extends RuntimeStats, RuntimeStreams {
   /** Starts the pod's shim, pause and namespaces. On failure nothing is left. */
   runPod(ctx: Ctx, pod: PodInput): Promise<PodProcess>;
   /** Kills what still runs in the pod, ends pause and the shim, removes the shim's cgroup and runtime directory. Idempotent. */

@@ -7,6 +7,7 @@ import { Deadline } from '#base/deadline';
 import type { Addon } from '#linux/addon';
 
 import type { CgroupHandle, Cgroups } from './cgroups.ts';
+import type { CgroupStats } from './stats.ts';
 
 const ctx = createCtx();
 const directoriesOf = ({ enter }: CgroupHandle): readonly string[] => enter.map(({ dir }) => dir);
@@ -154,6 +155,81 @@ export function cgroupsContract(name: string, parent: string, addon: Addon, cgro
       }
       await cgroups.update(ctx, path, { memoryLimit: -1n, memorySwap: -1n, pidsLimit: -1n });
       expect(read(handle, 'pids.max')).toBe('max');
+    });
+
+    needs('memory', 'pids')('numbers of many groups come at once, and one that is gone is left out', async () => {
+      const group = `${parent}/counted`;
+      const handle = await cgroups.create(ctx, group, { memoryLimit: 64n * mebibyte, memorySwap: 64n * mebibyte });
+      const exit = start(handle, 'x=$(head -c 8000000 /dev/zero | tr "\\0" x); sleep 100');
+      await populated(group, 2);
+      const grown = async (): Promise<CgroupStats> => {
+        const sample = await cgroups.sample(ctx, [group, `${parent}/gone`, parent], true);
+        expect([...sample.keys()]).toEqual([group, parent]);
+        return sample.get(group) ?? {};
+      };
+      let stats = await grown();
+      while ((stats.memory?.rss ?? 0n) < 8_000_000n) stats = await grown();
+      expect(stats.cpu?.usageNs).toBeGreaterThan(0n);
+      expect(stats.cpu?.userNs).toBeGreaterThanOrEqual(0n);
+      expect(stats.memory?.limit).toBe(64n * mebibyte);
+      expect(stats.memory?.workingSet).toBeGreaterThanOrEqual(8_000_000n);
+      expect(stats.memory?.workingSet).toBeLessThanOrEqual(stats.memory?.usage ?? 0n);
+      expect(stats.memory).toMatchObject({
+        oomKills: 0n,
+        maxUsage: expect.any(BigInt),
+        pageFaults: expect.any(BigInt),
+      });
+      expect(stats.pids?.current).toBeGreaterThanOrEqual(2n);
+      expect(stats.processes).toBeGreaterThanOrEqual(2);
+      await cgroups.kill(ctx, group);
+      await exit;
+    });
+
+    needs('memory', 'cpu')('a change that is refused in part changes nothing', async () => {
+      const group = `${parent}/whole`;
+      const handle = await cgroups.create(ctx, group, {
+        cpuShares: 512n,
+        memoryLimit: 64n * mebibyte,
+        memorySwap: 64n * mebibyte,
+      });
+      const files = cgroups.version === 1 ? ['cpu.shares', 'memory.limit_in_bytes'] : ['cpu.weight', 'memory.max'];
+      const before = files.map((file) => read(handle, file));
+      const change = {
+        cpuShares: 1024n,
+        memoryLimit: 128n * mebibyte,
+        memorySwap: 128n * mebibyte,
+        cpuQuota: 7n,
+        cpuPeriod: 100_000n,
+      };
+      await expect(cgroups.update(ctx, group, change)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+      expect(files.map((file) => read(handle, file))).toEqual(before);
+    });
+
+    needs('memory')('a memory limit below what is in use is refused, and nobody dies', async () => {
+      const group = `${parent}/full`;
+      const handle = await cgroups.create(ctx, group, { memoryLimit: 256n * mebibyte, memorySwap: 256n * mebibyte });
+      const exit = start(handle, 'x=$(head -c 32000000 /dev/zero | tr "\\0" x); sleep 100');
+      for (let rss = 0n; rss < 32_000_000n;) {
+        rss = (await cgroups.sample(ctx, [group], false)).get(group)?.memory?.rss ?? 0n;
+      }
+      const change = { memoryLimit: 16n * mebibyte, memorySwap: 16n * mebibyte };
+      await expect(cgroups.update(ctx, group, change)).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' });
+      expect((await cgroups.sample(ctx, [group], true)).get(group)?.memory).toMatchObject({
+        limit: 256n * mebibyte,
+        oomKills: 0n,
+      });
+      await cgroups.kill(ctx, group);
+      expect(await exit).toEqual({ signal: 9 });
+    });
+
+    needs('cpuset')('a cpuset shrinks and grows while an exec has its group inside', async () => {
+      const group = `${parent}/pinned`;
+      const handle = await cgroups.create(ctx, group, { cpusetCpus: '0-1' });
+      await cgroups.create(ctx, `${group}/exec`, { cpusetCpus: '0-1' });
+      for (const cpus of ['1', '0-1', '0']) {
+        await cgroups.update(ctx, group, { cpusetCpus: cpus });
+        expect(read(handle, 'cpuset.cpus')).toBe(cpus);
+      }
     });
 
     needs('cpuset')('a limit the kernel refuses leaves no group behind', async () => {

@@ -1,5 +1,6 @@
 import type { Ctx } from '#base/ctx';
 import type { LinuxResources } from '#runtime/spec/oci';
+import type { CgroupStats } from './stats.ts';
 
 /**
  * Control groups behind one interface: v1 and v2 by the cgroupfs driver now, the systemd driver later. Paths are cgroup
@@ -16,7 +17,14 @@ export interface Cgroups {
   create(ctx: Ctx, path: string, resources: LinuxResources): Promise<CgroupHandle>;
   /** The handle of a group that exists, without IO. */
   handle(path: string): CgroupHandle;
+  /**
+   * Changes the limits that are set in `resources`, all or none. Quota and period, and memory and swap, come together.
+   *
+   * @throws INVALID_ARGUMENT, FAILED_PRECONDITION when more memory is in use than is to be allowed, KERNEL
+   */
   update(ctx: Ctx, path: string, resources: LinuxResources): Promise<void>;
+  /** Numbers of many groups at once; one that is gone is not in the answer. `detail`: also what only metrics show. */
+  sample(ctx: Ctx, paths: readonly string[], detail: boolean): Promise<ReadonlyMap<string, CgroupStats>>;
   /** Kills every process in it and below (v2 cgroup.kill; v1 freeze, kill, thaw) and waits until it is empty or `ctx` ends. */
   kill(ctx: Ctx, path: string): Promise<void>;
   /** Removes the group and what is below it; missing is no error; EBUSY is retried until `ctx` ends. */

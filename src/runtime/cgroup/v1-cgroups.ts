@@ -5,8 +5,12 @@ import type { Addon, FileOperation } from '#linux/addon';
 import type { LinuxResources } from '#runtime/spec/oci';
 import { ancestorsOf, checkCgroupPath } from './cgroup-path.ts';
 import type { CgroupHandle, Cgroups } from './cgroups.ts';
+import { changeLimits, type LimitWrite, presentValues } from './change-limits.ts';
 import type { Hierarchy } from './detect.ts';
+import { hugepageSizes, sampleGroups } from './sample.ts';
+import type { CgroupStats, StatsFormat } from './stats.ts';
 import { directoriesBelow, failure, firstFailure, killUntilEmpty, pidsIn, removeDirectories } from './tree.ts';
+import { v1StatsFormat } from './v1-stats.ts';
 import { type ControllerWrite, v1Writes } from './v1-writes.ts';
 
 /** cgroup v1 by the cgroupfs driver: one directory in every hierarchy. */
@@ -17,6 +21,7 @@ export class V1Cgroups implements Cgroups {
   readonly #addon: Addon;
   readonly #hierarchies: readonly Hierarchy[];
   readonly #killHierarchy: Hierarchy | undefined;
+  #format: StatsFormat | undefined;
 
   constructor(addon: Addon, hierarchies: readonly Hierarchy[]) {
     this.#addon = addon;
@@ -67,9 +72,14 @@ export class V1Cgroups implements Cgroups {
   async update(_ctx: Ctx, group: string, resources: LinuxResources): Promise<void> {
     const { devices: _devices, ...limits } = resources;
     const { writes } = this.#usable(v1Writes(limits));
-    const operations = this.#writeOperations(group, await this.#inMemoryOrder(group, limits, writes));
-    const failed = firstFailure(operations, await this.#addon.batch(operations));
-    if (failed) throw failure(failed.operation, failed.error);
+    const operations = this.#writeOperations(group, await this.#inSafeOrder(group, limits, writes));
+    await changeLimits(this.#addon, await this.#withCpusetsBelow(operations));
+  }
+
+  async sample(_ctx: Ctx, groups: readonly string[], detail: boolean): Promise<ReadonlyMap<string, CgroupStats>> {
+    this.#format ??= v1StatsFormat(this.#hierarchyOf('hugetlb') ? hugepageSizes() : []);
+    const rootOf = (controller: string): string | undefined => this.#hierarchyOf(controller)?.mountpoint;
+    return sampleGroups(this.#addon, this.#format, rootOf, groups, detail);
   }
 
   async kill(ctx: Ctx, group: string): Promise<void> {
@@ -157,7 +167,7 @@ export class V1Cgroups implements Cgroups {
     if (failed) throw failure(failed.operation, failed.error);
   }
 
-  #writeOperations(group: string, writes: readonly ControllerWrite[]): FileOperation[] {
+  #writeOperations(group: string, writes: readonly ControllerWrite[]): LimitWrite[] {
     return writes.flatMap(({ controller, file, data, tolerateMissing }) => {
       const hierarchy = this.#hierarchyOf(controller);
       if (!hierarchy) return [];
@@ -166,20 +176,47 @@ export class V1Cgroups implements Cgroups {
     });
   }
 
-  /** memory must never exceed memory with swap: when both rise, the latter goes first. */
-  async #inMemoryOrder(
+  /**
+   * Memory must never exceed memory with swap: when both rise, the latter goes first. A share of time (quota by period)
+   * must never exceed the parent's: a shorter period comes after its quota, so that no step is above both old and new.
+   */
+  async #inSafeOrder(
     group: string,
-    { memoryLimit }: LinuxResources,
+    { memoryLimit, cpuPeriod }: LinuxResources,
     writes: readonly ControllerWrite[],
   ): Promise<readonly ControllerWrite[]> {
-    const memory = this.#hierarchyOf('memory');
-    if (!memory || memoryLimit === undefined) return writes;
-    const file = path.join(memory.mountpoint, group, 'memory.memsw.limit_in_bytes');
-    const [current] = await this.#addon.batch([{ op: 'read', path: file, limit: 64, optional: true }]);
-    const swapLimit = BigInt(current?.data?.trim() ?? '-1');
-    if (memoryLimit >= 0n && (swapLimit < 0n || memoryLimit <= swapLimit)) return writes;
-    const swap = writes.filter((write) => write.file.startsWith('memory.memsw.'));
-    return [...swap, ...writes.filter((write) => !swap.includes(write))];
+    const [swapLimit, period] = await presentValues(this.#addon, [
+      path.join(this.#hierarchyOf('memory')?.mountpoint ?? '/', group, 'memory.memsw.limit_in_bytes'),
+      path.join(this.#hierarchyOf('cpu')?.mountpoint ?? '/', group, 'cpu.cfs_period_us'),
+    ]);
+    let ordered = writes;
+    const first = (file: string): void => {
+      const moved = ordered.filter((write) => write.file === file);
+      ordered = [...moved, ...ordered.filter((write) => write.file !== file)];
+    };
+    if (memoryLimit !== undefined && swapLimit !== undefined) {
+      if (memoryLimit < 0n || memoryLimit > BigInt(swapLimit)) first('memory.memsw.limit_in_bytes');
+    }
+    if (cpuPeriod !== undefined && period !== undefined && cpuPeriod < BigInt(period)) first('cpu.cfs_quota_us');
+    return ordered;
+  }
+
+  /** A cpuset must hold those of the groups below it (an exec's): it grows first, then they change, then it shrinks. */
+  async #withCpusetsBelow(writes: readonly LimitWrite[]): Promise<readonly LimitWrite[]> {
+    const all: LimitWrite[] = [];
+    for (const write of writes) {
+      const file = path.basename(write.path);
+      const below = file.startsWith('cpuset.') ? await directoriesBelow(this.#addon, path.dirname(write.path)) : [];
+      if (below.length > 0) {
+        const [present = ''] = await presentValues(this.#addon, [write.path]);
+        all.push({ ...write, data: present === '' ? write.data : `${present},${write.data}` });
+        // An exec that ends meanwhile takes its group along.
+        const gone = ['ENOENT', 'ENODEV'];
+        all.push(...below.map((directory) => ({ ...write, path: path.join(directory, file), optional: gone })));
+      }
+      all.push(write);
+    }
+    return all;
   }
 }
 

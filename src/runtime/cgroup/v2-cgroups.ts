@@ -4,8 +4,13 @@ import type { Addon, FileOperation } from '#linux/addon';
 import type { LinuxResources } from '#runtime/spec/oci';
 import { ancestorsOf, checkCgroupPath } from './cgroup-path.ts';
 import type { CgroupHandle, Cgroups } from './cgroups.ts';
+import { belowUsage, changeLimits, type LimitWrite, presentValues } from './change-limits.ts';
+import { hugepageSizes, sampleGroups } from './sample.ts';
+import type { CgroupStats, StatsFormat } from './stats.ts';
+import { field, toWhole } from './stats-text.ts';
 import { directoriesBelow, failure, firstFailure, killUntilEmpty, pidsIn, removeDirectories } from './tree.ts';
 import type { ControllerWrite } from './v1-writes.ts';
+import { v2StatsFormat } from './v2-stats.ts';
 import { v2Writes } from './v2-writes.ts';
 
 /** Controllers a container's limits use; enabled all the way down to its parent. */
@@ -30,6 +35,7 @@ export class V2Cgroups implements Cgroups {
   readonly #options: V2Options;
   /** Parents whose subtree_control this berthd has set. */
   readonly #prepared = new Set<string>();
+  #format: StatsFormat | undefined;
 
   constructor(options: V2Options) {
     this.#options = options;
@@ -80,9 +86,16 @@ export class V2Cgroups implements Cgroups {
 
   async update(_ctx: Ctx, group: string, resources: LinuxResources): Promise<void> {
     const { devices: _devices, ...limits } = resources;
-    const operations = this.#writeOperations(group, this.#usable(v2Writes(limits)).writes);
-    const failed = firstFailure(operations, await this.#options.addon.batch(operations));
-    if (failed) throw failure(failed.operation, failed.error);
+    const writes = this.#writeOperations(group, this.#usable(v2Writes(limits)).writes);
+    if (limits.memoryLimit !== undefined && limits.memoryLimit >= 0n) {
+      await this.#checkMemory(group, limits.memoryLimit);
+    }
+    await changeLimits(this.#options.addon, writes);
+  }
+
+  async sample(_ctx: Ctx, groups: readonly string[], detail: boolean): Promise<ReadonlyMap<string, CgroupStats>> {
+    this.#format ??= v2StatsFormat(this.controllers.includes('hugetlb') ? hugepageSizes() : []);
+    return sampleGroups(this.#options.addon, this.#format, () => this.#options.mountpoint, groups, detail);
   }
 
   async kill(ctx: Ctx, group: string): Promise<void> {
@@ -106,6 +119,15 @@ export class V2Cgroups implements Cgroups {
 
   processes(_ctx: Ctx, group: string): Promise<readonly number[]> {
     return pidsIn(this.#options.addon, this.#directory(group));
+  }
+
+  /** The kernel would kill what does not fit below a new memory.max: better refuse it. */
+  async #checkMemory(group: string, limit: bigint): Promise<void> {
+    const files = ['memory.current', 'memory.stat'].map((name) => path.join(this.#directory(group), name));
+    const [current = '', stat = ''] = await presentValues(this.#options.addon, files);
+    const cached = (field(stat, 'inactive_file') ?? 0n) + (field(stat, 'active_file') ?? 0n);
+    const needed = (toWhole(current) ?? 0n) - cached;
+    if (needed > limit) throw belowUsage(`${needed} bytes are in use beside the page cache, ${limit} are asked for`);
   }
 
   #directory(group: string): string {
@@ -151,7 +173,7 @@ export class V2Cgroups implements Cgroups {
     return undefined;
   }
 
-  #writeOperations(group: string, writes: readonly ControllerWrite[]): FileOperation[] {
+  #writeOperations(group: string, writes: readonly ControllerWrite[]): LimitWrite[] {
     return writes.map(({ file, data, tolerateMissing }) => ({
       op: 'write',
       path: path.join(this.#directory(group), file),

@@ -1,0 +1,98 @@
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import type { Ctx } from '#base/ctx';
+import type { Addon } from '#linux/addon';
+import { parseMaxOpenFiles, parseNetDev } from './proc-text.ts';
+import type { RuntimeParts } from './runtime-parts.ts';
+import type { InterfaceStats, ProcessStats, RuntimeSample, WantedStats } from './stats.ts';
+
+const procLimit = 256 * 1024;
+/** Open files counted for one container: more are as many as that. */
+const descriptorLimit = 20_000;
+const chunk = 256;
+
+/** Numbers of containers and pods, read from the files of their groups and of pause's network. */
+export async function sample(parts: RuntimeParts, ctx: Ctx, wanted: WantedStats): Promise<RuntimeSample> {
+  const [cgroups, networks, processes] = await Promise.all([
+    parts.cgroups.sample(ctx, wanted.cgroups, wanted.detail),
+    sampleNetworks(parts, wanted.networks),
+    sampleProcesses(parts, ctx, wanted.processes),
+  ]);
+  return { cgroups, networks, processes };
+}
+
+/** A file of another process's network namespace is as good as being in it. */
+async function sampleNetworks(
+  parts: RuntimeParts,
+  podIds: readonly string[],
+): Promise<Map<string, readonly InterfaceStats[]>> {
+  const pods = podIds.flatMap((podId) => {
+    const pid = parts.shims.get(podId)?.pausePid ?? 0;
+    return pid === 0 ? [] : [{ podId, pid }];
+  });
+  const pids = pods.map(({ pid }) => pid);
+  const texts = await readOfProcesses(parts.addon, pids, 'net/dev');
+  return new Map(pods.flatMap(({ podId }, at) => (texts[at] ? [[podId, parseNetDev(texts[at])]] : [])));
+}
+
+async function sampleProcesses(
+  parts: RuntimeParts,
+  ctx: Ctx,
+  containers: WantedStats['processes'],
+): Promise<Map<string, ProcessStats>> {
+  const found = new Map<string, ProcessStats>();
+  const pids = containers.map(({ pid }) => pid);
+  const limits = await readOfProcesses(parts.addon, pids, 'limits');
+  for (const [at, { id, cgroupPath }] of containers.entries()) {
+    const procs = path.join(parts.cgroups.handle(cgroupPath).killDir, 'cgroup.procs');
+    try {
+      const { open: descriptors, sockets } = await parts.addon.countDescriptors(procs, descriptorLimit);
+      const maxOpenFiles = parseMaxOpenFiles(limits[at] ?? '');
+      found.set(id, { descriptors, sockets, ...(maxOpenFiles === undefined ? {} : { maxOpenFiles }) });
+    } catch (error) {
+      // Usually it has just ended.
+      ctx.log.debug({ containerId: id, err: error }, 'cannot count the open files of a container');
+    }
+  }
+  return found;
+}
+
+/** One file of /proc for many processes; "" for those that are gone. */
+async function readOfProcesses(
+  addon: Pick<Addon, 'readEach'>,
+  pids: readonly number[],
+  file: string,
+): Promise<string[]> {
+  const texts: string[] = [];
+  for (let at = 0; at < pids.length; at += chunk) {
+    const some = pids.slice(at, at + chunk).map(String);
+    const read = await addon.readEach(some, [{ before: '/proc/', after: `/${file}` }], procLimit);
+    texts.push(...read.map((text) => (text === '\x01\0' ? '' : text.slice(0, -1))));
+  }
+  return texts;
+}
+
+const names = new Map<string, string>();
+const nameLimit = 256;
+
+/** As RuntimeStats.deviceName; names are remembered, for a disk keeps its own while it is there. */
+export function deviceName(major: number, minor: number): string {
+  const number = `${major}:${minor}`;
+  let name = names.get(number);
+  if (name === undefined) {
+    if (names.size >= nameLimit) names.clear();
+    name = readName(number);
+    names.set(number, name);
+  }
+  return name;
+}
+
+function readName(number: string): string {
+  try {
+    const name = /^DEVNAME=(.+)$/m.exec(readFileSync(`/sys/dev/block/${number}/uevent`, 'utf8'))?.[1];
+    return name === undefined ? number : `/dev/${name}`;
+  } catch {
+    // The device has gone, its numbers are still counted.
+    return number;
+  }
+}
