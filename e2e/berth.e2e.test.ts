@@ -62,7 +62,7 @@ describe('berth', () => {
   test('says what is wrong and what to do', async () => {
     const unknown = await berthd.berth(['run', 'localhost/none:1']);
     expect(unknown).toMatchObject({ code: 125 });
-    expect(unknown.stderr).toContain('image localhost/none:1 is not here: load it with berth load');
+    expect(unknown.stderr).toContain('image localhost/none:1 is not here, and to pull it failed');
     const nothing = await berthd.berth(['--socket', '/no/such.sock', 'ps']);
     expect(nothing).toMatchObject({ code: 125 });
     expect(nothing.stderr).toContain('cannot reach berthd at /no/such.sock');

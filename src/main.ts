@@ -13,6 +13,8 @@ import { loadConfig } from '#config/load';
 import type { Config } from '#config/slices';
 import type { Image, ImageStore, LoadSource } from '#images/image-store';
 import { LocalImageStore } from '#images/local-image-store';
+import { pinnedBy } from '#images/pinned';
+import { pullMetrics } from '#images/pull-metrics';
 import { Files } from '#linux/files';
 import { loadAddon } from '#linux/load';
 import { runProcess } from '#linux/run-process';
@@ -117,6 +119,9 @@ async function startDaemon(config: Config, log: PinoLog, requestEnd: () => void)
       root: paths.root,
       store,
       unpackBinary: nativeProgram('unpack/berth-unpack'),
+      isPinned: pinnedBy(config.images.pinned),
+      parallelPulls: config.images.parallelPulls,
+      pullMetrics: pullMetrics(metrics),
     }),
   );
   const addresses = new StoreAddressBook(await store.open(ctx, leaseRecords));
@@ -166,7 +171,7 @@ async function startDaemon(config: Config, log: PinoLog, requestEnd: () => void)
   const calls = new CallHandler({ gate, log, metrics, clock: systemClock });
   const allowPeer = onlyUsers([0, process.geteuid?.() ?? 0], (fd) => addon.peerCredentials(fd).uid);
   const services = [
-    bindService(proto.ImageService.service, imageService, { images, clock: systemClock }, calls),
+    bindService(proto.ImageService.service, imageService, { images, clock: systemClock, runtimeHandlers }, calls),
     bindService(
       proto.RuntimeService.service,
       runtimeService,
@@ -182,6 +187,8 @@ async function startDaemon(config: Config, log: PinoLog, requestEnd: () => void)
   starting.defer(() => cri.close(config.timeouts.shutdownMs));
   const actions: AdminActions = {
     loadImage: (own, source) => loadWithin(own, images, source, config.images.loadTimeoutMs),
+    pullImage: (own, request) => images.pull(own, request),
+    pulls: () => images.pulls(),
     strays: (own) => sandboxes.check(own),
     config: () => config,
     pods: () => podTimelines(sandboxes.listPods()),
@@ -208,6 +215,7 @@ async function startDaemon(config: Config, log: PinoLog, requestEnd: () => void)
   starting.defer(() => {
     gate.close('berthd is shutting down');
     calls.endWatches();
+    void images.endPulls();
   });
   await sandboxes.recover(ctx);
   gate.open();

@@ -5,6 +5,7 @@ import { execInContainer, inspect, remove, removeImages, showLogs, stop } from '
 import { explain, ownFailure } from './failure.ts';
 import { listImages, listPods, type ListOptions } from './list.ts';
 import { check, info, loadImage, shutdown, version } from './node.ts';
+import { listPulls, pullImage, type PullOptions } from './pull.ts';
 import { runImage, type RunOptions } from './run.ts';
 import { openSession, type GlobalOptions, type Session } from './session.ts';
 
@@ -91,6 +92,15 @@ program
   .description('load an image from an OCI layout or docker archive')
   .option('--tag <name>', 'the name to give it')
   .action((file: string, options: { tag?: string }) => inSession((session) => loadImage(session, file, options)));
+program
+  .command('pull <image>')
+  .description('pull an image from its registry, whether or not it is here')
+  .option('-u, --user <name[:password]>', 'credentials; a password that is not here is read from the input')
+  .action((image: string, options: PullOptions) => inSession((session) => pullImage(session, image, options)));
+program
+  .command('pulls')
+  .description('list the pulls under way, whoever began them')
+  .action(() => inSession(listPulls));
 program
   .command('rmi <image...>')
   .description('remove images')

@@ -2,13 +2,14 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { sleep } from '#base/deadline';
-import { BerthError, messageOf } from '#base/errors';
+import { BerthError, isBerthError, messageOf } from '#base/errors';
 import type { ContainerConfig } from '#cri-api/gen/runtime/v1/ContainerConfig';
 import type { ContainerStatus__Output } from '#cri-api/gen/runtime/v1/ContainerStatus';
 import type { PodSandboxConfig } from '#cri-api/gen/runtime/v1/PodSandboxConfig';
 import { madeByRun } from './containers.ts';
 import { ExitWith } from './failure.ts';
 import { readLog } from './log-file.ts';
+import { pull } from './pull.ts';
 import type { Session } from './session.ts';
 import { StopWatch } from './stop-watch.ts';
 
@@ -68,10 +69,18 @@ export async function runImage(
   throw new ExitWith(status.exit_code & 0xff);
 }
 
+/** What is here will do; what is not is pulled. */
 async function needImage(session: Session, image: string): Promise<void> {
   const { image: found } = await session.cri.images.imageStatus({ image: { image } });
   if (found) return;
-  throw new BerthError('NOT_FOUND', `image ${image} is not here: load it with berth load FILE; berth images lists all`);
+  try {
+    await pull(session, { reference: image });
+  } catch (error) {
+    const code = isBerthError(error) ? error.code : 'INTERNAL';
+    throw new BerthError(code, `image ${image} is not here, and to pull it failed: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
 }
 
 /** Every run is a pod of its own to berthd; two of one name would be nothing but trouble for whoever names them later. */

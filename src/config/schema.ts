@@ -4,6 +4,7 @@ import {
   boolean,
   cgroupPath,
   duration,
+  imagePattern,
   integer,
   interfaceName,
   listOf,
@@ -65,6 +66,14 @@ const timeouts = z.strictObject({
 
 const images = z.strictObject({
   load_timeout: duration().default('30m').describe('For one image to be loaded from a file.'),
+  parallel_pulls: integer(1, 64)
+    .default(8)
+    .describe('Images that are pulled at once; more wait in their order. Of each a few layers come at once.'),
+  pinned: listOf(imagePattern())
+    .default([])
+    .describe(
+      'Images that the kubelet’s clean-up leaves alone: names, or full names with `*` for any characters ("localhost/infra/*").',
+    ),
 });
 
 const registries = z.strictObject({

@@ -63,6 +63,9 @@ export interface Timeouts {
 
 export interface ImagesConfig {
   readonly loadTimeoutMs: number;
+  readonly parallelPulls: number;
+  /** Names or patterns with `*`. */
+  readonly pinned: readonly string[];
 }
 
 /** How registries are reached. */
@@ -120,7 +123,11 @@ export function toConfig(file: ConfigFile): Config {
       volumeMs: toMs(timeouts.volume),
       shutdownMs: toMs(timeouts.shutdown),
     },
-    images: { loadTimeoutMs: toMs(images.load_timeout) },
+    images: {
+      loadTimeoutMs: toMs(images.load_timeout),
+      parallelPulls: images.parallel_pulls,
+      pinned: images.pinned,
+    },
     registries: {
       hostsDirectories: registries.hosts_directories,
       registriesConf: registries.registries_conf,

@@ -78,6 +78,12 @@ export function registryHost(): z.ZodString {
   ).register(keyNotes, { type: 'registry' });
 }
 
+export function imagePattern(): z.ZodString {
+  return string('an image name, in which "*" stands for any characters', (text) =>
+    /^[\w./:@*[\]-]{1,512}$/.test(text),
+  ).register(keyNotes, { type: 'image pattern' });
+}
+
 const maxListItems = 256;
 
 /** A list of values of one kind. A later file's list takes the place of an earlier one's. */

@@ -176,6 +176,11 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
     return await this.#pulls.pull(ctx, request);
   }
 
+  /** Ends those under way and waits for that: berthd is ending. */
+  async endPulls(): Promise<void> {
+    await this.#pulls.close();
+  }
+
   pulls(): readonly PullStatus[] {
     return this.#pulls.list();
   }
@@ -247,7 +252,7 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
     const row = this.#index.get(imageId);
     if (!row) throw new BerthError('NOT_FOUND', `no such image: ${imageId}`);
     const diffIds = row.layers.map((key) => this.#layers.get(key)?.diffId ?? '');
-    const configJson = Buffer.from(await this.#blobs.read(row.id)).toString('utf8');
+    const configJson = new TextDecoder().decode(await this.#blobs.read(row.id));
     return { diffIds, chainId: chainIds(diffIds).at(-1) ?? '', configJson };
   }
 
@@ -268,7 +273,7 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
 
   /** Ends the pulls under way, and waits for the clean-up that `open` began. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#pulls.close();
+    await this.endPulls();
     await this.#kept[Symbol.asyncDispose]();
     await this.#sweep;
   }

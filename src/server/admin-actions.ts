@@ -1,9 +1,12 @@
 import type { Ctx } from '#base/ctx';
-import type { Image, LoadSource } from '#images/image-store';
+import type { Image, LoadSource, PullRequest, PullStatus } from '#images/image-store';
 
 /** What the admin server can be asked to do; main.ts joins it with the modules that do it. */
 export interface AdminActions {
   loadImage(ctx: Ctx, source: LoadSource): Promise<readonly Image[]>;
+  pullImage(ctx: Ctx, request: PullRequest): Promise<Image>;
+  /** Those under way, oldest first. From memory. */
+  pulls(): readonly PullStatus[];
   /** Whatever lies on the machine that no record owns. */
   strays(ctx: Ctx): Promise<readonly string[]>;
   /** The configuration berthd runs with, paths included, as plain values. */

@@ -1,7 +1,7 @@
 import type { Ctx } from '#base/ctx';
 import { BerthError } from '#base/errors';
-import type { LoadProgress } from '#images/image-store';
 import type { AdminActions } from './admin-actions.ts';
+import { followPulls, loadImage, pullImage } from './admin-images.ts';
 import type { JsonBody } from './json-body.ts';
 import type { JsonLines } from './json-lines.ts';
 
@@ -18,6 +18,9 @@ export interface Route {
 
 const routes: readonly Route[] = [
   { method: 'POST', path: '/images/load', answer: loadImage },
+  { method: 'POST', path: '/images/pull', answer: pullImage },
+  { method: 'GET', path: '/pulls', answer: (_ctx, _body, lines, actions) => lines.write({ pulls: actions.pulls() }) },
+  { method: 'GET', path: '/pulls/follow', answer: followPulls },
   {
     method: 'GET',
     path: '/check',
@@ -46,23 +49,6 @@ export function findRoute(method: string | undefined, url: string | undefined): 
   if (found) return found;
   const known = routes.map((route) => `${route.method} ${route.path}`).join(', ');
   throw new BerthError('NOT_FOUND', `there is no ${method ?? ''} ${path ?? ''}; there is ${known}`);
-}
-
-async function loadImage(ctx: Ctx, body: JsonBody, lines: JsonLines, actions: AdminActions): Promise<void> {
-  const path = body['path'];
-  const reference = body['reference'];
-  if (typeof path !== 'string' || !path.startsWith('/')) {
-    throw new BerthError('INVALID_ARGUMENT', '"path" has to be an absolute path');
-  }
-  if (reference !== undefined && typeof reference !== 'string') {
-    throw new BerthError('INVALID_ARGUMENT', '"reference" has to be text');
-  }
-  const images = await actions.loadImage(ctx, {
-    path,
-    ...(reference === undefined || reference === '' ? {} : { reference }),
-    onProgress: (progress: LoadProgress) => lines.writeIfRead({ progress }),
-  });
-  lines.write({ images: images.map((image) => ({ id: image.id, repoTags: image.repoTags })) });
 }
 
 async function shutdown(ctx: Ctx, body: JsonBody, lines: JsonLines, actions: AdminActions): Promise<void> {

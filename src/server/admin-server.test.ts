@@ -7,6 +7,7 @@ import { systemClock } from '#base/clock';
 import { sleep } from '#base/deadline';
 import { BerthError } from '#base/errors';
 import { silentLogger } from '#base/log';
+import type { PullStatus } from '#images/image-store';
 import type { AdminActions } from './admin-actions.ts';
 import { AdminServer } from './admin-server.ts';
 import { scratchDirectory } from './cri-server.fixture.ts';
@@ -34,6 +35,8 @@ async function startAdmin(actions: Partial<AdminActions> = {}, ready = true): Pr
     clock: systemClock,
     actions: {
       loadImage: refuse,
+      pullImage: refuse,
+      pulls: refuse,
       strays: refuse,
       config: refuse,
       pods: refuse,
@@ -66,6 +69,77 @@ function ask(socketPath: string, method: string, target: string, body?: string):
   });
 }
 
+const pullOf = (reference: string): PullStatus => ({
+  ...{ reference, startedAt: '2026-01-01T00:00:00.000Z', stage: 'resolve', waiters: 1, layers: [] },
+});
+
+describe('pulls', () => {
+  test('POST /images/pull shows progress and then the image; credentials are handed over', async () => {
+    const requests: unknown[] = [];
+    await using admin = await startAdmin({
+      pullImage: async (_ctx, { onProgress, ...request }) => {
+        requests.push(request);
+        onProgress?.(pullOf(request.reference));
+        return anImage(1);
+      },
+    });
+    const body = JSON.stringify({ reference: 'a.test/b:1', username: 'me', password: 'secret' });
+    const answer = await ask(admin.socket, 'POST', '/images/pull', body);
+    expect(answer.lines).toEqual([
+      { pull: pullOf('a.test/b:1') },
+      { images: [{ id: anImage(1).id, repoTags: ['localhost/image:1'], repoDigests: [] }] },
+    ]);
+    await ask(admin.socket, 'POST', '/images/pull', '{"reference":"a.test/b:1"}');
+    expect(requests).toEqual([
+      expect.objectContaining({ credentials: expect.objectContaining({ username: 'me', password: 'secret' }) }),
+      { reference: 'a.test/b:1' },
+    ]);
+  });
+
+  test('POST /images/pull wants a name, and ends with its caller', async () => {
+    const ended = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    await using admin = await startAdmin({
+      pullImage: (ctx) =>
+        new Promise((_resolve, reject) => {
+          begun.resolve();
+          ctx.signal.addEventListener('abort', () => {
+            ended.resolve();
+            reject(ctx.signal.reason as Error);
+          });
+        }),
+    });
+    expect(await ask(admin.socket, 'POST', '/images/pull', '{}')).toMatchObject({ status: 400 });
+    const options = { socketPath: admin.socket, method: 'POST', path: '/images/pull', agent: false };
+    const request = http.request(options).on('error', () => undefined);
+    request.end('{"reference":"a.test/b:1"}');
+    await begun.promise;
+    request.destroy();
+    await ended.promise;
+  });
+
+  test('GET /pulls lists them once, GET /pulls/follow until the caller leaves', async () => {
+    await using admin = await startAdmin({ pulls: () => [pullOf('a.test/b:1')] });
+    const expected = { pulls: [pullOf('a.test/b:1')] };
+    expect(await ask(admin.socket, 'GET', '/pulls')).toEqual({ status: 200, lines: [expected] });
+    const lines = await new Promise<string[]>((resolve, reject) => {
+      const request = http.get({ socketPath: admin.socket, path: '/pulls/follow', agent: false }, (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (part: string) => {
+          text += part;
+          const all = text.split('\n').slice(0, -1);
+          if (all.length < 2) return;
+          resolve(all);
+          request.destroy();
+        });
+        response.on('error', () => undefined);
+      });
+      request.on('error', reject);
+    });
+    expect(lines.map((line): unknown => JSON.parse(line))).toEqual([expected, expected]);
+  });
+});
+
 test('the socket is 0600 in a directory of 0700', async () => {
   await using admin = await startAdmin();
   expect(statSync(admin.socket).mode & 0o777).toBe(0o600);
@@ -88,7 +162,7 @@ describe('POST /images/load', () => {
       status: 200,
       lines: [
         { progress: { layer: 'sha256:aa', bytes: 5, total: 10 } },
-        { images: [{ id: anImage(1).id, repoTags: ['localhost/image:1'] }] },
+        { images: [{ id: anImage(1).id, repoTags: ['localhost/image:1'], repoDigests: [] }] },
       ],
     });
   });

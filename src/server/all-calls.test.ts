@@ -104,12 +104,9 @@ describe('all 43 calls', () => {
     expect(names).toHaveLength(43);
     const refused: string[] = [];
     for (const name of names) {
-      if (name === 'PullImage') continue; // needs the name of an image to say so
       if ((await callByName(name)) === 'UNIMPLEMENTED') refused.push(name);
     }
-    const pull = client.images.pullImage({ image: { image: 'docker.io/library/none:1' } });
-    await expect(pull).rejects.toMatchObject({ status: 'UNIMPLEMENTED' });
-    expect([...refused, 'PullImage'].sort()).toEqual(Object.keys(unimplemented).sort());
+    expect(refused.sort()).toEqual(Object.keys(unimplemented).sort());
   });
 });
 

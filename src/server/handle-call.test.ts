@@ -187,7 +187,7 @@ describe('log and metrics', () => {
     await server.client.images.pullImage(named).catch(() => undefined);
     const text = await server.metrics.text();
     expect(text).toContain('berth_call_seconds_count{method="ListImages",code="OK"} 1');
-    expect(text).toContain('berth_call_seconds_count{method="PullImage",code="UNIMPLEMENTED"} 1');
+    expect(text).toContain('berth_call_seconds_count{method="PullImage",code="NOT_FOUND"} 1');
     expect(text).toContain('berth_calls_running{method="ListImages",stage="begin"} 0');
   });
 });

@@ -39,9 +39,17 @@ export function imageStoreOf(images: readonly Image[], other: Partial<ImageStore
     find,
     list: left,
     load: refuse,
-    pull: refuse,
+    pull: async (_ctx, { reference }) => {
+      const image = find(reference);
+      if (image === undefined) throw new BerthError('NOT_FOUND', `${reference}: no such image in the registry`);
+      return image;
+    },
     pulls: () => [],
-    inspect: refuse,
+    inspect: async (_ctx, id) => ({
+      chainId: 'sha256:cc',
+      diffIds: ['sha256:dd'],
+      configJson: JSON.stringify({ os: 'linux', config: { User: find(id)?.config.user } }),
+    }),
     remove: async (_ctx, reference) => void removed.push(find(reference)?.id ?? ''),
     lease: refuse,
     release: refuse,

@@ -5,7 +5,6 @@ import { BerthError } from '#base/errors';
  * A call that is built loses its row.
  */
 export const unimplemented = {
-  PullImage: 'registries come next: load the image from a file with `berth load`',
   Exec: 'streaming comes next: use ExecSync',
   Attach: 'streaming comes next: read the container log',
   PortForward: 'streaming comes next: connect to the address of the pod',

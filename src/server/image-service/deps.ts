@@ -5,4 +5,6 @@ import type { ImageStore } from '#images/image-store';
 export interface ImageServiceDeps {
   readonly images: ImageStore;
   readonly clock: Clock;
+  /** Handlers an image may be wanted for; "" is the default one. */
+  readonly runtimeHandlers: readonly string[];
 }

@@ -1,4 +1,6 @@
-import { describe, expect, test } from '@jest/globals';
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { BerthError } from '#base/errors';
+import type { PullRequest } from '#images/image-store';
 import { startTestServer } from '../cri-server.fixture.ts';
 import { anImage, imageStoreOf } from '../images.fixture.ts';
 
@@ -51,7 +53,8 @@ describe('ImageStatus', () => {
     const { info } = await server.client.images.imageStatus({ ...ref(busybox.id), verbose: true });
     expect(JSON.parse(info['info'] ?? '')).toMatchObject({
       loadedAt: '2023-11-14T22:13:20.123Z',
-      imageSpec: { os: 'linux', config: { User: '1000:100', Cmd: ['sh'], Volumes: { '/data': {} } } },
+      chainID: 'sha256:cc',
+      imageSpec: { os: 'linux', config: { User: '1000:100' } },
     });
   });
 
@@ -69,17 +72,67 @@ test('RemoveImage removes', async () => {
 });
 
 describe('PullImage', () => {
-  test('answers the id of an image that is loaded', async () => {
-    await using server = await startTestServer({ images });
+  const asked: PullRequest[] = [];
+  const pulling = imageStoreOf([busybox], {
+    pull: async (_ctx, request) => {
+      asked.push(request);
+      if (request.reference.includes('secret'))
+        throw new BerthError('UNAUTHENTICATED', 'registry.test wants a password');
+      return busybox;
+    },
+  });
+  beforeEach(() => void asked.splice(0));
+
+  test('asks the registry also for what is here, and answers the id of the image', async () => {
+    await using server = await startTestServer({ images: pulling });
     expect(await server.client.images.pullImage(ref('localhost/busybox:1'))).toEqual({ image_ref: busybox.id });
+    await server.client.images.pullImage({ ...ref('localhost/busybox:1'), auth: { username: '' } });
+    expect(asked).toEqual([{ reference: 'localhost/busybox:1' }, { reference: 'localhost/busybox:1' }]);
   });
 
-  test('is UNIMPLEMENTED for any other and says what to do', async () => {
-    await using server = await startTestServer({ images });
-    await expect(server.client.images.pullImage(ref('docker.io/library/redis:8'))).rejects.toMatchObject({
-      status: 'UNIMPLEMENTED',
-      details: expect.stringContaining('berth load'),
+  test('hands over every field of the credentials, and logs none', async () => {
+    await using server = await startTestServer({ images: pulling });
+    const auth = {
+      ...{ username: 'me', password: 'pass-word', auth: 'bWU6cGFzcw==', server_address: 'registry.test' },
+      ...{ identity_token: 'identity-token', registry_token: 'registry-token' },
+    };
+    await expect(server.client.images.pullImage({ ...ref('registry.test/secret:1'), auth })).rejects.toMatchObject({
+      status: 'UNAUTHENTICATED',
     });
+    expect(asked[0]?.credentials).toEqual({
+      ...{ username: 'me', password: 'pass-word', auth: 'bWU6cGFzcw==', serverAddress: 'registry.test' },
+      ...{ identityToken: 'identity-token', registryToken: 'registry-token' },
+    });
+    expect(server.lines.length).toBeGreaterThan(0);
+    expect(
+      JSON.stringify(server.lines, (_key, value: unknown) => (value instanceof Error ? String(value) : value)),
+    ).not.toMatch(/pass-word|bWU6|-token/);
+  });
+
+  test('refuses no name and a runtime handler that is not there', async () => {
+    await using server = await startTestServer({ images: pulling });
+    for (const image of [{ image: '' }, { image: 'localhost/busybox:1', runtime_handler: 'runsc' }]) {
+      await expect(server.client.images.pullImage({ image })).rejects.toMatchObject({ status: 'INVALID_ARGUMENT' });
+    }
+    await server.client.images.pullImage({ image: { image: 'localhost/busybox:1', runtime_handler: 'berth' } });
+    expect(asked).toHaveLength(1);
+  });
+
+  test('ends with its caller', async () => {
+    const ended = Promise.withResolvers<unknown>();
+    const hanging = imageStoreOf([], {
+      pull: (ctx) =>
+        new Promise((_resolve, reject) => {
+          ctx.signal.addEventListener('abort', () => {
+            ended.resolve(ctx.signal.reason);
+            reject(ctx.signal.reason as Error);
+          });
+        }),
+    });
+    await using server = await startTestServer({ images: hanging });
+    const pull = server.client.images.pullImage(ref('registry.test/slow:1'), { timeoutMs: 300 });
+    await expect(pull).rejects.toMatchObject({ status: 'DEADLINE_EXCEEDED' });
+    expect(await ended.promise).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
   });
 });
 

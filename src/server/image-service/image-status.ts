@@ -1,4 +1,4 @@
-import type { Image } from '#images/image-store';
+import type { Image, ImageDetails } from '#images/image-store';
 import type { ImageStatusRequest__Output } from '#cri-api/gen/runtime/v1/ImageStatusRequest';
 import type { ImageStatusResponse } from '#cri-api/gen/runtime/v1/ImageStatusResponse';
 import type { UnaryHandler } from '../handler.ts';
@@ -7,33 +7,23 @@ import type { ImageServiceDeps } from './deps.ts';
 import { imageName } from './image-name.ts';
 
 /** An image that is not there is an answer without an image, not an error. */
-export const imageStatus: UnaryHandler<ImageStatusRequest__Output, ImageStatusResponse, ImageServiceDeps> = (
-  _ctx,
+export const imageStatus: UnaryHandler<ImageStatusRequest__Output, ImageStatusResponse, ImageServiceDeps> = async (
+  ctx,
   request,
   { images },
 ) => {
   const image = images.find(imageName(request.image));
   if (image === undefined) return { image: null };
-  return { image: toCriImage(image), info: request.verbose ? { info: toInfo(image) } : {} };
+  if (!request.verbose) return { image: toCriImage(image), info: {} };
+  return { image: toCriImage(image), info: { info: toInfo(image, await images.inspect(ctx, image.id)) } };
 };
 
-/** The image's own config in the words of the OCI image specification. */
-function toInfo({ config, createdAtNs }: Image): string {
+/** In the words of `crictl inspecti`; imageSpec is the image's config as its author wrote it. */
+function toInfo({ createdAtNs, pinned }: Image, { chainId, configJson }: ImageDetails): string {
   return JSON.stringify({
     loadedAt: new Date(Number(createdAtNs / 1_000_000n)).toISOString(),
-    imageSpec: {
-      architecture: config.architecture,
-      os: config.os,
-      config: {
-        User: config.user,
-        Env: config.env,
-        Entrypoint: config.entrypoint,
-        Cmd: config.cmd,
-        WorkingDir: config.workingDir,
-        Volumes: Object.fromEntries(config.volumes.map((volume) => [volume, {}])),
-        Labels: config.labels,
-        StopSignal: config.stopSignal,
-      },
-    },
+    pinned,
+    chainID: chainId,
+    imageSpec: JSON.parse(configJson) as unknown,
   });
 }
