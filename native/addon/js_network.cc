@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <sys/socket.h>
 
 #include "addon/addon.h"
 #include "addon/links.h"
@@ -173,6 +174,22 @@ Napi::Value netns_counters(const Napi::CallbackInfo& info) {
   return on_net(info, make_job(info.Env(), work, counters_value));
 }
 
+Napi::Value socket_in_netns_call(const Napi::CallbackInfo& info) {
+  Reader in(info.Env());
+  const int fd = in.fd(info[0], "netnsFd");
+  const int64_t version = in.integer(info[1], "family", 4, 6);
+  if (version == 5) in.note("family", "4 or 6");
+  if (!in.ok()) return in.refuse();
+  const int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+  if (own < 0) return raise(info.Env(), fail("fcntl", "network namespace"));
+  const int family = version == 4 ? AF_INET : AF_INET6;
+  auto work = [own, family] {
+    const Fd held(own);
+    return socket_in_netns(own, family);
+  };
+  return on_net(info, make_job(info.Env(), work, fd_value));
+}
+
 Napi::Value delete_link_call(const Napi::CallbackInfo& info) {
   NetworkReader in(info.Env());
   const std::string name = in.link_name(info[0], "name");
@@ -190,6 +207,7 @@ void add_network(Napi::Env env, Napi::Object exports) {
   exports.Set("attachVeth", Napi::Function::New(env, attach_veth_call, "attachVeth"));
   exports.Set("listLinks", Napi::Function::New(env, list_links_call, "listLinks"));
   exports.Set("netnsCounters", Napi::Function::New(env, netns_counters, "netnsCounters"));
+  exports.Set("socketInNetns", Napi::Function::New(env, socket_in_netns_call, "socketInNetns"));
   exports.Set("deleteLink", Napi::Function::New(env, delete_link_call, "deleteLink"));
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 namespace berth::addon {
@@ -37,6 +38,14 @@ NetnsVisit::~NetnsVisit() {
   if (!home_ || setns(home_.get(), CLONE_NEWNET) == 0) return;
   (void)fputs("berth addon: cannot return to the machine's network namespace\n", stderr);
   abort();
+}
+
+Result<int> socket_in_netns(int netns_fd, int family) {
+  Result<NetnsVisit> visit = NetnsVisit::enter(netns_fd);
+  if (!visit) return visit.failure();
+  const int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return fail("socket", family == AF_INET ? "IPv4" : "IPv6");
+  return fd;
 }
 
 Done bind_netns(int netns_fd, const std::string& path) {

@@ -29,4 +29,7 @@ class NetnsVisit {
 // on failure.
 Done bind_netns(int netns_fd, const std::string& path);
 
+// A TCP socket of that namespace, not blocking. `family` is AF_INET or AF_INET6.
+Result<int> socket_in_netns(int netns_fd, int family);
+
 }  // namespace berth::addon

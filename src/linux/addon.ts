@@ -1,5 +1,5 @@
 /** Raised with every change of the addon's functions; load.ts refuses a library that was built for another one. */
-export const addonAbiVersion = 3;
+export const addonAbiVersion = 4;
 
 /**
  * The typed face of the native addon: mechanism only, no policy. src/linux/load.ts loads it; nobody else may.
@@ -62,6 +62,8 @@ export interface Addon {
   listLinks(): Promise<LinkInfo[]>;
   /** Counters of the links in that namespace, without `lo`. */
   netnsCounters(netnsFd: number): Promise<LinkCounters[]>;
+  /** A TCP socket (not blocking, not connected) that lives in that namespace, whoever uses it from where. */
+  socketInNetns(netnsFd: number, family: 4 | 6): Promise<number>;
   /** RTM_DELLINK; waits for RCU (tens of ms): only for clean-up of what no namespace owns. Missing: no error. */
   deleteLink(name: string): Promise<void>;
 

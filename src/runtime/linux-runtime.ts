@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises';
+import type { Duplex } from 'node:stream';
 import { type Clock, systemClock } from '#base/clock';
 import type { Ctx } from '#base/ctx';
 import { BerthError } from '#base/errors';
@@ -10,6 +11,7 @@ import { adopt } from './adopt.ts';
 import type { Cgroups } from './cgroup/cgroups.ts';
 import type { ContainerInput, PodInput } from './container-input.ts';
 import * as containers from './containers.ts';
+import { dial } from './dial.ts';
 import { exec } from './exec-stream.ts';
 import { execSync } from './exec-sync.ts';
 import { endPod, runPod } from './pods.ts';
@@ -136,8 +138,8 @@ export class LinuxRuntime implements face.Runtime {
     throw new BerthError('UNIMPLEMENTED', 'attach');
   }
 
-  async dial(): Promise<never> {
-    throw new BerthError('UNIMPLEMENTED', 'dial');
+  dial(ctx: Ctx, podId: string, port: number): Promise<Duplex> {
+    return dial(this.#parts, ctx, podId, port);
   }
 
   sample(ctx: Ctx, wanted: WantedStats): Promise<RuntimeSample> {

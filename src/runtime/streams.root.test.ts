@@ -1,0 +1,262 @@
+import { randomBytes } from 'node:crypto';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import type { Duplex, Readable } from 'node:stream';
+
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+
+import { createCtx } from '#base/ctx';
+import { Deadline } from '#base/deadline';
+import { silentLogger } from '#base/log';
+import { Fd } from '#linux/fd';
+import { loadAddon } from '#linux/load';
+
+import { openCgroups } from './cgroup/open-cgroups.ts';
+import type { ContainerInput } from './container-input.ts';
+import { containerInput } from './container-input.fixture.ts';
+import { LinuxRuntime } from './linux-runtime.ts';
+import type { OciSpec } from './spec/oci.ts';
+import type { ExecOptions, RunningExec } from './streams.ts';
+
+// The real runtime with a real shim: a pod in a network namespace of its own, whose root is busybox.
+const busybox = '/bin/busybox';
+const shimBinary = new URL('../../build/native/shim/berth-shim', import.meta.url).pathname;
+const able = process.getuid?.() === 0 && existsSync(busybox) && existsSync(shimBinary);
+if (!able) console.warn('skipped: src/runtime/streams.root.test.ts needs root, busybox and the built shim');
+const asRoot = able ? describe : describe.skip;
+
+const ctx = createCtx();
+const podId = randomBytes(32).toString('hex');
+const group = `/berth-streams-${process.pid}`;
+const openFds = (): number => readdirSync('/proc/self/fd').length;
+
+asRoot('conversations with processes', () => {
+  let base: string;
+  let runtime: LinuxRuntime;
+  let main: { readonly id: string; readonly spec: OciSpec };
+
+  beforeAll(async () => {
+    base = mkdtempSync('/tmp/berth-streams-');
+    makeRoot(`${base}/layers/busybox`);
+    const addon = loadAddon();
+    runtime = await LinuxRuntime.open({
+      addon,
+      cgroups: openCgroups(addon),
+      log: silentLogger,
+      shimBinary,
+      podsDirectory: `${base}/pods`,
+      shimCgroupParent: `${group}-shims`,
+      defaultCgroupParent: group,
+      buildId: 'test',
+      features: { apparmor: false, selinux: false },
+    });
+    using netns = new Fd(await addon.createNetns(), (fd) => addon.close(fd));
+    await runtime.runPod(ctx, {
+      podId,
+      network: 'pod',
+      netns,
+      ipc: 'pod',
+      uts: 'pod',
+      pid: 'container',
+      hostname: 'talker',
+      sysctls: {},
+      shmBytes: 1n << 20n,
+    });
+    main = await run({ args: ['/bin/sleep', '1000'] });
+  }, 30_000);
+
+  afterAll(async () => {
+    await runtime.endPod(ctx, podId);
+    for (const id of readdirSync(`${base}/containers`)) {
+      await runtime.removeContainer(ctx, podId, id, `${group}/${id}`);
+    }
+    await runtime.removeParents(ctx);
+    await runtime.close();
+    rmSync(base, { recursive: true });
+  }, 30_000);
+
+  async function run(changes: Partial<ContainerInput>): Promise<{ readonly id: string; readonly spec: OciSpec }> {
+    const id = randomBytes(32).toString('hex');
+    for (const name of ['upper', 'work']) mkdirSync(`${base}/containers/${id}/${name}`, { recursive: true });
+    const rootfs = {
+      layersDirectory: `${base}/layers`,
+      lowers: ['busybox'],
+      upper: `${base}/containers/${id}/upper`,
+      work: `${base}/containers/${id}/work`,
+      readonly: false,
+      volumes: [],
+    };
+    const logPath = `${base}/logs/${id}/0.log`;
+    const input = { podId, id, cgroupPath: `${group}/${id}`, rootfs, logPath, ...changes };
+    const { spec } = await runtime.createContainer(ctx, containerInput({ ...input, args: changes.args ?? [] }));
+    await runtime.startContainer(ctx, podId, id);
+    return { id, spec };
+  }
+
+  function exec(args: readonly string[], choice: Partial<ExecOptions> = {}): Promise<RunningExec> {
+    const streams = { stdin: true, stdout: true, stderr: true, tty: false };
+    return runtime.exec(ctx, podId, main.id, { ...streams, args, spec: main.spec, ...choice });
+  }
+
+  const sh = (script: string, choice: Partial<ExecOptions> = {}): Promise<RunningExec> =>
+    exec(['/bin/sh', '-c', script], choice);
+
+  describe('exec', () => {
+    test('a megabyte of anything comes back byte by byte', async () => {
+      const data = randomBytes(1 << 20);
+      await using running = await exec(['/bin/cat']);
+      running.streams.stdin?.end(data);
+      expect((await all(running.streams.stdout)).equals(data)).toBe(true);
+      expect(await running.exited).toEqual({ exitCode: 0 });
+    });
+
+    test('stdout, stderr and the exit code are apart, and what was not asked for is not there', async () => {
+      await using running = await sh('cat; echo out; echo err >&2; exit 3', { stdin: false });
+      expect(running.streams.stdin).toBeUndefined();
+      const [out, err] = await Promise.all([all(running.streams.stdout), all(running.streams.stderr)]);
+      expect([String(out), String(err), await running.exited]).toEqual(['out\n', 'err\n', { exitCode: 3 }]);
+    });
+
+    test('a command that cannot be started says so, and leaves nothing', async () => {
+      const before = openFds();
+      for (const tty of [false, true]) {
+        await expect(exec(['/no/such'], { tty })).rejects.toMatchObject({ code: 'START_ERROR' });
+      }
+      await expect(
+        runtime.exec(ctx, podId, 'f'.repeat(64), { ...everything(main.spec), tty: true }),
+      ).rejects.toMatchObject({ code: 'NOT_FOUND' });
+      await until(() => openFds() <= before);
+    });
+
+    test('a child that holds the output does not hold the conversation', async () => {
+      await using running = await sh('sleep 1000 & echo done');
+      expect(String(await all(running.streams.stdout))).toBe('done\n');
+      await all(running.streams.stderr);
+    });
+
+    test('nor does one that never stops writing', async () => {
+      await using running = await sh('yes & echo done');
+      const out = await all(running.streams.stdout);
+      expect(String(out)).toContain('done\n');
+      expect(out.length).toBeLessThan(16 << 20);
+    });
+
+    test('a reader that waits gets everything although the process has long ended', async () => {
+      await using running = await sh('head -c 50000 /dev/zero');
+      await running.exited;
+      expect((await all(running.streams.stdout)).length).toBe(50_000);
+    });
+
+    test('input that nobody reads any more ends the stream without an error', async () => {
+      await using running = await sh('exec <&-; sleep 1000');
+      const stdin = running.streams.stdin;
+      const errors: unknown[] = [];
+      stdin?.on('error', (error) => errors.push(error));
+      await until(() => {
+        if (stdin?.writable) stdin.write('x');
+        return stdin?.destroyed === true;
+      });
+      expect(errors).toEqual([]);
+      await running.kill();
+      expect(await running.exited).toEqual({ exitCode: 137 });
+    });
+
+    test('disposing closes everything here', async () => {
+      const before = openFds();
+      const running = await exec(['/bin/cat']);
+      await running[Symbol.asyncDispose]();
+      await expect(running.exited).rejects.toMatchObject({ code: 'SHIM_DIED' });
+      await until(() => openFds() <= before);
+    });
+
+    test('a terminal has its size, is resized and echoes', async () => {
+      const script = "trap 'stty size' WINCH; echo $TERM; stty size; while :; do sleep 0.05; done";
+      await using running = await sh(script, { tty: true, size: { columns: 80, rows: 24 } });
+      const { stdin, stdout, stderr } = running.streams;
+      expect(stderr).toBeUndefined();
+      await seen(stdout, 'xterm\r\n24 80\r\n');
+      await running.resize({ columns: 0, rows: 0 });
+      await running.resize({ columns: 132, rows: 43 });
+      stdin?.write('hello\n');
+      await seen(stdout, '43 132\r\n', 'hello\r\n');
+      stdin?.write('\x03');
+      expect(await running.exited).toEqual({ exitCode: 130 });
+      await running.resize({ columns: 80, rows: 24 });
+      await running.kill();
+    });
+  });
+
+  describe('dial', () => {
+    test('reaches what listens on the loopback of the pod, over either family, and closes by halves', async () => {
+      await using listeners = await sh(
+        'echo there and back > /tmp/said; for at in 127.0.0.1:7001 [::1]:7002; do httpd -f -h /tmp -p $at & done; wait',
+      );
+      for (const port of [7001, 7002]) {
+        const socket = await dialled(port);
+        socket.end('GET /said HTTP/1.0\r\n\r\n');
+        expect(String(await all(socket))).toMatch(/^HTTP\/1.[01] 200 [^]*there and back\n$/);
+      }
+      await listeners.kill();
+    });
+
+    test('says that nobody listens, and leaves nothing', async () => {
+      const before = openFds();
+      await expect(runtime.dial(ctx, podId, 9)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+      await expect(runtime.dial(ctx, podId, 0)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+      await expect(runtime.dial(ctx, 'f'.repeat(64), 9)).rejects.toMatchObject({ code: 'SHIM_DIED' });
+      await until(() => openFds() <= before);
+    });
+
+    async function dialled(port: number): Promise<Duplex> {
+      let socket: Duplex | undefined;
+      await until(async () => {
+        socket = await runtime.dial(ctx, podId, port).catch(() => undefined);
+        return socket !== undefined;
+      });
+      return socket as Duplex;
+    }
+  });
+});
+
+const everything = (spec: OciSpec): ExecOptions => ({
+  stdin: true,
+  stdout: true,
+  stderr: true,
+  tty: false,
+  args: ['/bin/true'],
+  spec,
+});
+
+function makeRoot(root: string): void {
+  for (const name of ['bin', 'etc', 'tmp', 'proc', 'dev', 'sys']) mkdirSync(`${root}/${name}`, { recursive: true });
+  cpSync(busybox, `${root}/bin/busybox`);
+  for (const applet of ['sh', 'cat', 'sleep', 'head', 'yes', 'httpd', 'stty', 'echo', 'true']) {
+    symlinkSync('busybox', `${root}/bin/${applet}`);
+  }
+}
+
+async function all(stream: Readable | undefined): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream ?? []) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}
+
+/** Reads until all of these have come, in any order. */
+async function seen(stream: Readable | undefined, ...texts: readonly string[]): Promise<string> {
+  let got = '';
+  await until(
+    () => {
+      got += String((stream?.read() as Buffer | null) ?? '');
+      return texts.every((text) => got.includes(text));
+    },
+    () => `${JSON.stringify(got)} lacks one of ${JSON.stringify(texts)}`,
+  );
+  return got;
+}
+
+async function until(test: () => boolean | Promise<boolean>, what = (): string => 'it never happened'): Promise<void> {
+  using patience = new Deadline(4_000, 'waiting');
+  while (!(await test())) {
+    if (patience.signal.aborted) throw new Error(what());
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
