@@ -4,6 +4,8 @@ import { BerthError } from '#base/errors';
 export const defaultDomain = 'docker.io';
 const defaultNamespace = 'library';
 const oldDefaultDomain = `index.${defaultDomain}`;
+/** Who speaks the protocol for the default domain, which itself does not. */
+const defaultDomainServer = `registry-1.${defaultDomain}`;
 
 const maxNameLength = 255;
 const maxTextLength = 4096;
@@ -65,6 +67,25 @@ export function repoTagOf(reference: Reference): string | undefined {
 /** "name@digest", or undefined. */
 export function repoDigestOf(reference: Reference): string | undefined {
   return reference.digest === undefined ? undefined : `${repositoryOf(reference)}@${reference.digest}`;
+}
+
+/** "host[:port]" that answers for a domain of image names. */
+export function serverOf(domain: string): string {
+  return domain === defaultDomain ? defaultDomainServer : domain;
+}
+
+/**
+ * The domain that an address in a credential means: "https://host:5000/v2/", "host:5000" and the default domain's old
+ * names.
+ */
+export function registryOfAddress(address: string): string {
+  const host = address
+    .trim()
+    .replace(/^https?:\/\//i, '')
+    .replace(/[/?#].*$/, '')
+    .toLowerCase()
+    .replace(/:443$/, '');
+  return host === oldDefaultDomain || host === defaultDomainServer ? defaultDomain : host;
 }
 
 export function isDigest(text: string): boolean {

@@ -47,6 +47,11 @@ export class UntrustedObject {
     return new BerthError('IMAGE_INVALID', `${key} of ${this.what} is not ${wanted}`);
   }
 
+  /** Whether the key is there with any value but null. */
+  has(key: string): boolean {
+    return this.#get(key) !== undefined;
+  }
+
   text(key: string): string {
     const value = this.#get(key) ?? '';
     if (typeof value !== 'string') throw this.#fail(key, 'a string');

@@ -158,7 +158,7 @@ export class FakeRegistry implements Registry {
     if (bytes.length !== blob.size) {
       throw new BerthError('IMAGE_INVALID', `${what} has ${bytes.length} bytes, not ${blob.size}`);
     }
-    const writer = pipeWriter(owned);
+    const writer = pipeWriter(owned.take());
     // An error also rejects what waits below; this keeps one that comes between from ending the process.
     writer.on('error', () => undefined);
     try {

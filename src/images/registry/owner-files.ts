@@ -1,0 +1,59 @@
+import { readdir, readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { BerthError, errnoOf, messageOf } from '#base/errors';
+
+const maxFileBytes = 1024 * 1024;
+const maxCached = 512;
+
+/** A reader of one kind of file that reads a file again only when it has changed. */
+export class OwnerFiles<T> {
+  readonly #parse: (text: string, file: string) => T;
+  readonly #cache = new Map<string, { readonly mark: string; readonly value: T }>();
+
+  constructor(parse: (text: string, file: string) => T) {
+    this.#parse = parse;
+  }
+
+  /**
+   * Undefined when there is no such file.
+   *
+   * @throws CONFIG_INVALID for a file that cannot be read or parsed
+   */
+  async read(file: string): Promise<T | undefined> {
+    try {
+      const { mtimeMs, ctimeMs, size, ino } = await stat(file);
+      if (size > maxFileBytes) throw new BerthError('CONFIG_INVALID', `${file} is larger than ${maxFileBytes} bytes`);
+      const mark = `${mtimeMs} ${ctimeMs} ${size} ${ino}`;
+      const cached = this.#cache.get(file);
+      if (cached?.mark === mark) return cached.value;
+      const value = this.#parse(await readFile(file, 'utf8'), file);
+      this.#cache.delete(file);
+      this.#cache.set(file, { mark, value });
+      for (const oldest of this.#cache.keys()) if (this.#cache.size > maxCached) this.#cache.delete(oldest);
+      return value;
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      if (error instanceof BerthError) throw error;
+      throw new BerthError('CONFIG_INVALID', `cannot read ${file}: ${messageOf(error)}`, { cause: error });
+    }
+  }
+}
+
+/** Names with this ending in a directory, in lexical order; undefined when there is no such directory. */
+export async function listFiles(directory: string, ...endings: readonly string[]): Promise<string[] | undefined> {
+  try {
+    const names = await readdir(directory);
+    return names
+      .filter((name) => !name.startsWith('.') && endings.some((ending) => name.endsWith(ending)))
+      .sort()
+      .map((name) => path.join(directory, name));
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw new BerthError('CONFIG_INVALID', `cannot read ${directory}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  const errno = errnoOf(error);
+  return errno === 'ENOENT' || errno === 'ENOTDIR';
+}

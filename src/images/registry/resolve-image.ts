@@ -1,0 +1,192 @@
+import { Deadline } from '#base/deadline';
+import { BerthError } from '#base/errors';
+import { digestOf, parseConfig } from '../config.ts';
+import type { Platform } from '../platform.ts';
+import { repositoryOf, type Reference } from '../reference.ts';
+import { maxDocumentBytes } from '../untrusted.ts';
+import { withEndpoints, type Call } from './attempts.ts';
+import type { Endpoint } from './endpoint.ts';
+import { drop, headerOf, readBody, type Answer } from './follow.ts';
+import { acceptedTypes, configOf, entriesFor, layersOf, parseDocument, type Descriptor } from './manifest.ts';
+import type { RemoteImage } from './registry.ts';
+import { Setback, toSetback } from './setback.ts';
+import { shownUrl } from './shown-url.ts';
+import type { Source } from './source.ts';
+
+const maxNesting = 3;
+/** Of all indexes and manifests read for one name. */
+const maxDocuments = 16;
+/** A document may take this many times as long as a host may be silent. */
+const documentPatience = 4;
+
+type Resolved = Omit<RemoteImage, 'session'>;
+
+/** Index, manifest, config, layers: each document is what its digest says, and no larger than allowed. */
+export async function resolveImage(call: Call, source: Source, platform: Platform): Promise<Resolved> {
+  return await new Walk(call, source, platform).image();
+}
+
+interface Found {
+  readonly bytes: Buffer;
+  readonly digest: string;
+  readonly contentType: string;
+}
+
+/** One document as it is asked for. */
+interface Wanted {
+  readonly path: string;
+  readonly what: string;
+  readonly endpoints: readonly Endpoint[];
+  /** Undefined for a tag. */
+  readonly digest?: string | undefined;
+  readonly size?: number;
+  readonly accept?: string;
+}
+
+class Walk {
+  readonly #call: Call;
+  readonly #source: Source;
+  readonly #platform: Platform;
+  readonly #name: string;
+  #documents = 0;
+
+  constructor(call: Call, source: Source, platform: Platform) {
+    this.#call = call;
+    this.#source = source;
+    this.#platform = platform;
+    this.#name = nameOf(source.reference);
+  }
+
+  async image(): Promise<Resolved> {
+    const { tag, digest } = this.#source.reference;
+    const outermost = await this.#manifest({
+      path: `/manifests/${digest ?? tag ?? ''}`,
+      what: this.#name,
+      digest,
+      endpoints: this.#endpoints(digest === undefined ? 'canResolve' : 'canPull'),
+    });
+    const chain = await this.#descend(outermost, '', []);
+    const manifest = chain?.at(-1);
+    if (!chain || !manifest) {
+      const { os, architecture } = this.#platform;
+      throw new BerthError('NOT_FOUND', `${this.#name} has no image for ${os}/${architecture}`);
+    }
+    const root = this.#parse(manifest, '').root;
+    const layers = layersOf(root);
+    const config = await this.#config(configOf(root));
+    const { diffIds } = parseConfig(config, digestOf(config));
+    if (diffIds.length !== layers.length) {
+      const why = `has ${layers.length} layers where its config has ${diffIds.length}`;
+      throw new BerthError('IMAGE_INVALID', `manifest ${manifest.digest} ${why}`);
+    }
+    return { manifestDigest: outermost.digest, manifests: chain.map(({ bytes }) => bytes), config, layers };
+  }
+
+  /** The documents from this one to the manifest for the platform; undefined: it has none. */
+  async #descend(found: Found, descriptorType: string, above: readonly Found[]): Promise<readonly Found[] | undefined> {
+    const chain = [...above, found];
+    const { kind, root } = this.#parse(found, descriptorType);
+    if (kind === 'manifest') return chain;
+    if (chain.length > maxNesting) {
+      throw new BerthError('IMAGE_INVALID', `${this.#name} has indexes nested more than ${maxNesting} deep`);
+    }
+    for (const entry of entriesFor(root, this.#platform)) {
+      const next = await this.#manifest({
+        path: `/manifests/${entry.digest}`,
+        what: `${this.#name}: manifest ${entry.digest}`,
+        endpoints: this.#endpoints('canPull'),
+        ...entry,
+      });
+      const inner = await this.#descend(next, entry.mediaType, chain);
+      if (inner) return inner;
+    }
+    return undefined;
+  }
+
+  #parse(found: Found, descriptorType: string): ReturnType<typeof parseDocument> {
+    const { bytes, digest, contentType } = found;
+    return parseDocument(bytes, `manifest ${digest}`, { descriptorType, contentType });
+  }
+
+  async #manifest(wanted: Wanted): Promise<Found> {
+    this.#documents += 1;
+    if (this.#documents > maxDocuments) {
+      throw new BerthError('IMAGE_INVALID', `${this.#name} has more than ${maxDocuments} manifests to look through`);
+    }
+    return await this.#document({ ...wanted, accept: acceptedTypes });
+  }
+
+  async #config({ digest, size }: Descriptor): Promise<Buffer> {
+    const what = `${this.#name}: config ${digest}`;
+    const endpoints = this.#endpoints('canPull');
+    return (await this.#document({ path: `/blobs/${digest}`, what, endpoints, digest, size })).bytes;
+  }
+
+  async #document(wanted: Wanted): Promise<Found> {
+    const { what, endpoints } = wanted;
+    if (wanted.size !== undefined && wanted.size > maxDocumentBytes) throw tooLarge(what);
+    const { attempts } = this.#source.config;
+    const { backOffMs } = this.#source;
+    return await withEndpoints(this.#call, { endpoints, attempts, what, backOffMs }, (endpoint) =>
+      this.#fetch(endpoint, wanted),
+    );
+  }
+
+  async #fetch(endpoint: Endpoint, wanted: Wanted): Promise<Found> {
+    const { path, what, accept } = wanted;
+    const silentMs = this.#source.config.stallMs;
+    // Stands for the host's silence as well: a byte now and then is not an answer.
+    using patience = new Deadline(silentMs * documentPatience, what, this.#call.signal);
+    try {
+      const login = await this.#source.login(endpoint);
+      const headers = accept === undefined ? {} : { accept };
+      const { signal } = patience;
+      const answer = await this.#source.exchange.get({ endpoint, path, what, headers, login, silentMs, signal });
+      return await checked(answer, wanted);
+    } catch (error) {
+      this.#call.signal.throwIfAborted();
+      const slow = patience.signal.aborted;
+      throw slow ? new Setback(patience.signal.reason as BerthError, true) : toSetback(error, what, endpoint.host);
+    }
+  }
+
+  #endpoints(may: 'canResolve' | 'canPull'): readonly Endpoint[] {
+    return this.#source.endpoints.filter((endpoint) => endpoint[may]);
+  }
+}
+
+async function checked(answer: Answer, wanted: Wanted): Promise<Found> {
+  const { what } = wanted;
+  const shown = shownUrl(answer.url);
+  const announced = Number(headerOf(answer, 'content-length') ?? 0);
+  if (announced > maxDocumentBytes) {
+    drop(answer);
+    throw tooLarge(what);
+  }
+  const bytes = await readBody(answer, wanted.size ?? maxDocumentBytes);
+  if (!bytes)
+    throw wanted.size === undefined ? tooLarge(what) : wrong(what, shown, `is longer than ${wanted.size} bytes`);
+  if (wanted.size !== undefined && bytes.length !== wanted.size) {
+    throw wrong(what, shown, `has ${bytes.length} bytes, not ${wanted.size}`);
+  }
+  const digest = digestOf(bytes);
+  const named = headerOf(answer, 'docker-content-digest');
+  if (wanted.digest !== undefined && digest !== wanted.digest) throw wrong(what, shown, `is ${digest}`);
+  if (wanted.digest === undefined && named?.startsWith('sha256:') && named !== digest) {
+    throw wrong(what, shown, `is ${digest}, not what its header says`);
+  }
+  return { bytes, digest, contentType: headerOf(answer, 'content-type') ?? '' };
+}
+
+function tooLarge(what: string): BerthError {
+  return new BerthError('IMAGE_INVALID', `${what} is larger than ${maxDocumentBytes} bytes`);
+}
+
+function wrong(what: string, shown: string, why: string): BerthError {
+  return new BerthError('IMAGE_INVALID', `${what} from ${shown} ${why}`);
+}
+
+function nameOf(reference: Reference): string {
+  const end = reference.digest === undefined ? `:${reference.tag ?? ''}` : `@${reference.digest}`;
+  return `${repositoryOf(reference)}${end}`;
+}

@@ -1,0 +1,114 @@
+import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
+import { Agent, EnvHttpProxyAgent, type Dispatcher } from 'undici';
+import { BerthError, messageOf } from '#base/errors';
+import { isLoopback, type TlsFiles } from './endpoint.ts';
+import { OwnerFiles } from './owner-files.ts';
+
+/** Connections to one host: enough for the blobs of several images, and what they ask in between. */
+const maxConnections = 32;
+const keepAliveMs = 15_000;
+const defaultDialMs = 10_000;
+const maxAgents = 64;
+
+/** Connections, kept open and shared by all that have the same certificates. */
+export class Transport {
+  readonly #agents = new Map<string, Dispatcher>();
+  readonly #pems = new OwnerFiles((text) => text);
+
+  /**
+   * The way to a host.
+   *
+   * @throws CONFIG_INVALID for certificates that cannot be read
+   */
+  async dispatcher(url: URL, tls: TlsFiles, dialMs: number = defaultDialMs): Promise<Dispatcher> {
+    const secure = url.protocol === 'https:';
+    const direct = isLoopback(url.host);
+    const pems = secure ? await this.#read(tls) : emptyPems;
+    // Contents, not names: a certificate that was renewed needs new connections.
+    const key = JSON.stringify([secure && [pems, tls.skipVerify], direct, dialMs]);
+    const known = this.#agents.get(key);
+    if (known) {
+      this.#agents.delete(key);
+      this.#agents.set(key, known);
+      return known;
+    }
+    const made = makeAgent(direct, dialMs, secure ? contextOptions(pems, tls) : {});
+    this.#agents.set(key, made);
+    for (const [oldest, agent] of this.#agents) {
+      if (this.#agents.size <= maxAgents) break;
+      this.#agents.delete(oldest);
+      // What runs on it goes on to its end.
+      void agent.close();
+    }
+    return made;
+  }
+
+  /** Breaks off what is still running. */
+  async close(): Promise<void> {
+    const agents = [...this.#agents.values()];
+    this.#agents.clear();
+    await Promise.all(agents.map((agent) => agent.destroy()));
+  }
+
+  async #read(tls: TlsFiles): Promise<Pems> {
+    const ca = await Promise.all(tls.ca.map((file) => this.#pem(file)));
+    const cert = await Promise.all(tls.clients.map((client) => this.#pem(client.cert)));
+    const key = await Promise.all(tls.clients.map((client) => this.#pem(client.key === '' ? client.cert : client.key)));
+    return { ca, cert, key };
+  }
+
+  async #pem(file: string): Promise<string> {
+    const text = await this.#pems.read(file);
+    if (text === undefined) throw new BerthError('CONFIG_INVALID', `certificate file ${file} does not exist`);
+    return text;
+  }
+}
+
+interface Pems {
+  readonly ca: readonly string[];
+  readonly cert: readonly string[];
+  readonly key: readonly string[];
+}
+
+const emptyPems: Pems = { ca: [], cert: [], key: [] };
+
+interface TlsConnect {
+  readonly secureContext?: SecureContext;
+  readonly rejectUnauthorized?: boolean;
+}
+
+function contextOptions(pems: Pems, tls: TlsFiles): TlsConnect {
+  try {
+    const secureContext = createSecureContext({
+      // The machine's authorities count as well as those that Node brings.
+      ca: [...getCACertificates('default'), ...getCACertificates('system'), ...pems.ca],
+      cert: [...pems.cert],
+      key: [...pems.key],
+      minVersion: 'TLSv1.2',
+    });
+    return { secureContext, rejectUnauthorized: !tls.skipVerify };
+  } catch (error) {
+    const names = [...tls.ca, ...tls.clients.map(({ cert }) => cert)].join(', ');
+    throw new BerthError('CONFIG_INVALID', `certificates cannot be used (${names}): ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+function makeAgent(direct: boolean, dialMs: number, tls: TlsConnect): Dispatcher {
+  const options = {
+    connect: { timeout: dialMs, ...tls },
+    connections: maxConnections,
+    keepAliveTimeout: keepAliveMs,
+    // Several plain connections are faster than one with streams that share its window.
+    allowH2: false,
+    pipelining: 1,
+  };
+  if (direct) return new Agent(options);
+  try {
+    return new EnvHttpProxyAgent({ ...options, requestTls: tls });
+  } catch {
+    // The error would quote the variable, which may hold a password.
+    throw new BerthError('CONFIG_INVALID', 'HTTPS_PROXY or HTTP_PROXY in berthd’s environment is not a URL');
+  }
+}
