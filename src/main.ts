@@ -35,6 +35,8 @@ import { onlyUsers } from '#server/peers';
 import { podTimelines } from '#server/pod-timelines';
 import { ReadyGate } from '#server/ready-gate';
 import { runtimeService } from '#server/runtime-service/runtime-service';
+import { noStreams } from '#server/streaming/no-streams';
+import { StreamingServer } from '#server/streaming/streaming-server';
 import { Sandboxes } from '#sandbox/sandboxes';
 import { LevelStore } from '#store/level-store';
 
@@ -167,6 +169,15 @@ async function startDaemon(config: Config, log: PinoLog, requestEnd: () => void)
     }),
   );
 
+  const streams = config.streaming.address
+    ? await StreamingServer.start({
+        config: config.streaming,
+        conversations: sandboxes,
+        ...{ log, metrics, clock: systemClock },
+      })
+    : undefined;
+  starting.defer(() => streams?.close(config.timeouts.shutdownMs));
+
   const gate = new ReadyGate();
   const calls = new CallHandler({ gate, log, metrics, clock: systemClock });
   const allowPeer = onlyUsers([0, process.geteuid?.() ?? 0], (fd) => addon.peerCredentials(fd).uid);
@@ -177,6 +188,7 @@ async function startDaemon(config: Config, log: PinoLog, requestEnd: () => void)
       runtimeService,
       {
         ...{ sandboxes, gate, clock: systemClock, version, features: runtime.features, runtimeHandlers },
+        streams: streams ?? noStreams,
         networkStatus: () => network.status(),
         config: () => config,
       },

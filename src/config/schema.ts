@@ -4,6 +4,7 @@ import {
   boolean,
   cgroupPath,
   duration,
+  filePath,
   imagePattern,
   integer,
   interfaceName,
@@ -23,6 +24,20 @@ const metrics = z.strictObject({
   address: listenAddress()
     .default('127.0.0.1:9478')
     .describe('Where Prometheus metrics (`/metrics`) and health (`/healthz`) are served.'),
+});
+
+const streaming = z.strictObject({
+  address: listenAddress()
+    .default('127.0.0.1:0')
+    .describe(
+      'Where clients of exec, attach and port-forward connect; port 0 takes a free one, "" refuses these calls.',
+    ),
+  tls_cert: filePath().default('').describe('PEM file of the certificate to serve them with; "" for plain HTTP.'),
+  tls_key: filePath().default('').describe('PEM file of its key.'),
+  token_ttl: duration().default('1m').describe('How long the URL that such a call gives can be used (once).'),
+  handshake_timeout: duration().default('30s').describe('For a client to open the streams it asked for.'),
+  idle_timeout: duration().default('4h').describe('A connection on which nothing moves for this time is ended.'),
+  max_connections: integer(1, 100_000).default(1000).describe('Connections at a time; more are refused.'),
 });
 
 const network = z.strictObject({
@@ -117,6 +132,7 @@ export const configSchema = z.strictObject({
     .default('')
     .describe('The socket of the `berth` command; "" means `admin.sock` below `run`.'),
   metrics: metrics.prefault({}).describe('Metrics and health over HTTP.'),
+  streaming: streaming.prefault({}).describe('Exec, attach and port-forward.'),
   network: network.prefault({}).describe('Pods’ network.'),
   cgroup: cgroup.prefault({}).describe('Control groups.'),
   log: log.prefault({}).describe('berthd’s own log, on stderr.'),

@@ -6,6 +6,7 @@ import { durationMs, splitAddress, type HostPort } from './values.ts';
 export interface Config {
   readonly paths: StatePaths;
   readonly metrics: MetricsConfig;
+  readonly streaming: StreamingConfig;
   readonly network: NetworkConfig;
   readonly cgroup: CgroupConfig;
   readonly log: LogConfig;
@@ -26,6 +27,17 @@ export interface StatePaths {
 export interface MetricsConfig {
   /** Undefined: off. */
   readonly address: HostPort | undefined;
+}
+
+export interface StreamingConfig {
+  /** Undefined: off. */
+  readonly address: HostPort | undefined;
+  /** Undefined: plain HTTP. */
+  readonly tls: { readonly cert: string; readonly key: string } | undefined;
+  readonly tokenTtlMs: number;
+  readonly handshakeTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly maxConnections: number;
 }
 
 export interface NetworkConfig {
@@ -102,6 +114,7 @@ export function toConfig(file: ConfigFile): Config {
       adminSocket: file.admin_socket || below(file.run, 'admin.sock', 'admin_socket'),
     },
     metrics: { address: splitAddress(file.metrics.address) },
+    streaming: toStreaming(file.streaming),
     network: {
       mode: network.mode,
       bridge: network.bridge,
@@ -137,6 +150,24 @@ export function toConfig(file: ConfigFile): Config {
       stallMs: toMs(registries.stall_timeout),
       attempts: registries.attempts,
     },
+  };
+}
+
+function toStreaming(file: ConfigFile['streaming']): StreamingConfig {
+  const { tls_cert: cert, tls_key: key } = file;
+  if ((cert === '') !== (key === '')) {
+    throw new BerthError(
+      'CONFIG_INVALID',
+      'streaming.tls_cert and streaming.tls_key belong together: set both or none',
+    );
+  }
+  return {
+    address: splitAddress(file.address),
+    tls: cert === '' ? undefined : { cert, key },
+    tokenTtlMs: toMs(file.token_ttl),
+    handshakeTimeoutMs: toMs(file.handshake_timeout),
+    idleTimeoutMs: toMs(file.idle_timeout),
+    maxConnections: file.max_connections,
   };
 }
 

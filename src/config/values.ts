@@ -29,6 +29,12 @@ export function absolutePath(): z.ZodString {
   return string(expected, isCleanAbsolute).register(keyNotes, { type: 'path' });
 }
 
+/** An absolute path, or "" for none. */
+export function filePath(): z.ZodString {
+  const expected = 'an absolute path without "..", or "" for none';
+  return string(expected, (text) => text === '' || isCleanAbsolute(text)).register(keyNotes, { type: 'path' });
+}
+
 export function socketPath(): z.ZodString {
   const expected = `an absolute path of at most ${socketPathLimit} bytes`;
   return string(expected, (text) => isCleanAbsolute(text) && Buffer.byteLength(text) <= socketPathLimit).register(

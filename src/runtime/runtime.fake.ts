@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import type { Ctx } from '#base/ctx';
 import { raceSignal } from '#base/deadline';
 import { BerthError } from '#base/errors';
@@ -20,6 +21,8 @@ import type {
 } from './runtime.ts';
 import type { LinuxResources, OciSpec } from './spec/oci.ts';
 import type { InterfaceStats, ProcessStats, RuntimeSample, WantedStats } from './stats.ts';
+import { FakeStreams } from './streams.fake.ts';
+import type { Attachment, AttachOptions, ExecOptions, RunningExec } from './streams.ts';
 
 export interface FakeContainer {
   readonly input: ContainerInput;
@@ -50,6 +53,9 @@ export type FakeCall =
   | 'signalContainer'
   | 'removeContainer'
   | 'execSync'
+  | 'exec'
+  | 'attach'
+  | 'dial'
   | 'acknowledgeExit'
   | 'sample'
   | 'updateContainer';
@@ -78,6 +84,7 @@ export class FakeRuntime implements Runtime {
   readonly #holds = new Map<FakeCall, Promise<void>>();
   /** Every call, as "runPod <id>". */
   readonly calls: string[] = [];
+  readonly streams = new FakeStreams();
   /** Signals a container survives; SIGKILL always ends it. */
   readonly ignoredSignals = new Set<number>();
   /** A container that even SIGKILL does not end (uninterruptible sleep). */
@@ -229,18 +236,24 @@ export class FakeRuntime implements Runtime {
     return this.execResult;
   }
 
-  // Conversations: the shim does not have them yet, and the server does not ask.
+  // Conversations: a test plays the process, in `streams`.
 
-  async exec(): Promise<never> {
-    throw new BerthError('UNIMPLEMENTED', 'exec with streams');
+  async exec(ctx: Ctx, podId: string, id: string, options: ExecOptions): Promise<RunningExec> {
+    this.#pod(podId);
+    await this.#call(ctx, 'exec', `${id} ${options.args.join(' ')}`);
+    return this.streams.exec(id, options);
   }
 
-  async attach(): Promise<never> {
-    throw new BerthError('UNIMPLEMENTED', 'attach');
+  async attach(ctx: Ctx, podId: string, id: string, options: AttachOptions): Promise<Attachment> {
+    this.#pod(podId);
+    await this.#call(ctx, 'attach', id);
+    return this.streams.attach(id, options);
   }
 
-  async dial(): Promise<never> {
-    throw new BerthError('UNIMPLEMENTED', 'dial');
+  async dial(ctx: Ctx, podId: string, port: number): Promise<Duplex> {
+    this.#pod(podId);
+    await this.#call(ctx, 'dial', `${podId} ${port}`);
+    return this.streams.dial(podId, port);
   }
 
   async reopenLog(ctx: Ctx, podId: string, id: string): Promise<void> {

@@ -4,6 +4,7 @@ import type { ExecResult } from '#runtime/runtime';
 import { toBytes } from './container-env.ts';
 import type { SandboxParts } from './parts.ts';
 import { specOf } from './specs.ts';
+import { runningContainer } from './stream-checks.ts';
 
 /** Go clients receive no message over 16 MiB; the rest is for the frame around the output. */
 const outputLimit = 16 * 1024 * 1024 - 64 * 1024;
@@ -17,12 +18,8 @@ export interface ExecSyncRequest {
 
 /** Runs a command in a running container. @throws DEADLINE_EXCEEDED when its time is over: it was killed */
 export async function execSync(parts: SandboxParts, ctx: Ctx, request: ExecSyncRequest): Promise<ExecResult> {
-  const container = parts.pods.getContainer(request.containerId);
   if (request.command.length === 0) throw new BerthError('INVALID_ARGUMENT', 'exec needs a command');
-  if (container.status.state !== 'running') {
-    const { state } = container.status;
-    throw new BerthError('FAILED_PRECONDITION', `container ${container.id} is ${state}: exec needs a running one`);
-  }
+  const container = runningContainer(parts, request.containerId, 'exec');
   const result = await parts.runtime.execSync(ctx, container.podId, container.id, {
     args: request.command.map(toBytes),
     timeoutMs: request.timeoutMs,

@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
+import type { Duplex } from 'node:stream';
 import type { Clock } from '#base/clock';
 import type { Ctx } from '#base/ctx';
 import { Deadline } from '#base/deadline';
@@ -13,13 +14,16 @@ import type { Files } from '#linux/files';
 import type { PodNetwork } from '#network/pod-network';
 import type { ExecResult, Runtime } from '#runtime/runtime';
 import type { OciSpec } from '#runtime/spec/oci';
+import type { Attachment, RunningExec } from '#runtime/streams';
 import type { Store } from '#store/collection';
+import { attach, checkAttach, type AttachRequest } from './attach.ts';
 import { claimContainer, claimPod } from './claims.ts';
 import { createContainer } from './container-create.ts';
 import { removeContainer } from './container-remove.ts';
 import { startContainer } from './container-start.ts';
 import { stopContainer } from './container-stop.ts';
 import { ContainerEvents, type EventSubscription } from './events.ts';
+import { checkExec, exec, type ExecRequest } from './exec.ts';
 import { execSync, type ExecSyncRequest } from './exec-sync.ts';
 import { followRuntime } from './exits.ts';
 import type { ContainerIdentity, IdentityCodec, PodIdentity } from './identity.ts';
@@ -31,6 +35,7 @@ import { runPod } from './pod-run.ts';
 import { stopPod } from './pod-stop.ts';
 import { nodeRecords, PodCidrs } from './pod-cidrs.ts';
 import { Pods } from './pods.ts';
+import { checkPortForward, dialPod, type PortForwardRequest } from './port-forward.ts';
 import { recover } from './recover.ts';
 import { reopenContainerLog } from './reopen-log.ts';
 import { findSpec } from './specs.ts';
@@ -138,6 +143,32 @@ export class Sandboxes implements AsyncDisposable {
 
   execSync(ctx: Ctx, request: ExecSyncRequest): Promise<ExecResult> {
     return execSync(this.#parts, ctx, request);
+  }
+
+  // Conversations: what can be refused is refused by the check, at once; the rest when the client has connected.
+
+  checkExec(request: ExecRequest): ExecRequest {
+    return checkExec(this.#parts, request);
+  }
+
+  exec(ctx: Ctx, request: ExecRequest): Promise<RunningExec> {
+    return exec(this.#parts, ctx, request);
+  }
+
+  checkAttach(request: AttachRequest): AttachRequest {
+    return checkAttach(this.#parts, request);
+  }
+
+  attach(ctx: Ctx, request: AttachRequest): Promise<Attachment> {
+    return attach(this.#parts, ctx, request);
+  }
+
+  checkPortForward(request: PortForwardRequest): PortForwardRequest {
+    return checkPortForward(this.#parts, request);
+  }
+
+  dialPod(ctx: Ctx, podId: string, port: number): Promise<Duplex> {
+    return dialPod(this.#parts, ctx, podId, port);
   }
 
   reopenContainerLog(ctx: Ctx, id: string): Promise<void> {

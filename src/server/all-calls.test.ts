@@ -17,6 +17,7 @@ import { CallHandler } from './handle-call.ts';
 import { imageService } from './image-service/image-service.ts';
 import { ReadyGate } from './ready-gate.ts';
 import { runtimeService } from './runtime-service/runtime-service.ts';
+import type { StreamOffer } from './streaming/offers.ts';
 import { unimplemented } from './unimplemented.ts';
 
 // Both services with real sandboxes on a unix socket; below them a runtime, network and images without a kernel.
@@ -41,6 +42,7 @@ beforeAll(async () => {
     features: it.runtime.features,
     runtimeHandlers: ['', 'berth'],
     networkStatus: () => node.network.status(),
+    streams: { urlOf: ({ kind }: StreamOffer) => `http://127.0.0.1:1/${kind}/token` },
     config: () => ({ root: '/var/lib/berth' }),
   };
   const socket = path.join(directory, 'run/berth.sock');
@@ -212,6 +214,30 @@ describe('a pod over the socket', () => {
     it.runtime.execResult = { ...it.runtime.execResult, stdout: Buffer.from([0, 255]), exitCode: 3 };
     const answer = await client.runtime.execSync({ container_id: container, cmd: ['x'], timeout: 1 });
     expect(answer).toMatchObject({ stdout: Buffer.from([0, 255]), exit_code: 3 });
+  });
+
+  test('exec, attach and port-forward give a URL', async () => {
+    const { runtime } = client;
+    const streams = { container_id: container, stdout: true };
+    expect(await runtime.exec({ ...streams, cmd: ['x'] })).toEqual({ url: 'http://127.0.0.1:1/exec/token' });
+    expect(await runtime.attach(streams)).toEqual({ url: 'http://127.0.0.1:1/attach/token' });
+    const forward = { pod_sandbox_id: pod, port: [80] };
+    expect(await runtime.portForward(forward)).toEqual({ url: 'http://127.0.0.1:1/portforward/token' });
+  });
+
+  test.each<[string, object, string]>([
+    ['no stream', { container_id: 'ID', cmd: ['x'] }, 'INVALID_ARGUMENT'],
+    ['a terminal with stderr', { container_id: 'ID', cmd: ['x'], tty: true, stderr: true }, 'INVALID_ARGUMENT'],
+    ['no command', { container_id: 'ID', stdout: true }, 'INVALID_ARGUMENT'],
+    ['no such container', { container_id: 'f'.repeat(64), cmd: ['x'], stdout: true }, 'NOT_FOUND'],
+  ])('exec with %s is refused before anybody connects', async (_what, given, status) => {
+    const request = JSON.parse(JSON.stringify(given).replace('ID', container)) as object;
+    await expect(client.runtime.exec(request)).rejects.toMatchObject({ status });
+  });
+
+  test('so is a port that is none', async () => {
+    const request = { pod_sandbox_id: pod, port: [65_536] };
+    await expect(client.runtime.portForward(request)).rejects.toMatchObject({ status: 'INVALID_ARGUMENT' });
   });
 
   test('events of an end, a removal and a stop, each with the pod as it was', async () => {

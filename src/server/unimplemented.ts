@@ -5,9 +5,6 @@ import { BerthError } from '#base/errors';
  * A call that is built loses its row.
  */
 export const unimplemented = {
-  Exec: 'streaming comes next: use ExecSync',
-  Attach: 'streaming comes next: read the container log',
-  PortForward: 'streaming comes next: connect to the address of the pod',
   ContainerStats: 'resource statistics are not collected yet',
   ListContainerStats: 'resource statistics are not collected yet',
   StreamContainerStats: 'resource statistics are not collected yet',

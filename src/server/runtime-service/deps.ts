@@ -1,10 +1,12 @@
 import type { Clock } from '#base/clock';
 import type { Sandboxes } from '#sandbox/sandboxes';
 import type { ReadyGate } from '../ready-gate.ts';
+import type { StreamUrls } from '../streaming/offers.ts';
 
 /** What the handlers of the runtime service need. */
 export interface RuntimeServiceDeps {
   readonly sandboxes: Sandboxes;
+  readonly streams: StreamUrls;
   readonly gate: ReadyGate;
   readonly clock: Clock;
   /** Of berthd. */

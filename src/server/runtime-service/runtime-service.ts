@@ -1,14 +1,17 @@
 import type { RuntimeServiceHandlers } from '#cri-api/gen/runtime/v1/RuntimeService';
 import type { ServiceTable } from '../handler.ts';
 import { answerUnimplemented } from '../unimplemented.ts';
+import { attach } from './attach.ts';
 import { containerStatus } from './container-status.ts';
 import { createContainer } from './create-container.ts';
 import type { RuntimeServiceDeps } from './deps.ts';
+import { exec } from './exec.ts';
 import { execSync } from './exec-sync.ts';
 import { getContainerEvents } from './get-container-events.ts';
 import { listContainers } from './list-containers.ts';
 import { listPodSandbox } from './list-pod-sandbox.ts';
 import { podSandboxStatus } from './pod-sandbox-status.ts';
+import { portForward } from './port-forward.ts';
 import { removeContainer } from './remove-container.ts';
 import { removePodSandbox } from './remove-pod-sandbox.ts';
 import { reopenContainerLog } from './reopen-container-log.ts';
@@ -50,9 +53,9 @@ export const runtimeService = {
   GetContainerEvents: getContainerEvents,
   UpdateContainerResources: answerUnimplemented('UpdateContainerResources'),
 
-  Exec: answerUnimplemented('Exec'),
-  Attach: answerUnimplemented('Attach'),
-  PortForward: answerUnimplemented('PortForward'),
+  Exec: exec,
+  Attach: attach,
+  PortForward: portForward,
 
   ContainerStats: answerUnimplemented('ContainerStats'),
   ListContainerStats: answerUnimplemented('ListContainerStats'),

@@ -1,0 +1,34 @@
+import type { Ctx } from '#base/ctx';
+import { BerthError } from '#base/errors';
+import type { RunningExec, StreamChoice } from '#runtime/streams';
+import { toBytes } from './container-env.ts';
+import type { SandboxParts } from './parts.ts';
+import { specOf } from './specs.ts';
+import { checkStreams, runningContainer } from './stream-checks.ts';
+
+export interface ExecRequest extends StreamChoice {
+  readonly containerId: string;
+  readonly command: readonly string[];
+}
+
+/**
+ * What can be said before the client has connected. Gives the request with the container's whole id.
+ *
+ * @throws INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION
+ */
+export function checkExec(parts: SandboxParts, request: ExecRequest): ExecRequest {
+  checkStreams(request);
+  if (request.command.length === 0) throw new BerthError('INVALID_ARGUMENT', 'exec needs a command');
+  return { ...request, containerId: runningContainer(parts, request.containerId, 'exec').id };
+}
+
+/** Starts the command. `ctx` covers the start alone. Between the check and now the container may have ended. */
+export async function exec(parts: SandboxParts, ctx: Ctx, request: ExecRequest): Promise<RunningExec> {
+  const container = runningContainer(parts, request.containerId, 'exec');
+  const { stdin, stdout, stderr, tty } = request;
+  return parts.runtime.exec(ctx, container.podId, container.id, {
+    ...{ stdin, stdout, stderr, tty },
+    args: request.command.map(toBytes),
+    spec: specOf(parts, container),
+  });
+}

@@ -1,0 +1,28 @@
+/** How a command ended, as its client is told. */
+export type Outcome = { readonly exitCode: number } | { readonly failure: string };
+
+/**
+ * The last message of protocol versions 4 and 5: a `Status` of the Kubernetes API as JSON. A client takes the exit code
+ * from the cause named ExitCode.
+ */
+export function statusJson(outcome: Outcome): string {
+  if ('failure' in outcome) {
+    const { failure } = outcome;
+    return JSON.stringify({ metadata: {}, status: 'Failure', message: failure, reason: 'InternalError', code: 500 });
+  }
+  const { exitCode } = outcome;
+  if (exitCode === 0) return JSON.stringify({ metadata: {}, status: 'Success' });
+  return JSON.stringify({
+    metadata: {},
+    status: 'Failure',
+    message: `command ended with exit code ${exitCode}`,
+    reason: 'NonZeroExitCode',
+    details: { causes: [{ reason: 'ExitCode', message: String(exitCode) }] },
+  });
+}
+
+/** The same for versions 2 and 3: a sentence when it failed, nothing when it did not. */
+export function statusText(outcome: Outcome): string {
+  if ('failure' in outcome) return outcome.failure;
+  return outcome.exitCode === 0 ? '' : `command ended with exit code ${outcome.exitCode}`;
+}

@@ -1,0 +1,150 @@
+import type { Readable, Writable } from 'node:stream';
+import { Deadline, raceSignal } from '#base/deadline';
+import { messageOf } from '#base/errors';
+import type { AttachRequest } from '#sandbox/attach';
+import type { ExecRequest } from '#sandbox/exec';
+import type { Conversations } from './offers.ts';
+import type { Outcome } from './outcome.ts';
+import { OutputPump } from './output-pump.ts';
+import type { Session } from './sessions.ts';
+import { TerminalSizeReader, type TerminalSize } from './terminal-sizes.ts';
+
+/** The streams of one client, whatever carries them. What was not asked for is undefined. */
+export interface CommandClient {
+  readonly stdin: Readable | undefined;
+  readonly stdout: Writable | undefined;
+  readonly stderr: Writable | undefined;
+  readonly resize: Readable | undefined;
+  /** Resolves, with a reason for the log, when the client has left or broke the protocol. */
+  readonly gone: Promise<string>;
+  /** Sends how it ended after the output, and closes the connection. Resolves when the client has it or has left. */
+  finish(outcome: Outcome): Promise<void>;
+}
+
+/** A process with its streams, whether it was made for this client or not. */
+interface Running extends AsyncDisposable {
+  readonly streams: {
+    readonly stdin: Writable | undefined;
+    readonly stdout: Readable | undefined;
+    readonly stderr: Readable | undefined;
+  };
+  readonly ended: Promise<Outcome>;
+  resize(size: TerminalSize): Promise<void>;
+}
+
+/** For the command to be started, or the container's streams to be joined. */
+const startTimeoutMs = 60_000;
+/** After the end of the process. */
+const quietMs = 500;
+
+export async function runExec(
+  conversations: Conversations,
+  session: Session,
+  client: CommandClient,
+  request: ExecRequest,
+): Promise<void> {
+  await run(session, client, async () => {
+    using deadline = new Deadline(startTimeoutMs, 'starting the command', session.signal);
+    const exec = await conversations.exec(session.ctx.detach(deadline.signal), request);
+    return { ...handleOf(exec), ended: exec.exited };
+  });
+}
+
+export async function runAttach(
+  conversations: Conversations,
+  session: Session,
+  client: CommandClient,
+  request: AttachRequest,
+): Promise<void> {
+  await run(session, client, async () => {
+    using deadline = new Deadline(startTimeoutMs, 'attaching', session.signal);
+    const attachment = await conversations.attach(session.ctx.detach(deadline.signal), request);
+    const ended = attachment.ended.then(({ slow }): Outcome => {
+      return slow ? { failure: 'this client did not read fast enough and was cut off' } : { exitCode: 0 };
+    });
+    return { ...handleOf(attachment), ended };
+  });
+}
+
+function handleOf(running: Omit<Running, 'ended'>): Omit<Running, 'ended'> {
+  return {
+    streams: running.streams,
+    resize: (size) => running.resize(size),
+    [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
+  };
+}
+
+/** Starts it, carries its streams to their end, and tells the client how it ended. A failure is the client's to know. */
+async function run(session: Session, client: CommandClient, start: () => Promise<Running>): Promise<void> {
+  const outcome = await attempt(session, client, start);
+  if (outcome === undefined) return;
+  session.note('failure' in outcome ? { end: outcome.failure } : { end: 'exit', exitCode: outcome.exitCode });
+  await Promise.race([client.finish(outcome), client.gone]);
+}
+
+/** Undefined: there is nobody left to tell. */
+async function attempt(
+  session: Session,
+  client: CommandClient,
+  start: () => Promise<Running>,
+): Promise<Outcome | undefined> {
+  try {
+    await using running = await start();
+    return await carry(session, client, running);
+  } catch (error) {
+    return { failure: messageOf(error) };
+  }
+}
+
+async function carry(session: Session, client: CommandClient, running: Running): Promise<Outcome | undefined> {
+  const { streams } = running;
+  feed(client.stdin, streams.stdin);
+  followSizes(client.resize, running);
+  const pumps = [pump(streams.stdout, client.stdout), pump(streams.stderr, client.stderr)];
+  const left = client.gone.then((reason) => {
+    session.note({ end: reason });
+    return undefined;
+  });
+  const ended = (async () => {
+    const outcome = await running.ended;
+    await Promise.all(pumps.map(async (one) => one?.drain(quietMs)));
+    return outcome;
+  })();
+  ended.catch(() => undefined);
+  return raceSignal(Promise.race([ended, left]), session.signal);
+}
+
+/** What the process does not read any more is read and dropped: the client's other streams share its connection. */
+function feed(from: Readable | undefined, to: Writable | undefined): void {
+  if (from === undefined) return;
+  from.on('error', () => undefined);
+  if (to === undefined) {
+    from.resume();
+    return;
+  }
+  const drop = (): void => {
+    from.unpipe(to);
+    from.resume();
+  };
+  to.on('error', drop);
+  to.once('close', drop);
+  from.pipe(to);
+}
+
+function followSizes(from: Readable | undefined, running: Pick<Running, 'resize'>): void {
+  if (from === undefined) return;
+  const reader = new TerminalSizeReader();
+  from.on('error', () => undefined);
+  from.on('data', (chunk: Buffer) => {
+    // Only the last one matters.
+    const size = reader.read(chunk).at(-1);
+    if (size) running.resize(size).catch(() => undefined);
+  });
+}
+
+function pump(from: Readable | undefined, to: Writable | undefined): OutputPump | undefined {
+  if (from && to) return new OutputPump(from, to);
+  from?.resume();
+  to?.end();
+  return undefined;
+}

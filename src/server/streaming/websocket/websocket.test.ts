@@ -1,0 +1,214 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { startStreaming, until, type TestStreaming } from '../streaming.fixture.ts';
+import { WebSocketTestClient } from './websocket-client.fixture.ts';
+
+let streaming: TestStreaming;
+beforeEach(async () => {
+  streaming = await startStreaming();
+});
+afterEach(async () => streaming[Symbol.asyncDispose]());
+
+const success = { metadata: {}, status: 'Success' };
+const status = (client: WebSocketTestClient) => JSON.parse(client.text(3)) as object;
+const fakes = () => streaming.it.runtime.streams;
+
+describe.each(['v5.channel.k8s.io', 'v4.channel.k8s.io'])('exec over %s', (protocol) => {
+  test('output, exit code 0, a normal end', async () => {
+    fakes().onExec = (exec) => {
+      exec.stdout?.write('out');
+      exec.stderr?.write('err');
+      exec.exit(0);
+    };
+    const client = await WebSocketTestClient.connect(streaming.exec(), protocol);
+    expect(client.protocol).toBe(protocol);
+    expect(await client.closed).toBe(1000);
+    expect([client.text(1), client.text(2)]).toEqual(['out', 'err']);
+    expect(status(client)).toEqual(success);
+    await until(() => fakes().open === 0);
+  });
+
+  test('an exit code', async () => {
+    fakes().onExec = (exec) => exec.exit(3);
+    const client = await WebSocketTestClient.connect(streaming.exec(), protocol);
+    await client.closed;
+    expect(status(client)).toMatchObject({
+      status: 'Failure',
+      reason: 'NonZeroExitCode',
+      details: { causes: [{ reason: 'ExitCode', message: '3' }] },
+    });
+  });
+
+  test('terminal sizes', async () => {
+    const client = await WebSocketTestClient.connect(
+      streaming.exec({ stdout: true, stdin: true, tty: true }),
+      protocol,
+    );
+    client.send(4, '{"Width":100,"Height":40}');
+    await until(() => fakes().execs[0]?.sizes.length === 1);
+    expect(fakes().execs[0]?.sizes).toEqual([{ columns: 100, rows: 40 }]);
+    client.socket.terminate();
+    await until(() => fakes().open === 0);
+  });
+});
+
+describe('exec', () => {
+  test('stdin to its end, and back as output', async () => {
+    fakes().onExec = (exec) => {
+      exec.stdin?.on('data', (chunk: Buffer) => exec.stdout?.write(chunk));
+      exec.stdin?.once('end', () => exec.exit(0));
+    };
+    const client = await WebSocketTestClient.connect(streaming.exec({ stdin: true, stdout: true }));
+    client.send(0, 'ab');
+    client.send(0, 'c');
+    client.closeChannel(0);
+    await client.closed;
+    expect(client.text(1)).toBe('abc');
+    expect(status(client)).toEqual(success);
+  });
+
+  test('a failure to start is told', async () => {
+    streaming.it.runtime.failNext('exec', new Error('no such command'));
+    const client = await WebSocketTestClient.connect(streaming.exec());
+    await client.closed;
+    expect(status(client)).toMatchObject({ status: 'Failure', reason: 'InternalError', message: 'no such command' });
+  });
+
+  test('a container that has gone since is told', async () => {
+    const url = streaming.exec();
+    streaming.it.runtime.exit(streaming.containerId, 1);
+    await until(() => streaming.it.sandboxes.findContainer(streaming.containerId)?.status.state === 'exited');
+    const client = await WebSocketTestClient.connect(url);
+    await client.closed;
+    expect(status(client)).toMatchObject({
+      status: 'Failure',
+      message: expect.stringMatching(/exec needs a running one/),
+    });
+  });
+
+  test('a shim that dies is told', async () => {
+    fakes().onExec = (exec) => exec.loseShim();
+    const client = await WebSocketTestClient.connect(streaming.exec());
+    await client.closed;
+    expect(status(client)).toMatchObject({ status: 'Failure', message: 'the shim is gone' });
+  });
+
+  test('a client that leaves lets go of the process', async () => {
+    const client = await WebSocketTestClient.connect(streaming.exec({ stdin: true, stdout: true }));
+    await until(() => fakes().execs.length === 1);
+    client.socket.terminate();
+    await until(() => fakes().open === 0);
+    expect(fakes().execs[0]?.killed).toBe(false);
+    await until(() => streaming.server.sessions === 0);
+  });
+
+  test('a child that holds the output does not hold the client', async () => {
+    fakes().onExec = (exec) => {
+      exec.stdout?.write('out');
+      exec.exit(0, { leaveOutput: true });
+    };
+    const client = await WebSocketTestClient.connect(streaming.exec());
+    await client.closed;
+    expect(client.text(1)).toBe('out');
+    expect(status(client)).toEqual(success);
+  });
+
+  test('a client that does not read slows the process, whatever that writes', async () => {
+    let written = 0;
+    const chunk = Buffer.alloc(64 * 1024, 'x');
+    const total = 50 * 1024 * 1024;
+    fakes().onExec = (exec) => {
+      const more = (): void => {
+        while (written < total) {
+          written += chunk.length;
+          if (!exec.stdout?.write(chunk)) {
+            exec.stdout?.once('drain', more);
+            return;
+          }
+        }
+        exec.exit(0);
+      };
+      more();
+    };
+    const client = await WebSocketTestClient.connect(streaming.exec({ stdout: true }));
+    client.socket.pause();
+    await until(() => written > 0);
+    let before = -1;
+    // The kernel's buffers fill; then it stands still.
+    while (before !== written) {
+      before = written;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    expect(written).toBeLessThan(30 * 1024 * 1024);
+    client.socket.resume();
+    await client.closed;
+    expect(client.output(1)).toHaveLength(total);
+    expect(status(client)).toEqual(success);
+  });
+
+  test('a process that does not read slows the client', async () => {
+    const client = await WebSocketTestClient.connect(streaming.exec({ stdin: true, stdout: true }));
+    const chunk = Buffer.alloc(64 * 1024, 'x');
+    for (let count = 0; count < 500; count++) client.send(0, chunk);
+    await until(() => fakes().execs.length === 1);
+    let before = -1;
+    while (before !== client.socket.bufferedAmount) {
+      before = client.socket.bufferedAmount;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    expect(before).toBeGreaterThan(10 * 1024 * 1024);
+    const [exec] = fakes().execs;
+    let read = 0;
+    exec?.stdin?.on('data', (bytes: Buffer) => (read += bytes.length));
+    exec?.stdin?.once('end', () => exec.exit(0));
+    client.closeChannel(0);
+    await client.closed;
+    expect(read).toBe(500 * chunk.length);
+  });
+});
+
+test('attach joins the container’s streams until it ends', async () => {
+  fakes().onAttach = (attachment) => attachment.stdout?.write('hello');
+  const client = await WebSocketTestClient.connect(streaming.attach());
+  await until(() => client.text(1) === 'hello');
+  fakes().attachments[0]?.end();
+  await client.closed;
+  expect(status(client)).toEqual(success);
+  expect(fakes().attachments[0]?.options).toMatchObject({ stdin: false, stdout: true, tty: false });
+});
+
+test('attach tells a client that it was too slow', async () => {
+  fakes().onAttach = (attachment) => attachment.end(true);
+  const client = await WebSocketTestClient.connect(streaming.attach());
+  await client.closed;
+  expect(status(client)).toMatchObject({ status: 'Failure', message: expect.stringMatching(/cut off/) });
+});
+
+test('protocols that nobody speaks any more are refused', async () => {
+  await expect(WebSocketTestClient.connect(streaming.exec(), 'base64.channel.k8s.io')).rejects.toThrow('403');
+  await until(() => streaming.server.sessions === 0);
+});
+
+test('a message that is larger than any client’s ends the connection', async () => {
+  const client = await WebSocketTestClient.connect(streaming.exec({ stdin: true }));
+  client.send(0, Buffer.alloc(2 * 1024 * 1024));
+  expect(await client.closed).toBe(1009);
+  await until(() => fakes().open === 0);
+});
+
+describe('port-forward', () => {
+  test('the old form: two channels for each port, each begins with its number', async () => {
+    fakes().listeners.set(80, (socket) => void socket.on('data', () => socket.end('answer')));
+    const url = `${streaming.portForward()}?port=80&port=81`;
+    const client = await WebSocketTestClient.connect(url, 'v4.channel.k8s.io');
+    client.send(0, 'question');
+    expect(await client.closed).toBe(1000);
+    expect(client.output(0)).toEqual(Buffer.from('P\0answer'));
+    expect(client.output(1)).toEqual(Buffer.from('P\0'));
+    expect(client.text(3)).toMatch(/^Q\0port 81 cannot be forwarded: nobody listens/);
+    await until(() => fakes().open === 0);
+  });
+
+  test('without ports only the tunnel is spoken', async () => {
+    await expect(WebSocketTestClient.connect(streaming.portForward(), 'v4.channel.k8s.io')).rejects.toThrow('403');
+  });
+});
