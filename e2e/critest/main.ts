@@ -45,7 +45,12 @@ async function fill(node: TestNode): Promise<void> {
 async function runCritest(berthd: Berthd, program: string): Promise<void> {
   rmSync(ginkgoFile, { force: true });
   const streams = ['exec', 'attach', 'portforward'];
+  // What its specs put on the node's disks goes with the node, also when they fail.
+  const scratch = path.join(berthd.node.directory, 'critest');
+  mkdirSync(scratch);
   const argv = [
+    'env',
+    `TMPDIR=${scratch}`,
     program,
     `-runtime-endpoint=unix://${berthd.socket}`,
     `-image-endpoint=unix://${berthd.socket}`,
@@ -60,6 +65,10 @@ async function runCritest(berthd: Berthd, program: string): Promise<void> {
   const child = berthd.node.spawn(argv, ['ignore', log, log]);
   closeSync(log);
   await once(child, 'exit');
+  for (const mount of berthd.node.mounts()) {
+    const [point = ''] = mount.split(' ');
+    if (point.startsWith(`${scratch}/`)) await berthd.node.run(['umount', '--lazy', point]);
+  }
   if (!existsSync(ginkgoFile)) throw new Error(`critest wrote no report: ${logFile}`);
 }
 
@@ -83,12 +92,13 @@ async function main(): Promise<boolean> {
   });
   try {
     await runCritest(berthd, path.join(tools, 'critest'));
+    const report = readReport(ginkgoFile, FOCUS !== '');
+    writeFileSync(path.join(directory, 'report.json'), `${JSON.stringify(report, undefined, 2)}\n`);
+    console.log(`berthd's log: ${berthd.logFile}`);
+    return verdict(report);
   } finally {
     await berthd.teardown();
   }
-  const report = readReport(ginkgoFile, FOCUS !== '');
-  writeFileSync(path.join(directory, 'report.json'), `${JSON.stringify(report, undefined, 2)}\n`);
-  return verdict(report);
 }
 
 if (!(await main())) process.exitCode = 1;

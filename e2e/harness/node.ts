@@ -8,8 +8,7 @@ import { sweep } from './sweep.ts';
 import { eventually, within } from './wait.ts';
 
 // With SIGCHLD ignored the kernel reaps what is orphaned.
-const wholeSetup =
-  'hostname berth-node && mount -t tmpfs -o mode=0755 tmpfs /run && trap "" CHLD &&';
+const wholeSetup = 'hostname berth-node && mount -t tmpfs -o mode=0755 tmpfs /run && trap "" CHLD &&';
 
 export interface NodeOptions {
   /** Pid, ipc and uts namespaces of its own too, and a /run: more like a machine, but pids differ inside and outside. */
