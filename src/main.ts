@@ -15,6 +15,7 @@ import type { Image, ImageStore, LoadSource } from '#images/image-store';
 import { LocalImageStore } from '#images/local-image-store';
 import { pinnedBy } from '#images/pinned';
 import { pullMetrics } from '#images/pull-metrics';
+import { RemoteRegistry } from '#images/registry/remote-registry';
 import { Files } from '#linux/files';
 import { loadAddon } from '#linux/load';
 import { runProcess } from '#linux/run-process';
@@ -115,12 +116,15 @@ async function startDaemon(config: Config, log: PinoLog, requestEnd: () => void)
 
   // The lock of the state directory comes first: a second berthd must not touch a socket of the first.
   const store = starting.use(await LevelStore.create(ctx, { directory: path.join(paths.root, 'db'), bootId }));
+  const registry = new RemoteRegistry({ config: config.registries });
+  starting.defer(() => registry.close());
   const images = starting.use(
     await LocalImageStore.open(ctx, {
       addon,
       root: paths.root,
       store,
       unpackBinary: nativeProgram('unpack/berth-unpack'),
+      registry,
       isPinned: pinnedBy(config.images.pinned),
       parallelPulls: config.images.parallelPulls,
       pullMetrics: pullMetrics(metrics),

@@ -48,8 +48,7 @@ export interface LocalImageStoreOptions {
   readonly store: Store;
   /** Path of berth-unpack. */
   readonly unpackBinary: string;
-  /** Without it nothing can be pulled. */
-  readonly registry?: Registry;
+  readonly registry: Registry;
   /** Whether one of an image's names is one that clean-up shall leave alone. Default: none. */
   readonly isPinned?: (names: readonly string[]) => boolean;
   /** Pulls at once. */
@@ -111,8 +110,6 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
       metrics: options.pullMetrics ?? noPullMetrics,
       atOnce: options.parallelPulls ?? 8,
       run: async (own, wanted, progress) => {
-        if (!registry)
-          throw new BerthError('UNIMPLEMENTED', 'this berthd reaches no registry: load the image from a file');
         const id = await pullImage(own, { addon, registry, platform, commit, kept }, wanted, progress);
         const image = this.find(id);
         if (!image) throw new BerthError('NOT_FOUND', `image ${id} was removed while it was pulled`);

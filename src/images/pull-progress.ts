@@ -16,11 +16,14 @@ export class PullProgress {
   readonly #options: PullProgressOptions;
   readonly #startedAtNs: bigint;
   #stage: PullStage = 'queued';
+  #stageSinceMs: number;
+  readonly #stageMs: Partial<Record<PullStage, number>> = {};
   #layers: LayerStatus[] = [];
 
   constructor(options: PullProgressOptions) {
     this.#options = options;
     this.#startedAtNs = options.clock.nowNs();
+    this.#stageSinceMs = options.clock.monotonicMs();
   }
 
   get stage(): PullStage {
@@ -33,7 +36,9 @@ export class PullProgress {
 
   enter(stage: PullStage): void {
     if (stage === this.#stage) return;
+    this.#stageMs[this.#stage] = this.#msOfStage();
     this.#stage = stage;
+    this.#stageSinceMs = this.#options.clock.monotonicMs();
     this.#options.onChange(true);
   }
 
@@ -56,6 +61,15 @@ export class PullProgress {
   finished(index: number, reused: boolean): void {
     const size = this.#layers[index]?.size ?? 0;
     this.#change(index, reused ? { state: 'present' } : { state: 'done', downloaded: size, unpacked: size });
+  }
+
+  /** Milliseconds of each stage so far. */
+  times(): Readonly<Partial<Record<PullStage, number>>> {
+    return { ...this.#stageMs, [this.#stage]: this.#msOfStage() };
+  }
+
+  #msOfStage(): number {
+    return Math.round(this.#options.clock.monotonicMs() - this.#stageSinceMs);
   }
 
   status(waiters: number): PullStatus {

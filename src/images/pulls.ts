@@ -152,6 +152,9 @@ export class Pulls {
       using _slot = await this.#slots.acquire(ctx.signal);
       const image = await run(ctx, wanted, progress);
       metrics.ended('OK', seconds(), progress.layers);
+      const reused = progress.layers.filter(({ state }) => state === 'present').length;
+      const fields = { reference: nameOf(wanted.reference), imageRef: image.id, ms: progress.times() };
+      ctx.log.info({ ...fields, layers: progress.layers.length, reused }, 'image pulled');
       return image;
     } catch (error) {
       const failure = toBerthError(error, `pull ${nameOf(wanted.reference)}`);
