@@ -84,8 +84,11 @@ bench: ## measure beside other runtimes
 crictl: ## build the real crictl into .cache/
 	@tools/get-crictl
 
-critest: ## build the real critest into .cache/
-	@tools/get-crictl critest
+critest: ## the CRI's conformance tests (FOCUS=regexp, WEBSOCKET=1, SEED=n)
+	@tools/need-root 'to run pods' critest
+	@tools/deps test
+	@$(MAKE) build
+	@$(RUN) node -C berth-src e2e/critest/main.ts
 
 kubelet: ## run static pods on Berth under a real kubelet
 	@tools/need-root 'to run pods' kubelet

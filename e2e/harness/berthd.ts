@@ -6,7 +6,7 @@ import { callAdmin } from './admin.ts';
 import { ensureBusybox } from './busybox.ts';
 import type { CommandOptions, CommandResult } from './command.ts';
 import { added, fdsOf } from './machine.ts';
-import { TestNode } from './node.ts';
+import { TestNode, type NodeOptions } from './node.ts';
 import { busybox, cache, crictlBinary, top } from './paths.ts';
 import { eventually, within } from './wait.ts';
 
@@ -15,12 +15,13 @@ const namespacePool = 4;
 
 export interface BerthdOptions {
   /** More TOML for the config file; tables that the harness writes itself cannot be repeated. */
-  readonly config?: string;
+  readonly config?: string | ((node: TestNode) => string);
   readonly logLevel?: 'debug' | 'info';
   /** The state directory lies on a disk of its own, of this size ("24m"). */
   readonly diskSize?: string;
   /** Makes the node what it shall be, before anything is compared. */
   readonly prepare?: (node: TestNode) => Promise<void>;
+  readonly node?: NodeOptions;
 }
 
 export interface LoadedImage {
@@ -71,9 +72,8 @@ export class Berthd {
   }
 
   get pid(): number {
-    const pid = this.#process?.pid;
-    if (pid === undefined) throw new Error('berthd is not running');
-    return pid;
+    if (this.#process === undefined) throw new Error('berthd is not running');
+    return this.node.pidOf(this.#process);
   }
 
   /** Whether the berthd that was started has ended. */
@@ -237,7 +237,7 @@ export class Berthd {
     const child = this.#process;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const ended = exitOf(child);
-    child.kill(signal);
+    process.kill(this.pid, signal);
     await within(`berthd ends after ${signal}`, 20_000, ended);
   }
 
@@ -249,7 +249,7 @@ export class Berthd {
     const { id, cgroupPrefix } = this.node;
     return `root = "${this.root}"
 run = "${this.run}"
-${config}
+${typeof config === 'string' ? config : config(this.node)}
 [network]
 bridge = "bb${id}"
 nft_table = "berth${id}"
@@ -279,7 +279,7 @@ function exitOf(child: ChildProcess): Promise<void> {
 
 /** A running berthd on a node of its own. */
 export async function startBerthd(options: BerthdOptions = {}): Promise<Berthd> {
-  const node = await TestNode.create();
+  const node = await TestNode.create(options.node);
   const berthd = new Berthd(node, options);
   try {
     if (options.diskSize !== undefined) {

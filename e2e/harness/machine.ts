@@ -53,6 +53,12 @@ export function pidsIn(directories: readonly string[]): number[] {
   return [...new Set(pids)];
 }
 
+/** The children of all of a process's threads: one belongs to the thread that made it. */
+export function childrenOf(pid: number): number[] {
+  const tasks = safeList(`/proc/${pid}/task`);
+  return tasks.flatMap((task) => read(`/proc/${pid}/task/${task}/children`).split(' ').filter(Boolean).map(Number));
+}
+
 /** Pids of processes of this machine for which `match` holds. */
 export function processes(match: (process: ProcessInfo) => boolean): ProcessInfo[] {
   return safeList('/proc')

@@ -3,14 +3,22 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { run, type CommandOptions, type CommandResult } from './command.ts';
-import { cgroupsOf, mountsOf, pidsIn, removeCgroups, startTimeOf } from './machine.ts';
+import { cgroupsOf, childrenOf, mountsOf, pidsIn, removeCgroups, startTimeOf } from './machine.ts';
 import { sweep } from './sweep.ts';
 import { eventually, within } from './wait.ts';
 
+// With SIGCHLD ignored the kernel reaps what is orphaned.
+const wholeSetup = 'hostname berth-node && mount -t tmpfs -o mode=0755 tmpfs /run && trap "" CHLD &&';
+
+export interface NodeOptions {
+  /** Pid, ipc and uts namespaces of its own too, and a /run: more like a machine, but pids differ inside and outside. */
+  readonly whole?: boolean;
+}
+
 /**
  * A node to run berthd on: network and mount namespaces of its own, so that nothing of the machine's network or mounts
- * is touched, and names that belong to it alone. Pods' processes are still the machine's: its pid namespace and control
- * groups are shared.
+ * is touched, and names that belong to it alone. Pods' processes are still the machine's: control groups are shared, and
+ * its pid namespace unless the node is a whole one.
  */
 export class TestNode {
   readonly id: string;
@@ -19,24 +27,28 @@ export class TestNode {
   readonly #holder: ChildProcess;
   readonly #companions: ChildProcess[] = [];
 
-  private constructor(id: string, holder: ChildProcess) {
+  readonly #whole: boolean;
+
+  private constructor(id: string, holder: ChildProcess, whole: boolean) {
     this.id = id;
     this.directory = `/tmp/b${id}`;
     this.#holder = holder;
+    this.#whole = whole;
   }
 
-  static async create(): Promise<TestNode> {
+  static async create({ whole = false }: NodeOptions = {}): Promise<TestNode> {
     await sweep();
     const id = randomBytes(3).toString('hex').slice(0, 5);
     const directory = `/tmp/b${id}`;
     mkdirSync(path.join(directory, 'pids'), { recursive: true, mode: 0o711 });
     writeFileSync(path.join(directory, 'owner'), `${process.pid} ${startTimeOf(process.pid)}\n`);
     // / is shared, as on every systemd machine, but with nobody outside. `cat` ends with this process.
-    const script = 'ip link set lo up && mount --make-rshared / && echo ready && exec cat';
-    const holder = spawn('unshare', ['-n', '-m', '--propagation', 'private', 'sh', '-c', script], {
+    const more = whole ? ['-p', '-i', '-u', '--fork', '--kill-child', '--mount-proc'] : [];
+    const script = `ip link set lo up && mount --make-rshared / && ${whole ? wholeSetup : ''} echo ready && exec cat`;
+    const holder = spawn('unshare', ['-n', '-m', ...more, '--propagation', 'private', 'sh', '-c', script], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
-    const node = new TestNode(id, holder);
+    const node = new TestNode(id, holder, whole);
     await within(
       'namespaces of the test node',
       10_000,
@@ -51,8 +63,16 @@ export class TestNode {
 
   /** The process that holds the namespaces. */
   get pid(): number {
-    if (this.#holder.pid === undefined) throw new Error('the test node has no process');
-    return this.#holder.pid;
+    return this.pidOf(this.#holder);
+  }
+
+  /** The pid out here of what was started in the node: in a whole node, it is a child of the process that we have. */
+  pidOf(child: ChildProcess): number {
+    if (child.pid === undefined) throw new Error(`${child.spawnfile} has no process`);
+    if (!this.#whole) return child.pid;
+    const [inner] = childrenOf(child.pid);
+    if (inner === undefined) throw new Error(`${child.spawnfile} has not started its command`);
+    return inner;
   }
 
   get cgroupPrefix(): string {
@@ -61,7 +81,8 @@ export class TestNode {
 
   /** The command as it must be started to run in the node. */
   enter(argv: readonly string[]): string[] {
-    return ['nsenter', '-t', String(this.pid), '-n', '-m', '--', ...argv];
+    const more = this.#whole ? ['-p', '-i', '-u'] : [];
+    return ['nsenter', '-t', String(this.pid), '-n', '-m', ...more, '--', ...argv];
   }
 
   run(argv: readonly string[], options?: CommandOptions): Promise<CommandResult> {

@@ -1,0 +1,104 @@
+// make critest: the CRI's own conformance tests against a built berthd, on a node of namespaces with a registry that holds
+// look-alikes of the images they pull. FOCUS=regexp chooses specs, WEBSOCKET=1 streams over websockets, SEED=n repeats an
+// order.
+import { closeSync, existsSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import path from 'node:path';
+import { startBerthd, type Berthd } from '../harness/berthd.ts';
+import { output } from '../harness/command.ts';
+import { buildImage } from '../harness/made-image.ts';
+import type { TestNode } from '../harness/node.ts';
+import { cache, top } from '../harness/paths.ts';
+import { Registry } from '../harness/registry.ts';
+import { makeBases } from './bases.ts';
+import { critestImages } from './images.ts';
+import { describeReport, failures, readReport, type Report } from './report.ts';
+
+const { FOCUS = '', SEED = '', WEBSOCKET = '' } = process.env;
+const directory = path.join(cache, 'critest');
+const ginkgoFile = path.join(directory, 'ginkgo.json');
+const logFile = path.join(directory, 'critest.log');
+
+/** Specs that nobody passes without the public registries, and why. */
+const impossible = new Map([
+  [
+    '[k8s.io] Image Manager public image with digest should be pulled and removed [Conformance]',
+    'wants an image by the digest that a public registry has',
+  ],
+]);
+
+/** Everything that berthd asks any registry for is asked of ours. */
+const hostsToml = (registry: Registry): string => `[host."${registry.url}"]\ncapabilities = ["pull", "resolve"]\n`;
+
+async function fill(node: TestNode): Promise<void> {
+  const registry = await Registry.start(node);
+  const images = critestImages(await makeBases());
+  for (const { names, recipe } of images) {
+    const image = buildImage(recipe);
+    for (const name of names) await registry.push(name, image);
+  }
+  const hosts = path.join(node.directory, 'hosts/_default');
+  mkdirSync(hosts, { recursive: true });
+  writeFileSync(path.join(hosts, 'hosts.toml'), hostsToml(registry));
+}
+
+async function runCritest(berthd: Berthd, program: string): Promise<void> {
+  rmSync(ginkgoFile, { force: true });
+  const streams = ['exec', 'attach', 'portforward'];
+  // What its specs put on the node's disks goes with the node, also when they fail.
+  const scratch = path.join(berthd.node.directory, 'critest');
+  mkdirSync(scratch);
+  const argv = [
+    'env',
+    `TMPDIR=${scratch}`,
+    program,
+    `-runtime-endpoint=unix://${berthd.socket}`,
+    `-image-endpoint=unix://${berthd.socket}`,
+    '-ginkgo.no-color',
+    '-ginkgo.flake-attempts=1',
+    `-ginkgo.json-report=${ginkgoFile}`,
+    ...(SEED === '' ? [] : [`-ginkgo.seed=${SEED}`]),
+    ...(FOCUS === '' ? [] : [`-ginkgo.focus=${FOCUS}`]),
+    ...(WEBSOCKET === '' ? [] : streams.map((stream) => `-websocket-${stream}`)),
+  ];
+  const log = openSync(logFile, 'w');
+  const child = berthd.node.spawn(argv, ['ignore', log, log]);
+  closeSync(log);
+  await once(child, 'exit');
+  for (const mount of berthd.node.mounts()) {
+    const [point = ''] = mount.split(' ');
+    if (point.startsWith(`${scratch}/`)) await berthd.node.run(['umount', '--lazy', point]);
+  }
+  if (!existsSync(ginkgoFile)) throw new Error(`critest wrote no report: ${logFile}`);
+}
+
+function verdict(report: Report): boolean {
+  console.log(describeReport(report));
+  const failed = failures(report);
+  for (const { name } of failed) {
+    const why = impossible.get(name);
+    if (why !== undefined) console.log(`nobody passes here: ${name}: ${why}`);
+  }
+  return failed.every(({ name }) => impossible.has(name));
+}
+
+async function main(): Promise<boolean> {
+  mkdirSync(directory, { recursive: true });
+  const tools = (await output([path.join(top, 'tools/get-crictl'), 'critest'], { timeoutMs: 900_000 })).trim();
+  const berthd = await startBerthd({
+    node: { whole: true },
+    prepare: fill,
+    config: (node) => `[registries]\nhosts_directories = ["${node.directory}/hosts"]\n`,
+  });
+  try {
+    await runCritest(berthd, path.join(tools, 'critest'));
+    const report = readReport(ginkgoFile, FOCUS !== '');
+    writeFileSync(path.join(directory, 'report.json'), `${JSON.stringify(report, undefined, 2)}\n`);
+    console.log(`berthd's log: ${berthd.logFile}`);
+    return verdict(report);
+  } finally {
+    await berthd.teardown();
+  }
+}
+
+if (!(await main())) process.exitCode = 1;
