@@ -18,9 +18,9 @@ import { pullMetrics } from '#images/pull-metrics';
 import { RemoteRegistry } from '#images/registry/remote-registry';
 import { Files } from '#linux/files';
 import { loadAddon } from '#linux/load';
-import { runProcess } from '#linux/run-process';
-import { BuiltinNetwork } from '#network/builtin/builtin-network';
-import { leaseRecords, StoreAddressBook } from '#network/store-address-book';
+import { attachmentRecords } from '#network/cni/attachments';
+import { openNetwork } from '#network/open-network';
+import { leaseRecords } from '#network/store-address-book';
 import { openCgroups } from '#runtime/cgroup/open-cgroups';
 import { LinuxRuntime } from '#runtime/linux-runtime';
 import type { AdminActions } from '#server/admin-actions';
@@ -130,18 +130,13 @@ async function startDaemon(config: Config, log: PinoLog, requestEnd: () => void)
       pullMetrics: pullMetrics(metrics),
     }),
   );
-  const addresses = new StoreAddressBook(await store.open(ctx, leaseRecords));
   const network = starting.use(
-    new BuiltinNetwork({
-      ctx,
-      addon,
-      run: (own, command) => runProcess(own, addon, command),
-      addresses,
-      config: config.network,
-      clock: systemClock,
+    openNetwork({
+      ...{ ctx, addon, metrics, clock: systemClock, config: config.network, cni: config.cni },
+      leases: await store.open(ctx, leaseRecords),
+      attachments: await store.open(ctx, attachmentRecords),
     }),
   );
-  network.start();
   const runtime = await LinuxRuntime.open({
     addon,
     cgroups: openCgroups(addon),

@@ -16,6 +16,8 @@ const namespacePool = 4;
 export interface BerthdOptions {
   /** More TOML for the config file; tables that the harness writes itself cannot be repeated. */
   readonly config?: string | ((node: TestNode) => string);
+  /** More lines for the table [network]; made when the node is there, whose directory they may name. */
+  readonly network?: (node: TestNode) => string;
   readonly logLevel?: 'debug' | 'info';
   /** The state directory lies on a disk of its own, of this size ("24m"). */
   readonly diskSize?: string;
@@ -207,8 +209,10 @@ export class Berthd {
     if (idle !== undefined) {
       this.cri.close();
       this.cri = connectCri(this.socket);
-      // One connection each for the runtime and the image service may be there now as it was, or not, at the start.
-      const extra = (): string[] => added([...idle, 'socket', 'socket'], fdsOf(this.pid));
+      // One connection each for the runtime and the image service may be there now as it was, or not, at the start. And
+      // the thread that waits for processes starts with the first of them, which may be a pod's.
+      const may = ['socket', 'socket', 'anon_inode:[eventpoll]', 'anon_inode:[eventfd]'];
+      const extra = (): string[] => added([...idle, ...may], fdsOf(this.pid));
       await eventually('berthd closes what it opened for pods', () => extra().length === 0, 5000).catch(() =>
         leaks.push(...extra().map((fd) => `berthd keeps open: ${fd}`)),
       );
@@ -245,7 +249,7 @@ export class Berthd {
     return this.log.split('\n').slice(-30).join('\n');
   }
 
-  #configText({ config = '', logLevel = 'debug' }: BerthdOptions): string {
+  #configText({ config = '', network, logLevel = 'debug' }: BerthdOptions): string {
     const { id, cgroupPrefix } = this.node;
     return `root = "${this.root}"
 run = "${this.run}"
@@ -253,6 +257,8 @@ ${typeof config === 'string' ? config : config(this.node)}
 [network]
 bridge = "bb${id}"
 nft_table = "berth${id}"
+netns_dir = "${path.join(this.node.directory, 'netns')}"
+${network?.(this.node) ?? ''}
 [cgroup]
 default_parent = "/${cgroupPrefix}"
 shim_parent = "/${cgroupPrefix}-shims"

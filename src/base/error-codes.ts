@@ -26,6 +26,7 @@ export const errorCodes = {
   STATE_LOCKED: { side: 'system', meaning: 'another berthd owns the state directory' },
   STATE_CORRUPT: { side: 'system', meaning: 'a stored record or database could not be read' },
   KERNEL: { side: 'system', meaning: 'a system call failed; details has step, path and errno' },
+  NETWORK_FAILED: { side: 'system', meaning: 'a network plugin failed; the message has its path and its words' },
   CONFIG_INVALID: { side: 'user', meaning: 'the configuration file is wrong; the message names the key' },
   INTERNAL: { side: 'system', meaning: 'a bug in Berth' },
 } as const satisfies Record<string, { side: 'user' | 'system'; meaning: string }>;

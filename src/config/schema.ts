@@ -43,7 +43,7 @@ const streaming = z.strictObject({
 const network = z.strictObject({
   mode: oneOf(['builtin', 'cni'])
     .default('builtin')
-    .describe('Who connects pods: the built-in bridge, or CNI plugins (not built yet). Never guessed.'),
+    .describe('Who connects pods: the built-in bridge, or CNI plugins, as in a cluster. Never guessed.'),
   bridge: interfaceName().default('berth0').describe('Name of the built-in network’s bridge.'),
   ipv4_subnet: subnet(4).default('10.89.0.0/16').describe('IPv4 addresses of pods.'),
   ipv6_subnet: subnet(6).default('fd89::/64').describe('IPv6 addresses of pods.'),
@@ -51,6 +51,16 @@ const network = z.strictObject({
   masquerade: boolean().default(true).describe('Whether traffic of pods leaves the node with the node’s address.'),
   pool_size: integer(0, 64).default(4).describe('Network namespaces kept ready for the next pods.'),
   mtu: integer(0, 65_535).default(0).describe('MTU of pods’ interfaces; 0 takes that of the default route.'),
+  cni_conf_dir: absolutePath()
+    .default('/etc/cni/net.d')
+    .describe('Where mode "cni" looks for `*.conflist`, `*.conf` and `*.json`: the first valid one in lexical order.'),
+  cni_bin_dirs: listOf(absolutePath())
+    .default(['/opt/cni/bin', '/usr/lib/cni'])
+    .describe('Directories of CNI plugins, searched in order.'),
+  cni_timeout: duration().default('1m').describe('For one call of one CNI plugin; it is killed then.'),
+  netns_dir: absolutePath()
+    .default('/run/netns')
+    .describe('Where CNI plugins find the network namespaces of pods. Two berthds on a machine need two of them.'),
 });
 
 const cgroup = z.strictObject({

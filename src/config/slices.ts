@@ -8,6 +8,7 @@ export interface Config {
   readonly metrics: MetricsConfig;
   readonly streaming: StreamingConfig;
   readonly network: NetworkConfig;
+  readonly cni: CniConfig;
   readonly cgroup: CgroupConfig;
   readonly log: LogConfig;
   readonly timeouts: Timeouts;
@@ -51,6 +52,15 @@ export interface NetworkConfig {
   readonly poolSize: number;
   /** 0: that of the default route. */
   readonly mtu: number;
+}
+
+/** Where CNI plugins and what belongs to them are. */
+export interface CniConfig {
+  readonly confDir: string;
+  readonly binDirs: readonly string[];
+  readonly netnsDir: string;
+  /** For one call of one plugin. */
+  readonly timeoutMs: number;
 }
 
 export interface CgroupConfig {
@@ -101,8 +111,8 @@ const socketPathLimit = 107;
 
 export function toConfig(file: ConfigFile): Config {
   const { network, cgroup, timeouts, images, registries } = file;
-  refuseUnbuilt('network.mode', network.mode, 'cni');
   refuseUnbuilt('cgroup.driver', cgroup.driver, 'systemd');
+  if (network.cni_bin_dirs.length === 0) throw new BerthError('CONFIG_INVALID', 'network.cni_bin_dirs is empty');
   if (network.ipv4_subnet === '' && network.ipv6_subnet === '') {
     throw new BerthError('CONFIG_INVALID', 'network.ipv4_subnet and network.ipv6_subnet are both empty: set one');
   }
@@ -124,6 +134,12 @@ export function toConfig(file: ConfigFile): Config {
       masquerade: network.masquerade,
       poolSize: network.pool_size,
       mtu: network.mtu,
+    },
+    cni: {
+      confDir: network.cni_conf_dir,
+      binDirs: network.cni_bin_dirs,
+      netnsDir: network.netns_dir,
+      timeoutMs: toMs(network.cni_timeout),
     },
     cgroup: { driver: cgroup.driver, defaultParent: cgroup.default_parent, shimParent: cgroup.shim_parent },
     log: { level: file.log.level },

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 import { describe, expect, test } from '@jest/globals';
 
@@ -10,6 +10,27 @@ import { runProcess } from './run-process.ts';
 const addon = loadAddon();
 const ctx = createCtx();
 const shell = (script: string, limit = 65_536) => ({ path: '/bin/sh', argv: ['sh', '-c', script], env: [], limit });
+
+/** The addon, telling which process it starts. */
+function spying(tell: (pid: number) => void): typeof addon {
+  return {
+    ...addon,
+    spawn: (options) => {
+      const child = addon.spawn(options);
+      tell(child.pid);
+      return child;
+    },
+  };
+}
+
+/** Neither gone nor a zombie that its parent, whoever that is by now, did not look after. */
+function isAlive(pid: number): boolean {
+  try {
+    return !/^[0-9]+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
 
 describe('runProcess', () => {
   test('gives exit, stdout and stderr apart', async () => {
@@ -49,6 +70,24 @@ describe('runProcess', () => {
     const before = performance.now();
     await expect(running).rejects.toThrow('enough');
     expect(performance.now() - before).toBeLessThan(2000);
+  });
+
+  test('and what it started', async () => {
+    const controller = new AbortController();
+    const script = 'sleep 300 & wait';
+    let grandchild = 0;
+    const running = runProcess(
+      createCtx({ signal: controller.signal }),
+      spying((pid) => (grandchild = pid)),
+      shell(script),
+    );
+    running.catch(() => undefined);
+    const children = (pid: number): string => readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+    while (grandchild === 0 || children(grandchild) === '') await new Promise((resolve) => setTimeout(resolve, 5));
+    const [sleeper] = children(grandchild).split(' ');
+    controller.abort(new Error('enough'));
+    await expect(running).rejects.toThrow('enough');
+    while (isAlive(Number(sleeper))) await new Promise((resolve) => setTimeout(resolve, 5));
   });
 
   test('a missing program is ENOENT, and no descriptor is left', async () => {

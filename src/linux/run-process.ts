@@ -28,8 +28,8 @@ export interface ProcessOutput extends ProcessExit {
 }
 
 /**
- * Runs a program to its end and gives its exit and what it wrote. When `ctx` ends the program is killed and its reason
- * thrown. A program that cannot be started is the addon's error (`code` ENOENT, EACCES…); a failing exit is a result.
+ * Runs a program to its end and gives its exit and what it wrote. When `ctx` ends the program is killed, with those it
+ * started unless they left its process group, and the reason thrown. A program that cannot be started is the addon's error (`code` ENOENT, EACCES…); a failing exit is a result.
  */
 export async function runProcess(ctx: Ctx, addon: ProcessAddon, command: ProcessCommand): Promise<ProcessOutput> {
   ctx.signal.throwIfAborted();
@@ -55,7 +55,14 @@ export async function runProcess(ctx: Ctx, addon: ProcessAddon, command: Process
   const exited = addon.waitPidfd(pidfd.number);
   const sockets = [stream(out), stream(err)];
   const stdin = inputWrite && feed(inputWrite, command.stdin ?? '');
+  let reaped = false;
+  void exited.then(
+    () => (reaped = true),
+    () => undefined,
+  );
   const kill = (): void => {
+    // It leads a session of its own; while it is not reaped no other group can have its number.
+    if (!reaped) killGroup(child.pid);
     addon.pidfdSendSignal(pidfd.number, system.signals.SIGKILL);
     // A grandchild that holds a pipe open must not keep us.
     for (const socket of [...sockets, stdin]) socket?.destroy();
@@ -70,6 +77,14 @@ export async function runProcess(ctx: Ctx, addon: ProcessAddon, command: Process
   } finally {
     ctx.signal.removeEventListener('abort', kill);
     stdin?.destroy();
+  }
+}
+
+function killGroup(leader: number): void {
+  try {
+    process.kill(-leader, 'SIGKILL');
+  } catch {
+    // It ended just now.
   }
 }
 

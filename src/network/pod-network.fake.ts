@@ -2,11 +2,11 @@ import type { Ctx } from '#base/ctx';
 import { BerthError } from '#base/errors';
 import { shortId } from '#base/ids';
 import { Fd } from '#linux/fd';
-import type { NetworkRequest, NetworkStatus, PodNetwork, PodNetworkRecord } from './pod-network.ts';
+import type { NetworkMode, NetworkRequest, NetworkStatus, PodNetwork, PodNetworkRecord } from './pod-network.ts';
 
 /** A network without a kernel: addresses count upwards, namespaces are numbers that no system call should see. */
 export class FakePodNetwork implements PodNetwork {
-  readonly mode = 'builtin';
+  readonly mode: NetworkMode = 'builtin';
   readonly records = new Map<string, PodNetworkRecord>();
   /** Numbers of namespaces that were taken and not closed. */
   readonly openNamespaces = new Set<number>();

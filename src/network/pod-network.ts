@@ -69,6 +69,8 @@ export interface PodNetworkRecord {
   /** First the primary address; without prefix length. */
   readonly addresses: readonly string[];
   readonly hostInterface: string;
+  /** What the plugins said: the name of their network, and the last one's result as JSON. */
+  readonly cni?: { readonly network: string; readonly result: string };
 }
 
 /** Where the built-in network keeps who has which address; owned here, implemented over the store by main. */

@@ -22,7 +22,7 @@ import { together } from './together.ts';
 export async function runPod(parts: SandboxParts, ctx: Ctx, identity: PodIdentity): Promise<string> {
   checkRuntimeHandler(identity.runtimeHandler, parts.runtimeHandlers);
   checkCgroupParent(identity.config, parts.runtime.features.cgroupDriver);
-  checkHostPorts(identity.config);
+  if (parts.network.mode === 'builtin') checkHostPorts(identity.config);
   const name = podName(identity.config);
   // What Berth cannot do is said before anything is made.
   podInput('', identity.config, parts.hostname);

@@ -23,6 +23,7 @@ const expected: Readonly<Record<ErrorCode, keyof typeof status>> = {
   STATE_LOCKED: 'FAILED_PRECONDITION',
   STATE_CORRUPT: 'DATA_LOSS',
   KERNEL: 'INTERNAL',
+  NETWORK_FAILED: 'INTERNAL',
   CONFIG_INVALID: 'FAILED_PRECONDITION',
   INTERNAL: 'INTERNAL',
 };

@@ -24,6 +24,7 @@ const statusOf: Readonly<Record<ErrorCode, status>> = {
   STATE_LOCKED: status.FAILED_PRECONDITION,
   STATE_CORRUPT: status.DATA_LOSS,
   KERNEL: status.INTERNAL,
+  NETWORK_FAILED: status.INTERNAL,
   CONFIG_INVALID: status.FAILED_PRECONDITION,
   INTERNAL: status.INTERNAL,
 };

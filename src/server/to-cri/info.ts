@@ -6,6 +6,7 @@ import type { Container, Pod } from '#sandbox/pod';
 
 export function podInfo(pod: Pod): Record<string, string> {
   const { status, identity } = pod;
+  const { cni, ...network } = status.network ?? {};
   return info({
     pid: status.process?.pausePid ?? 0,
     shimPid: status.process?.shimPid ?? 0,
@@ -13,7 +14,8 @@ export function podInfo(pod: Pod): Record<string, string> {
     reason: status.reason,
     message: status.message,
     runtimeHandler: identity.runtimeHandler,
-    network: status.network ?? null,
+    network: status.network ? network : null,
+    cniResult: cni ? (JSON.parse(cni.result) as unknown) : null,
     timeline: pod.timeline.entries,
     config: identity.config,
   });

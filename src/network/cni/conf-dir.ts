@@ -1,0 +1,88 @@
+import { constants, type Dirent } from 'node:fs';
+import { open, readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { BerthError, errnoOf, messageOf } from '#base/errors';
+import { parseConfList, parsePlugin, withPlugins, type ConfList, type PluginConf } from './conf-list.ts';
+
+const extensions = ['.conflist', '.conf', '.json'];
+/** A list is a page of text; it is stored with every pod. */
+const maxBytes = 64 * 1024;
+const maxFiles = 128;
+
+/** What a directory of network configurations says. */
+export interface ConfDir {
+  /** The first valid list in lexical order of the files' names; undefined when there is none. */
+  readonly chosen?: { readonly file: string; readonly list: ConfList };
+  /** Valid ones after it, which are not used: a pod has one network here. */
+  readonly unused: readonly string[];
+  /** One sentence for each file that could not be used, or for the directory itself. */
+  readonly problems: readonly string[];
+}
+
+/** Reads the directory. Never throws: what is wrong is told in `problems`. */
+export async function readConfDir(directory: string): Promise<ConfDir> {
+  let names: readonly string[];
+  try {
+    names = await confNames(directory, extensions);
+  } catch (error) {
+    return { unused: [], problems: [problemOf(directory, error)] };
+  }
+  const problems: string[] = [];
+  const valid: { readonly file: string; readonly list: ConfList }[] = [];
+  for (const name of names) {
+    const file = path.join(directory, name);
+    try {
+      valid.push({ file, list: await readList(directory, file) });
+    } catch (error) {
+      problems.push(problemOf(file, error));
+    }
+  }
+  const [chosen, ...others] = valid;
+  return { ...(chosen ? { chosen } : {}), unused: others.map(({ file }) => file), problems };
+}
+
+async function readList(directory: string, file: string): Promise<ConfList> {
+  const list = parseConfList(await readText(file));
+  return withPlugins(list, list.onlyInlined ? [] : await readPlugins(path.join(directory, list.name)));
+}
+
+/** CNI 1.1: plugins of `<directory>/<network>/*.conf`. */
+async function readPlugins(directory: string): Promise<readonly PluginConf[]> {
+  let names: readonly string[];
+  try {
+    names = await confNames(directory, ['.conf']);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return [];
+    throw error;
+  }
+  const plugins: PluginConf[] = [];
+  for (const name of names) plugins.push(parsePlugin(await readText(path.join(directory, name))));
+  return plugins;
+}
+
+async function confNames(directory: string, endings: readonly string[]): Promise<readonly string[]> {
+  const entries: Dirent[] = await readdir(directory, { withFileTypes: true });
+  const names = entries
+    // Hidden ones are what editors and package managers are just writing.
+    .filter(({ name }) => endings.includes(path.extname(name)) && !name.startsWith('.'))
+    .filter((entry) => entry.isFile() || entry.isSymbolicLink())
+    .map(({ name }) => name)
+    .sort();
+  if (names.length <= maxFiles) return names;
+  throw new BerthError('CONFIG_INVALID', `it has ${names.length} configurations, more than ${maxFiles}`);
+}
+
+async function readText(file: string): Promise<string> {
+  // A named pipe behind a link must not keep us.
+  await using handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
+  const stat = await handle.stat();
+  if (!stat.isFile()) throw new BerthError('CONFIG_INVALID', 'it is no file');
+  if (stat.size > maxBytes) throw new BerthError('CONFIG_INVALID', `it has more than ${maxBytes} bytes`);
+  const buffer = Buffer.alloc(maxBytes + 1);
+  const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0);
+  return buffer.toString('utf8', 0, bytesRead);
+}
+
+function problemOf(place: string, error: unknown): string {
+  return errnoOf(error) === 'ENOENT' ? `${place} does not exist` : `${place}: ${messageOf(error)}`;
+}

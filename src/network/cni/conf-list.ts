@@ -1,0 +1,136 @@
+import { BerthError, messageOf } from '#base/errors';
+
+// Network configurations as administrators write them: CNI specification 1.1, section 1.
+
+/** What this runtime speaks; a list with another version is refused. */
+export const supportedVersions = ['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'] as const;
+export type CniVersion = (typeof supportedVersions)[number];
+
+/** One plugin of a list, as it was written; `type` is checked. */
+export type PluginConf = Readonly<Record<string, unknown>> & { readonly type: string };
+
+export interface ConfList {
+  readonly name: string;
+  readonly cniVersion: CniVersion;
+  readonly disableCheck: boolean;
+  readonly disableGC: boolean;
+  /** Whether `<directory>/<name>/*.conf` adds no plugins. */
+  readonly onlyInlined: boolean;
+  readonly plugins: readonly PluginConf[];
+}
+
+/** Plugins run one after another; a longer chain is a mistake. */
+const maxPlugins = 32;
+const namePattern = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/;
+
+export function atLeast(version: CniVersion, other: CniVersion): boolean {
+  return supportedVersions.indexOf(version) >= supportedVersions.indexOf(other);
+}
+
+export function isVersion(value: unknown): value is CniVersion {
+  return (supportedVersions as readonly unknown[]).includes(value);
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/**
+ * A list (`*.conflist`), or one plugin (`*.conf`) as a list of itself; `*.json` may be either.
+ *
+ * @throws CONFIG_INVALID; the sentence does not name the file
+ */
+export function parseConfList(text: string): ConfList {
+  const file = parseObject(text);
+  const name = checkName(file['name']);
+  const cniVersion = chooseVersion(file);
+  const onlyInlined = flag(file, 'loadOnlyInlinedPlugins');
+  const isList = 'plugins' in file || 'loadOnlyInlinedPlugins' in file;
+  const plugins = isList ? listed(file['plugins'] ?? []) : [checkPlugin(file)];
+  return {
+    ...{ name, cniVersion, onlyInlined, plugins },
+    disableCheck: flag(file, 'disableCheck'),
+    disableGC: flag(file, 'disableGC'),
+  };
+}
+
+/** One plugin from a file of its own. @throws CONFIG_INVALID */
+export function parsePlugin(text: string): PluginConf {
+  return checkPlugin(parseObject(text));
+}
+
+/** The list with the plugins of `<directory>/<name>/*.conf` after its own. @throws CONFIG_INVALID */
+export function withPlugins(list: ConfList, more: readonly PluginConf[]): ConfList {
+  const plugins = [...list.plugins, ...more];
+  if (plugins.length === 0) throw invalid('it has no plugins');
+  if (plugins.length > maxPlugins) throw invalid(`it has ${plugins.length} plugins, more than ${maxPlugins}`);
+  return { ...list, plugins };
+}
+
+/** Whether the plugin wants to be told of this capability. */
+export function hasCapability(plugin: PluginConf, name: string): boolean {
+  const capabilities = plugin['capabilities'];
+  return isObject(capabilities) && capabilities[name] === true;
+}
+
+/** Programs that a list runs: the plugins and those they delegate addresses to. */
+export function programsOf(list: ConfList): readonly string[] {
+  const ipam = (plugin: PluginConf): unknown => (isObject(plugin['ipam']) ? plugin['ipam']['type'] : undefined);
+  const types = list.plugins.flatMap((plugin) => [plugin.type, ipam(plugin)]);
+  return [...new Set(types.filter((type): type is string => typeof type === 'string' && type !== ''))];
+}
+
+function parseObject(text: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw invalid(`it is not JSON: ${messageOf(error)}`, error);
+  }
+  if (isObject(value)) return value;
+  throw invalid('it is not a JSON object');
+}
+
+function checkName(value: unknown): string {
+  if (typeof value === 'string' && namePattern.test(value)) return value;
+  throw invalid('"name" has to be letters, digits, "_", "." and "-", and to begin with a letter or digit');
+}
+
+/** The newest one it offers that is known here. */
+function chooseVersion(file: Record<string, unknown>): CniVersion {
+  const more = file['cniVersions'];
+  const offered: unknown[] = [file['cniVersion'], ...(Array.isArray(more) ? (more as unknown[]) : [])];
+  const known = supportedVersions.filter((version) => offered.includes(version)).at(-1);
+  if (known !== undefined) return known;
+  const said = offered.map((version) => JSON.stringify(version) ?? 'missing').join(', ');
+  throw invalid(`"cniVersion" is ${said.slice(0, 100)}, not one of ${supportedVersions.join(', ')}`);
+}
+
+function listed(value: unknown): readonly PluginConf[] {
+  if (!Array.isArray(value)) throw invalid('"plugins" is not a list');
+  return value.map((plugin: unknown, at) => {
+    if (isObject(plugin)) return checkPlugin(plugin);
+    throw invalid(`plugin ${at + 1} is not a JSON object`);
+  });
+}
+
+function checkPlugin(plugin: Record<string, unknown>): PluginConf {
+  const { type } = plugin;
+  // The name of a program in one of the directories: no way out of them.
+  if (typeof type === 'string' && type !== '' && type !== '.' && type !== '..' && !/[/\0]/.test(type)) {
+    return { ...plugin, type };
+  }
+  throw invalid(`the "type" of a plugin has to be the name of a program, not ${JSON.stringify(type)?.slice(0, 100)}`);
+}
+
+function flag(file: Record<string, unknown>, name: string): boolean {
+  const value = file[name] ?? false;
+  // The specification's older texts allow both.
+  if (value === true || value === 'true') return true;
+  if (value === false || value === 'false') return false;
+  throw invalid(`"${name}" has to be true or false`);
+}
+
+function invalid(message: string, cause?: unknown): BerthError {
+  return new BerthError('CONFIG_INVALID', message, cause === undefined ? {} : { cause });
+}

@@ -1,0 +1,74 @@
+import type { Ctx } from '#base/ctx';
+import type { Fd } from '#linux/fd';
+import type { NetworkTimer } from './network-timer.ts';
+import type { NetworkMode, NetworkRequest, NetworkStatus, PodNetwork, PodNetworkRecord } from './pod-network.ts';
+
+/** A network with a life of its own. */
+export interface NetworkMaker extends PodNetwork, AsyncDisposable {
+  /** For a daemon that leaves the machine. */
+  removeAll(ctx: Ctx): Promise<void>;
+}
+
+export interface NetworkByModeOptions {
+  /** The one the config names: it connects new pods. */
+  readonly current: NetworkMaker;
+  /** The one that made pods before the config was changed, while there are any. */
+  readonly former: NetworkMaker | undefined;
+  readonly timer: NetworkTimer;
+}
+
+/** The network of the config for new pods; each pod is torn down by the one that made it. */
+export class NetworkByMode implements NetworkMaker {
+  readonly #current: NetworkMaker;
+  readonly #all: readonly NetworkMaker[];
+  readonly #timer: NetworkTimer;
+
+  constructor({ current, former, timer }: NetworkByModeOptions) {
+    this.#current = current;
+    this.#all = former ? [current, former] : [current];
+    this.#timer = timer;
+  }
+
+  get mode(): NetworkMode {
+    return this.#current.mode;
+  }
+
+  status(): NetworkStatus {
+    return this.#current.status();
+  }
+
+  takeNamespace(ctx: Ctx): Promise<Fd> {
+    return this.#current.takeNamespace(ctx);
+  }
+
+  setUp(ctx: Ctx, request: NetworkRequest): Promise<PodNetworkRecord> {
+    return this.#timer.measure('ADD', () => this.#current.setUp(ctx, request));
+  }
+
+  async tearDown(ctx: Ctx, podId: string, record: PodNetworkRecord): Promise<void> {
+    const maker = this.#all.find(({ mode }) => mode === record.mode);
+    // A maker is opened whenever it has anything of any pod.
+    if (maker === undefined) return;
+    await this.#timer.measure('DEL', () => maker.tearDown(ctx, podId, record));
+  }
+
+  async keepOnly(ctx: Ctx, podIds: ReadonlySet<string>): Promise<readonly string[]> {
+    return (await Promise.all(this.#all.map((maker) => maker.keepOnly(ctx, podIds)))).flat();
+  }
+
+  useSubnets(ctx: Ctx, cidrs: readonly string[]): Promise<void> {
+    return this.#current.useSubnets(ctx, cidrs);
+  }
+
+  async strays(ctx: Ctx, podIds: ReadonlySet<string>): Promise<readonly string[]> {
+    return (await Promise.all(this.#all.map((maker) => maker.strays(ctx, podIds)))).flat();
+  }
+
+  async removeAll(ctx: Ctx): Promise<void> {
+    for (const maker of this.#all) await maker.removeAll(ctx);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#all.map((maker) => maker[Symbol.asyncDispose]()));
+  }
+}
