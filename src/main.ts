@@ -165,6 +165,7 @@ async function startDaemon(config: Config, log: PinoLog, requestEnd: () => void)
       },
       ...{ log, metrics, bootId, root: paths.root, hostname, timeouts: config.timeouts, runtimeHandlers },
       defaultCgroupParent: config.cgroup.defaultParent,
+      statsIntervalMs: config.stats.intervalMs,
     }),
   );
 

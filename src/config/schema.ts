@@ -89,6 +89,12 @@ const timeouts = z.strictObject({
   shutdown: duration().default('10s').describe('For berthd to end its calls after SIGTERM; pods go on.'),
 });
 
+const stats = z.strictObject({
+  interval: duration()
+    .default('10s')
+    .describe('Between samples of what pods use that nobody asked for; whoever asks gets younger ones.'),
+});
+
 const images = z.strictObject({
   load_timeout: duration().default('30m').describe('For one image to be loaded from a file.'),
   parallel_pulls: integer(1, 64)
@@ -147,6 +153,7 @@ export const configSchema = z.strictObject({
   cgroup: cgroup.prefault({}).describe('Control groups.'),
   log: log.prefault({}).describe('berthd’s own log, on stderr.'),
   timeouts: timeouts.prefault({}).describe('How long Berth’s own operations may take, whoever waits for them.'),
+  stats: stats.prefault({}).describe('Statistics of pods and containers.'),
   images: images.prefault({}).describe('Images.'),
   registries: registries.prefault({}).describe('How registries are reached.'),
 });

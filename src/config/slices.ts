@@ -12,6 +12,7 @@ export interface Config {
   readonly cgroup: CgroupConfig;
   readonly log: LogConfig;
   readonly timeouts: Timeouts;
+  readonly stats: StatsConfig;
   readonly images: ImagesConfig;
   readonly registries: RegistryConfig;
 }
@@ -83,6 +84,10 @@ export interface Timeouts {
   readonly shutdownMs: number;
 }
 
+export interface StatsConfig {
+  readonly intervalMs: number;
+}
+
 export interface ImagesConfig {
   readonly loadTimeoutMs: number;
   readonly parallelPulls: number;
@@ -110,7 +115,7 @@ export interface RegistryConfig {
 const socketPathLimit = 107;
 
 export function toConfig(file: ConfigFile): Config {
-  const { network, cgroup, timeouts, images, registries } = file;
+  const { network, cgroup, timeouts, stats, images, registries } = file;
   refuseUnbuilt('cgroup.driver', cgroup.driver, 'systemd');
   if (network.cni_bin_dirs.length === 0) throw new BerthError('CONFIG_INVALID', 'network.cni_bin_dirs is empty');
   if (network.ipv4_subnet === '' && network.ipv6_subnet === '') {
@@ -157,6 +162,7 @@ export function toConfig(file: ConfigFile): Config {
       parallelPulls: images.parallel_pulls,
       pinned: images.pinned,
     },
+    stats: { intervalMs: toMs(stats.interval) },
     registries: {
       hostsDirectories: registries.hosts_directories,
       registriesConf: registries.registries_conf,

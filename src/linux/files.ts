@@ -1,6 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { toBerthError } from '#base/errors';
-import type { Addon, FileOperation, FileResult } from './addon.ts';
+import type { Addon, FileOperation, FileResult, TreeUsage } from './addon.ts';
 
 /**
  * A tree up to this size goes in one trip. Longer ones would keep others waiting behind it: libuv's pool takes them file
@@ -8,11 +8,13 @@ import type { Addon, FileOperation, FileResult } from './addon.ts';
  */
 const smallTree = 256;
 
+type FilesAddon = Pick<Addon, 'fileBatch' | 'projectUsage' | 'treeUsage'>;
+
 /** The small files of pods and containers: many operations, one trip off the main thread. */
 export class Files {
-  readonly #addon: Pick<Addon, 'fileBatch'>;
+  readonly #addon: FilesAddon;
 
-  constructor(addon: Pick<Addon, 'fileBatch'>) {
+  constructor(addon: FilesAddon) {
     this.#addon = addon;
   }
 
@@ -30,6 +32,16 @@ export class Files {
       throw toBerthError(Object.assign(new Error(`${operations[at]?.path}: ${error}`), { code: error }), doing);
     }
     return results;
+  }
+
+  /** How much lies in each directory, where the file system keeps books of it; else undefined. */
+  projectUsage(directories: readonly string[]): Promise<(TreeUsage | undefined)[]> {
+    return this.#addon.projectUsage(directories);
+  }
+
+  /** How much lies in a directory, by walking through it at the lowest priority. Throws when it is not there. */
+  treeUsage(directory: string, inodeLimit: number): Promise<TreeUsage | undefined> {
+    return this.#addon.treeUsage(directory, inodeLimit);
   }
 
   /** Removes a directory and all below it. Missing: no error. */

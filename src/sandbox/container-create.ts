@@ -161,13 +161,15 @@ async function makeDirectories(parts: SandboxParts, id: string, logPath: string)
   const results = await parts.files.run(
     [
       { op: 'mkdir', path: directory, mode: 0o700 },
+      // Before anything is in it, so that all is counted. Most file systems have no such books.
+      { op: 'project', path: directory, optional: true },
       { op: 'mkdir', path: path.join(directory, 'upper'), mode: 0o755 },
       { op: 'mkdir', path: path.join(directory, 'work'), mode: 0o700 },
       ...(logPath === '' ? [] : [{ op: 'mkdir', path: logs, mode: 0o755, optional: true } as const]),
     ],
     `make the writable layer ${directory}`,
   );
-  const log = results[3];
+  const log = results[4];
   if (log === undefined || log.error === undefined || log.error === 'EEXIST') return;
   try {
     await mkdir(logs, { recursive: true, mode: 0o755 });

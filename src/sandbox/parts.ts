@@ -16,6 +16,7 @@ import type { Operations } from './operations.ts';
 import type { Container, ContainerView, Pod, PodView } from './pod.ts';
 import type { PodCidrs } from './pod-cidrs.ts';
 import type { Pods } from './pods.ts';
+import type { StatsSampler } from './stats-sampler.ts';
 
 /** How long Berth's own operations may take, whoever waits for them. */
 export interface SandboxTimeouts {
@@ -40,6 +41,7 @@ export interface SandboxParts {
   readonly codec: IdentityCodec;
   readonly operations: Operations;
   readonly events: ContainerEvents;
+  readonly stats: StatsSampler;
   /** One verb at a time on a container. */
   readonly locks: KeyedLock;
   readonly clock: Clock;

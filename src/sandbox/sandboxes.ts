@@ -39,6 +39,8 @@ import { checkPortForward, dialPod, type PortForwardRequest } from './port-forwa
 import { recover } from './recover.ts';
 import { reopenContainerLog } from './reopen-log.ts';
 import { findSpec } from './specs.ts';
+import { LayerUsages } from './stats-layers.ts';
+import { StatsSampler } from './stats-sampler.ts';
 import { check } from './strays.ts';
 import { together } from './together.ts';
 
@@ -61,6 +63,8 @@ export interface SandboxesOptions {
   /** The node's. */
   readonly hostname: string;
   readonly timeouts: SandboxTimeouts;
+  /** Between samples of what pods use that nobody asked for. */
+  readonly statsIntervalMs?: number;
   /** The node's /etc, whose resolv.conf and hosts pods may take over. */
   readonly etcDirectory?: string;
   /** Handlers that RunPodSandbox accepts; "" is the default one. */
@@ -70,6 +74,7 @@ export interface SandboxesOptions {
 }
 
 const tenMinutes = 600_000;
+const tenSeconds = 10_000;
 /** How long an ending berthd waits for what callers have left behind. */
 const settleMs = 2_000;
 
@@ -89,15 +94,19 @@ export class Sandboxes implements AsyncDisposable {
   static async open(ctx: Ctx, options: SandboxesOptions): Promise<Sandboxes> {
     const { root, metrics, log } = options;
     const stopping = new AbortController();
+    const pods = await Pods.open(ctx, options.store);
+    const containersDirectory = path.join(root, 'containers');
+    const layers = new LayerUsages({ ...options, directory: containersDirectory });
     const parts: SandboxParts = {
       ...options,
-      pods: await Pods.open(ctx, options.store),
+      pods,
       podCidrs: new PodCidrs(await options.store.open(ctx, nodeRecords), options.network),
       operations: new Operations({ log, metrics, parkMs: options.parkMs ?? tenMinutes }),
       events: new ContainerEvents(metrics),
+      stats: new StatsSampler({ ...options, pods, layers, intervalMs: options.statsIntervalMs ?? tenSeconds }),
       locks: new KeyedLock(),
       stopping: stopping.signal,
-      containersDirectory: path.join(root, 'containers'),
+      containersDirectory,
       podsDirectory: path.join(root, 'pods'),
       etcDirectory: options.etcDirectory ?? '/etc',
       runtimeHandlers: options.runtimeHandlers ?? ['', 'berth'],
@@ -109,8 +118,9 @@ export class Sandboxes implements AsyncDisposable {
   }
 
   /** Before the first call: adopts what runs, undoes what is half-made. Never fails for one pod. */
-  recover(ctx: Ctx): Promise<void> {
-    return recover(this.#parts, ctx);
+  async recover(ctx: Ctx): Promise<void> {
+    await recover(this.#parts, ctx);
+    this.#parts.stats.start();
   }
 
   runPod(ctx: Ctx, identity: PodIdentity): Promise<string> {
@@ -180,6 +190,11 @@ export class Sandboxes implements AsyncDisposable {
     return this.#parts.podCidrs.use(ctx, cidrs);
   }
 
+  /** What pods and containers use. */
+  get stats(): StatsSampler {
+    return this.#parts.stats;
+  }
+
   // Looking: from memory, without a lock, whatever else goes on.
 
   listPods(): readonly Pod[] {
@@ -235,6 +250,7 @@ export class Sandboxes implements AsyncDisposable {
   /** Waits a moment for what is under way, and lets go; pods live on. What is cut here is set right by recovery. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort();
+    this.#parts.stats[Symbol.dispose]();
     using patience = new Deadline(settleMs, 'waiting for operations');
     await this.#parts.operations.settle(patience.signal).catch(() => undefined);
     this.#following[Symbol.dispose]();
