@@ -13,6 +13,11 @@ struct Build {
   Fault& fault;
   const berth_shim_ContainerPlan& plan;
   Fd* trees = nullptr;  // one for each of plan.mounts that has a source on the node, detached, until it is attached
+  Fd* device_trees = nullptr;  // with a user namespace: one for each of plan.devices
+  Fd user_namespace = {};      // the pod's, when it has one
+  uid_t root_uid = 0;          // and its root on the node
+  gid_t root_gid = 0;
+  Fd overlay = {};                  // then: the root, mounted with the node's privileges and detached
   Fd layers = {}, store = {};       // detached trees of the image layers and of the upper and work directories
   Text<256> upper = {}, work = {};  // their names below `store`
   Fd root = {};                     // the container's root
@@ -21,8 +26,12 @@ struct Build {
 
 // --- volumes.cc: in the node's mount namespace
 bool open_sources(Build& build);
+// --- devices.cc: there as well, with a user namespace
+bool open_devices(Build& build);
 // --- rootfs.cc: in the container's
 bool open_rootfs(Build& build);
+// With a user namespace: in a mount namespace of the node's root, before the pod's is entered.
+bool prepare_overlay(Build& build);
 bool mount_rootfs(Build& build);
 bool enter_rootfs(Build& build);
 // --- mounts.cc

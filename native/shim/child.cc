@@ -33,6 +33,10 @@ void page_drop(ChildPage*& page) {
   page = nullptr;
 }
 
+pid_t second_of(ChildPage* page) {
+  return page == nullptr ? 0 : page->second.exchange(0);
+}
+
 void enter_stage(ChildPage& page, Stage stage) {
   page.touching[0] = '\0';
   page.stage.store(static_cast<uint32_t>(stage), std::memory_order_release);

@@ -35,7 +35,8 @@ struct ChildPage {
   std::atomic<uint32_t> stage;
   uint32_t mount_index;
   uint32_t warnings;
-  char touching[1024];  // the path the child works on: what UNRESPONSIVE names
+  std::atomic<int32_t> second;  // the child's child that took its place (user_namespace.h); 0: none
+  char touching[1024];          // the path the child works on: what UNRESPONSIVE names
   Fault fault;
   char warning[8][120];
 };
@@ -71,6 +72,9 @@ struct ChildFds {
 constexpr int kSyncFd = 3;
 constexpr int kExtraFd = 4;
 bool take_fds_only(const ChildFds& fds, Fault& fault);
+
+// The process a child has been replaced by, once; 0: none.
+pid_t second_of(ChildPage* page);
 
 // Ends a child whose setup failed: the fault is in the page.
 [[noreturn]] void child_failed(int exit_code = 1);

@@ -136,11 +136,18 @@ bool load_seccomp(const berth_shim_Process& process, Fault& fault) {
 }
 
 // So that a process that is not root can open /dev/stdout anew. A terminal and /dev/null are not ours to give.
-void give_streams(const berth_shim_Process& process) {
-  for (int fd = 0; fd < 3 && process.uid != 0; fd++) {
+void give_streams(uid_t owner) {
+  for (int fd = 0; fd < 3 && owner != 0; fd++) {
     struct stat about;
-    if (fstat(fd, &about) == 0 && S_ISFIFO(about.st_mode)) (void)!fchown(fd, process.uid, about.st_gid);
+    if (fstat(fd, &about) == 0 && S_ISFIFO(about.st_mode)) (void)!fchown(fd, owner, about.st_gid);
   }
+}
+
+void write_oom_score(const berth_shim_Process& process, SelfFiles& files, ChildPage& page) {
+  if (!files.oom_score) return;
+  const int score = process.set_oom_score_adj ? process.oom_score_adj : 0;
+  if (!write_self(files.oom_score, Text<16>().add_number(score).view())) warn(page, "oom_score_adj", score, errno);
+  files.oom_score.reset();
 }
 
 bool become(const berth_shim_Process& process, Fault& fault) {
@@ -201,6 +208,11 @@ bool open_self_files(const berth_shim_Process& process, bool reset_oom_score, Se
   return true;
 }
 
+void leave_nodes_marks(const berth_shim_Process& process, const IdRange& uids, SelfFiles& files, ChildPage& page) {
+  write_oom_score(process, files, page);
+  if (process.uid < uids.length) give_streams(uids.host + process.uid);
+}
+
 // The order matters:
 //  - limits, scores, labels and the bounding set need capabilities, so they come first;
 //  - the directory is entered as root and once more as the user where root was refused (NFS with root_squash);
@@ -210,12 +222,9 @@ bool open_self_files(const berth_shim_Process& process, bool reset_oom_score, Se
 bool confine(const berth_shim_Process& process, SelfFiles& files, ChildPage& page) {
   Fault& fault = page.fault;
   enter_stage(page, Stage::kConfine);
-  if (files.oom_score) {
-    const int score = process.set_oom_score_adj ? process.oom_score_adj : 0;
-    if (!write_self(files.oom_score, Text<16>().add_number(score).view())) warn(page, "oom_score_adj", score, errno);
-  }
+  write_oom_score(process, files, page);
   if (!set_rlimits(process, page) || !write_labels(process, files, fault)) return false;
-  give_streams(process);
+  give_streams(process.uid);
   const char* cwd = view_of(process.cwd).empty() ? "/" : process.cwd;
   const Changed changed = change_directory(cwd, fault);
   if (changed == Changed::kNo) return false;

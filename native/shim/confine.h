@@ -3,6 +3,7 @@
 
 #include "shim/child.h"
 #include "shim/messages.h"
+#include "shim/user_namespace.h"
 
 namespace berth {
 
@@ -16,6 +17,8 @@ struct SelfFiles {
 // Session, keyring, affinity, priority: nothing of whoever started us stays.
 void start_cleanly();
 bool open_self_files(const berth_shim_Process& process, bool reset_oom_score, SelfFiles& files, Fault& fault);
+// Before a user namespace is entered, from where the node's limits and the streams' owners are out of reach.
+void leave_nodes_marks(const berth_shim_Process& process, const IdRange& uids, SelfFiles& files, ChildPage& page);
 bool confine(const berth_shim_Process& process, SelfFiles& files, ChildPage& page);
 
 }  // namespace berth

@@ -68,7 +68,8 @@ bool pid_namespace_of(Shim& shim, const berth_shim_CreateContainer& request, Fd&
       flags |= CLONE_NEWPID;
       return true;
     case berth_shim_NsMode_NS_HOST:
-      return true;
+      if (!shim.pod.own_users) return true;
+      return fault.refuse(FaultKind::kBadMessage, "pid", request.id, "the node's pid namespace with other users");
     case berth_shim_NsMode_NS_POD:
       if (shim.pod.modes.pid != berth_shim_NsMode_NS_POD) {
         return fault.refuse(FaultKind::kBadMessage, "pid", request.id, "the pod has no pid namespace to share");
@@ -123,6 +124,8 @@ bool launch(Shim& shim, Container& container, const berth_shim_CreateContainer& 
   Fd pid_namespace;
   Streams streams;
   Fd theirs;
+  const bool own_users = shim.pod.own_users;
+  const bool new_pids = request.pid == berth_shim_NsMode_NS_NEW;
   if (!pid_namespace_of(shim, request, pid_namespace, flags, *container.fault) ||
       !make_streams(container, request.stdin, streams)) {
     return false;
@@ -132,6 +135,8 @@ bool launch(Shim& shim, Container& container, const berth_shim_CreateContainer& 
     return container.fault->kernel("socketpair", "", errno);
   }
   container.oom_kills_before = cgroup_oom_kills(container.oom_file);
+  // A pid namespace that belongs to the pod's users is made from among them, by a second child.
+  if (own_users) flags &= ~uint64_t{CLONE_NEWPID};
   const pid_t pid = clone_child(shim, flags, pid_namespace.get());
   if (pid == 0) {
     run_container_child({.fds = {.stdio = {streams.child[0].get(), streams.child[1].get(), streams.child[2].get()},
@@ -140,7 +145,12 @@ bool launch(Shim& shim, Container& container, const berth_shim_CreateContainer& 
                          .page = container.page,
                          .plan = plan,
                          .tty = container.tty,
-                         .reset_oom_score = shim.pod.oom_score_set});
+                         .reset_oom_score = shim.pod.oom_score_set,
+                         .own_users = own_users,
+                         .pause_pid = shim.pod.pause_pid,
+                         .uids = shim.pod.uids,
+                         .gids = shim.pod.gids,
+                         .new_pids = new_pids});
   }
   if (pid < 0) return container.fault->kernel("clone", container.id.view(), errno);
   container.pid = pid;
@@ -284,8 +294,17 @@ void setup_timeout(Deadline& deadline) {
 
 }  // namespace
 
+// From the first child to the one it has made in its place.
+bool container_take_second(Container& container) {
+  const pid_t second = second_of(container.page);
+  if (second == 0) return false;
+  container.pid = second;
+  return true;
+}
+
 // Ends a setup: the fault is in the container. Answers at once when the child is gone, else when it has died.
 void container_setup_failed(Container& container) {
+  container_take_second(container);
   container.phase = Phase::kDiscarded;
   container_log_close(container);
   Shim& shim = *container.shim;

@@ -108,6 +108,7 @@ void container_log_close(Container& container);
 void container_created_if_ready(Container& container);
 void container_setup_failed(Container& container);
 void container_hear(Container& container);
+bool container_take_second(Container& container);
 void container_tell_exit(Container& container);
 
 }  // namespace berth

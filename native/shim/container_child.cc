@@ -27,10 +27,18 @@ bool decode_plan(std::string_view bytes, Plan& plan, Command& command, Fault& fa
   if (!decode_message(berth_shim_ContainerPlan_fields, &plan, bytes) || !plan.has_process || !plan.has_rootfs) {
     return fault.refuse(FaultKind::kBadMessage, "plan", "", "malformed ContainerPlan");
   }
-  if (plan.user != berth_shim_NsMode_NS_HOST) {
-    return fault.refuse(FaultKind::kUnsupported, "user", "", "user namespaces");
-  }
   return true;
+}
+
+bool check_users(const ContainerLaunch& launch, const Plan& plan) {
+  const bool wants = plan.user == berth_shim_NsMode_NS_POD;
+  if (wants == launch.own_users) return true;
+  return launch.page->fault.refuse(FaultKind::kBadMessage, "user", "", "not the pod's user namespace");
+}
+
+// Only now that we are in all of them: the namespace's root is where we are.
+bool own_cgroup_view(ChildPage& page) {
+  return unshare(CLONE_NEWCGROUP) == 0 ? true : page.fault.kernel("unshare", "cgroup", errno);
 }
 
 bool enter_cgroups(const Plan& plan, ChildPage& page) {
@@ -40,15 +48,25 @@ bool enter_cgroups(const Plan& plan, ChildPage& page) {
     touching(page, dir);
     if (!cgroup_enter(dir)) return page.fault.kernel("cgroup", dir, errno);
   }
-  // Only now that we are in all of them: the namespace's root is where we are.
-  return unshare(CLONE_NEWCGROUP) == 0 ? true : page.fault.kernel("unshare", "cgroup", errno);
+  return true;
+}
+
+// To a second child, which is born in a pid namespace of the pod's users and goes on from here: its number is in the
+// page, and everything else is as it was.
+bool hand_over(ChildPage& page) {
+  const pid_t second = clone_second(page, CLONE_NEWPID);
+  if (second > 0) _exit(0);
+  if (second < 0) return page.fault.kernel("clone", "pid", errno);
+  setsid();
+  return true;
 }
 
 // Into pause's mount table, which is nearly empty, and from there into a copy of it; and into the pod's namespaces.
 // Everything the container needs from the node is held by descriptor by now.
-bool enter_pod(const Plan& plan, ChildPage& page) {
+bool enter_pod(const ContainerLaunch& launch, const Plan& plan) {
+  ChildPage& page = *launch.page;
   enter_stage(page, Stage::kNamespaces);
-  int join = CLONE_NEWNS;
+  int join = CLONE_NEWNS | (launch.own_users ? CLONE_NEWUSER : 0);
   int create = CLONE_NEWNS;
   const struct {
     berth_shim_NsMode mode;
@@ -60,6 +78,9 @@ bool enter_pod(const Plan& plan, ChildPage& page) {
   }
   if (setns(kExtraFd, join) != 0) return page.fault.kernel("setns", "pod", errno);
   close(kExtraFd);
+  if (launch.own_users && !become_root_inside(page.fault)) return false;
+  if (launch.own_users && launch.new_pids && !hand_over(page)) return false;
+  if (!own_cgroup_view(page)) return false;
   return unshare(create) == 0 ? true : page.fault.kernel("unshare", "mount", errno);
 }
 
@@ -76,13 +97,34 @@ bool write_own_sysctls(const Plan& plan, Fault& fault) {
   return write_sysctls(plan.sysctls, plan.sysctls_count, allowed, fault);
 }
 
+// By number, which is pause's as long as pause is there.
+bool open_users(const ContainerLaunch& launch, Build& build) {
+  if (!launch.own_users) return true;
+  build.root_uid = launch.uids.host;
+  build.root_gid = launch.gids.host;
+  Text<48> path("/proc/");
+  path.add_number(launch.pause_pid).add("/ns/user");
+  build.user_namespace = Fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!build.user_namespace || syscall(SYS_pidfd_send_signal, kExtraFd, 0, nullptr, 0) != 0) {
+    return build.fault.kernel("user", "pause", errno);
+  }
+  return true;
+}
+
+// What needs the node's privileges is done before they are left behind.
+bool prepare_for_users(Build& build) {
+  if (!build.user_namespace) return true;
+  return open_devices(build) && prepare_overlay(build);
+}
+
 bool build_root(const ContainerLaunch& launch, const Plan& plan) {
   ChildPage& page = *launch.page;
   Build build = {.page = page, .fault = page.fault, .plan = plan};
   umask(0);  // modes are what the plan says
-  const bool built = open_rootfs(build) && open_sources(build) && enter_pod(plan, page) && mount_rootfs(build) &&
-                     make_mounts(build) && make_devices(build) && (!launch.tty || make_terminal(build)) &&
-                     make_cwd(build) && mask_paths(build) && write_own_sysctls(plan, page.fault) && enter_rootfs(build);
+  const bool built = open_users(launch, build) && open_rootfs(build) && open_sources(build) &&
+                     prepare_for_users(build) && enter_pod(launch, plan) && mount_rootfs(build) && make_mounts(build) &&
+                     make_devices(build) && (!launch.tty || make_terminal(build)) && make_cwd(build) &&
+                     mask_paths(build) && write_own_sysctls(plan, page.fault) && enter_rootfs(build);
   umask(022);
   return built;
 }
@@ -107,7 +149,9 @@ void run_container_child(const ContainerLaunch& launch) {
   if (!take_fds_only(launch.fds, page.fault)) child_failed();
   start_cleanly();
   if (!decode_plan(launch.plan, plan, command, page.fault)) child_failed();
+  if (!check_users(launch, plan)) child_failed();
   if (!open_self_files(plan.process, launch.reset_oom_score, files, page.fault)) child_failed();
+  if (launch.own_users) leave_nodes_marks(plan.process, launch.uids, files, page);
   if (!enter_cgroups(plan, page) || !build_root(launch, plan)) child_failed();
   if (!confine(plan.process, files, page)) child_failed();
   files = {};

@@ -21,6 +21,7 @@ void stop_listening(Container& container) {
 }
 
 void hear_setup(Container& container, int word, Fd master) {
+  container_take_second(container);
   if (word == kSaysReady) {
     container.child_ready = true;
     return container_created_if_ready(container);
@@ -122,6 +123,11 @@ void container_hear(Container& container) {
 bool container_exited(Shim& shim, pid_t pid, int wait_status) {
   for (Container* at = shim.containers.first; at != nullptr; at = at->next) {
     if (at->pid != pid || at->reaped) continue;
+    if (container_take_second(*at)) {
+      // The first of two children. One that was to die with a setup that failed has left its second behind.
+      if (at->phase == Phase::kDiscarded) kill(at->pid, SIGKILL);
+      return true;
+    }
     at->reaped = true;
     if (at->phase == Phase::kSettingUp) {
       Fd master;

@@ -1,10 +1,15 @@
 // Device nodes and the links everybody expects in /dev.
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include <new>
+#include <utility>
+
 #include "shim/build.h"
+#include "shim/kernel.h"
 #include "shim/resolve.h"
 
 namespace berth {
@@ -16,7 +21,15 @@ bool same_device(int dir, const char* name, mode_t type, dev_t number) {
          about.st_rdev == number;
 }
 
-bool make_device(Build& build, const berth_shim_Device& device) {
+// The node's own, as nobody inside may make one.
+bool bind_device(Build& build, const berth_shim_Device& device, pb_size_t index) {
+  const Fd at = make_in_root(build.root.get(), view_of(device.path), Kind::kFile, build.fault);
+  if (!at) return false;
+  const Fd tree = std::move(build.device_trees[index]);
+  return kernel::attach(tree.get(), at.get()) ? true : build.fault.kernel("device", device.path, errno);
+}
+
+bool make_device(Build& build, const berth_shim_Device& device, pb_size_t index) {
   const std::string_view path = view_of(device.path);
   size_t slash = path.size();
   while (slash > 0 && path[slash - 1] != '/') slash--;
@@ -28,6 +41,7 @@ bool make_device(Build& build, const berth_shim_Device& device) {
   const Fd dir = make_in_root(build.root.get(), slice(path, 0, slash), Kind::kDirectory, build.fault);
   if (!dir) return false;
   const dev_t number = makedev(device.major, device.minor);
+  if (build.device_trees != nullptr) return bind_device(build, device, index);
   if (mknodat(dir.get(), name.c_str(), type | (device.mode & 0777), number) != 0) {
     if (errno != EEXIST || !same_device(dir.get(), name.c_str(), type, number)) {
       return build.fault.kernel("mknod", path, errno);
@@ -58,10 +72,30 @@ bool make_links(Build& build) {
 
 }  // namespace
 
+bool open_devices(Build& build) {
+  const size_t count = build.plan.devices_count;
+  build.device_trees = static_cast<Fd*>(malloc((count + 1) * sizeof(Fd)));
+  if (build.device_trees == nullptr) return build.fault.kernel("device", "", ENOMEM);
+  for (size_t i = 0; i < count; i++) new (&build.device_trees[i]) Fd();
+  for (size_t i = 0; i < count; i++) {
+    const berth_shim_Device& device = build.plan.devices[i];
+    const char* source = view_of(device.source).empty() ? device.path : device.source;
+    touching(build.page, source);
+    Fd& tree = build.device_trees[i];
+    tree = kernel::open_tree(AT_FDCWD, source, OPEN_TREE_CLONE);
+    struct stat about;
+    if (!tree || fstat(tree.get(), &about) != 0) return build.fault.kernel("device", source, errno);
+    const bool same =
+        (about.st_mode & S_IFMT) == (device.type & S_IFMT) && about.st_rdev == makedev(device.major, device.minor);
+    if (!same) return build.fault.kernel("device", source, ENODEV);
+  }
+  return true;
+}
+
 bool make_devices(Build& build) {
   enter_stage(build.page, Stage::kDevices);
   for (pb_size_t i = 0; i < build.plan.devices_count; i++) {
-    if (!make_device(build, build.plan.devices[i])) return false;
+    if (!make_device(build, build.plan.devices[i], i)) return false;
   }
   // A /dev that is the image's or the node's is left as it is.
   return build.dev_is_ours ? make_links(build) : true;

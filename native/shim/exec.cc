@@ -184,7 +184,9 @@ bool launch(Shim& shim, Connection& connection, const Container& container, Exec
                     .kill_dir_v2 = container.kill_dir_v2,
                     .leaf = exec.leaf,
                     .tty = tty,
-                    .reset_oom_score = shim.pod.oom_score_set});
+                    .reset_oom_score = shim.pod.oom_score_set,
+                    .own_users = shim.pod.own_users,
+                    .uids = shim.pod.uids});
   }
   if (pid < 0) return fault.kernel("clone", exec.id.view(), errno);
   exec.pid = pid;

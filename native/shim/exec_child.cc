@@ -37,12 +37,13 @@ bool enter_cgroups(const ExecLaunch& launch) {
 }
 
 // Its pid namespace is where we were born already.
-bool enter_container(ChildPage& page) {
+bool enter_container(ChildPage& page, bool own_users) {
   enter_stage(page, Stage::kNamespaces);
   constexpr int kAll = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET;
-  if (setns(kExtraFd, kAll) != 0) return page.fault.kernel("setns", "container", errno);
+  const int all = kAll | (own_users ? CLONE_NEWUSER : 0);
+  if (setns(kExtraFd, all) != 0) return page.fault.kernel("setns", "container", errno);
   close(kExtraFd);
-  return true;
+  return own_users ? become_root_inside(page.fault) : true;
 }
 
 }  // namespace
@@ -61,7 +62,8 @@ void run_exec_child(const ExecLaunch& launch) {
     child_failed();
   }
   if (!open_self_files(process, launch.reset_oom_score, files, page.fault)) child_failed();
-  if (!enter_cgroups(launch) || !enter_container(page)) child_failed();
+  if (launch.own_users) leave_nodes_marks(process, launch.uids, files, page);
+  if (!enter_cgroups(launch) || !enter_container(page, launch.own_users)) child_failed();
   if (launch.tty && !make_exec_terminal(process, page)) child_failed();
   if (!confine(process, files, page)) child_failed();
   files = {};

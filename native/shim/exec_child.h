@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "shim/child.h"
+#include "shim/user_namespace.h"
 
 namespace berth {
 
@@ -16,6 +17,8 @@ struct ExecLaunch {
   const char* leaf;
   bool tty;
   bool reset_oom_score;
+  bool own_users;  // the pod has a user namespace
+  IdRange uids;
 };
 
 [[noreturn]] void run_exec_child(const ExecLaunch& launch);

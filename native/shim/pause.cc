@@ -19,6 +19,7 @@
 #include "shim/kernel.h"
 #include "shim/seccomp_pause.h"
 #include "shim/sysctl.h"
+#include "shim/user_namespace.h"
 
 extern "C" char __init_array_start[];  // by the linker: in the first page of writable data
 
@@ -82,6 +83,39 @@ bool mount_shm(uint64_t bytes, Fault& fault) {
   return fault.kernel("mount", "/dev/shm", errno);
 }
 
+Fd kernel_view(const char* type) {
+  const Fd fs = kernel::fs_open(type);
+  if (!fs || !kernel::fs_create(fs.get())) return Fd();
+  return kernel::fs_mount(fs.get(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+}
+
+struct KernelViews {
+  Fd proc, sys;
+};
+
+// While the node's are in sight.
+bool make_views(const PauseLaunch& launch, KernelViews& views) {
+  if (launch.plan->user != berth_shim_NsMode_NS_POD) return true;
+  views.proc = kernel_view("proc");
+  if (!views.proc) return launch.page->fault.kernel("mount", "/proc", errno);
+  views.sys = kernel_view("sysfs");
+  return views.sys ? true : launch.page->fault.kernel("mount", "/sys", errno);
+}
+
+bool place_views(const KernelViews& views, Fault& fault) {
+  const struct {
+    const Fd& view;
+    const char* at;
+  } places[] = {{views.proc, kPodProc}, {views.sys, kPodSys}};
+  for (const auto& place : places) {
+    if (!place.view) continue;
+    if (mkdir(place.at, 0755) != 0 || !kernel::attach_at(place.view.get(), place.at)) {
+      return fault.kernel("mount", place.at, errno);
+    }
+  }
+  return true;
+}
+
 // A mount table of our own with next to nothing in it: containers start from a copy of it instead of copying the
 // node's, and the pod's /dev/shm lives here and not in the node's table.
 bool move_into_empty_root(const PauseLaunch& launch) {
@@ -90,6 +124,8 @@ bool move_into_empty_root(const PauseLaunch& launch) {
   if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return fault.kernel("mount", "/", errno);
   const Fd null = null_device();
   if (!null) return fault.kernel("open_tree", "/dev/null", errno);
+  KernelViews views;
+  if (!make_views(launch, views)) return false;
   const Fd root = empty_tmpfs();
   if (!root) return fault.kernel("mount", "tmpfs", errno);
   if (!kernel::attach_at(root.get(), "/") || fchdir(root.get()) != 0 || !kernel::pivot_here() ||
@@ -97,18 +133,25 @@ bool move_into_empty_root(const PauseLaunch& launch) {
     return fault.kernel("pivot_root", "/", errno);
   }
   umask(0);
-  if (!make_directories(fault) || !mount_shm(launch.plan->shm_bytes, fault)) return false;
+  if (!make_directories(fault) || !mount_shm(launch.plan->shm_bytes, fault) || !place_views(views, fault)) return false;
   if (!kernel::attach_at(null.get(), kPodNull)) return fault.kernel("mount", kPodNull, errno);
   constexpr unsigned long kSealed = MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
   if (mount(nullptr, "/", nullptr, kSealed, nullptr) != 0) return fault.kernel("remount", "/", errno);
   return true;
 }
 
-bool drop_everything(ChildPage*& page) {
+// A user namespace may be smaller than usual.
+uint32_t pause_id(const berth_shim_StartPod& plan, const berth_shim_IdMap* maps) {
+  const bool small = plan.user == berth_shim_NsMode_NS_POD && maps[0].length <= kPauseId;
+  return small ? maps[0].length - 1 : kPauseId;
+}
+
+bool drop_everything(const berth_shim_StartPod& plan, ChildPage*& page) {
   Fault& fault = page->fault;
   enter_stage(*page, Stage::kConfine);
-  if (setgroups(0, nullptr) != 0 || setresgid(kPauseId, kPauseId, kPauseId) != 0 ||
-      setresuid(kPauseId, kPauseId, kPauseId) != 0) {
+  const uid_t uid = pause_id(plan, plan.uid_maps);
+  const gid_t gid = pause_id(plan, plan.gid_maps);
+  if (setgroups(0, nullptr) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0) {
     return fault.kernel("setuid", "pause", errno);
   }
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
@@ -166,8 +209,23 @@ void run_pause(const PauseLaunch& launch) {
   if (!set_up_namespaces(launch) || !move_into_empty_root(launch)) child_failed();
   for (int fd = 0; fd < kSyncFd; fd++) close(fd);
   ChildPage* page = launch.page;
-  if (!drop_everything(page)) child_failed();
+  if (!drop_everything(*launch.plan, page)) child_failed();
   rest();
+}
+
+void run_first_pause(const PauseLaunch& launch, uint64_t namespaces) {
+  const ChildFds fds = {.sync = launch.sync};
+  if (!take_fds_only(fds, launch.page->fault)) child_failed();
+  char word = 0;
+  if (read(kSyncFd, &word, 1) != 1 || word != kSaysGo) _exit(1);  // the shim could not say who we are
+  if (!become_root_inside(launch.page->fault)) child_failed();
+  PauseLaunch second = launch;
+  second.sync = kSyncFd;
+  const pid_t pid = clone_second(*launch.page, namespaces);
+  if (pid == 0) run_pause(second);
+  if (pid > 0) _exit(0);
+  launch.page->fault.kernel("clone", "pause", errno);
+  child_failed();
 }
 
 }  // namespace berth

@@ -20,7 +20,12 @@ inline constexpr char kPodLayers[] = "/layers";  // where its image layers are b
 inline constexpr char kPodStore[] = "/store";    // where its upper and work directories are brought in
 inline constexpr char kPodMask[] = "/mask";      // an empty read-only directory: masks directories
 inline constexpr char kPodNull[] = "/null";      // the node's /dev/null: masks files
+// Only with a user namespace: the kernel lets its containers mount /proc and /sys while one of each is in sight.
+inline constexpr char kPodProc[] = "/proc";
+inline constexpr char kPodSys[] = "/sys";
 
 [[noreturn]] void run_pause(const PauseLaunch& launch);
+// In a user namespace that the shim is about to fill: makes pause in these namespaces, from inside.
+[[noreturn]] void run_first_pause(const PauseLaunch& launch, uint64_t namespaces);
 
 }  // namespace berth

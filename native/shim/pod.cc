@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "shim/cgroup.h"
@@ -19,14 +20,27 @@ namespace {
 constexpr int64_t kSetupMs = 10'000;
 constexpr size_t kMaxSysctls = 256;
 
+// The kernel lets a pod mount /proc and /sys only for namespaces that are its own.
+bool check_users(const berth_shim_StartPod& plan, Fault& fault) {
+  if (plan.user == berth_shim_NsMode_NS_HOST) return true;
+  IdRange ignored;
+  if (plan.user != berth_shim_NsMode_NS_POD || !id_range_of(plan.uid_maps, plan.uid_maps_count, ignored) ||
+      !id_range_of(plan.gid_maps, plan.gid_maps_count, ignored)) {
+    return fault.refuse(FaultKind::kBadMessage, "user", plan.pod_id, "not one range of ids that begins with root");
+  }
+  if (plan.net != berth_shim_NsMode_NS_NEW || plan.ipc != berth_shim_NsMode_NS_POD ||
+      plan.uts != berth_shim_NsMode_NS_POD || plan.pid == berth_shim_NsMode_NS_HOST) {
+    return fault.refuse(FaultKind::kBadMessage, "user", plan.pod_id, "a user namespace needs all others to be new");
+  }
+  return true;
+}
+
 bool check_request(const Shim& shim, const berth_shim_StartPod& plan, Fault& fault) {
   if (!known_features(plan.required, plan.requires_count, fault)) return false;
   if (shim.pod.phase != PodPhase::kNone) {
     return fault.refuse(FaultKind::kState, "start", plan.pod_id, "the pod has been started");
   }
-  if (plan.user != berth_shim_NsMode_NS_HOST) {
-    return fault.refuse(FaultKind::kUnsupported, "user", plan.pod_id, "user namespaces");
-  }
+  if (!check_users(plan, fault)) return false;
   if (plan.net == berth_shim_NsMode_NS_POD && !shim.net_namespace) {
     return fault.refuse(FaultKind::kBadMessage, "net", plan.pod_id, "no network namespace was handed over");
   }
@@ -62,11 +76,10 @@ void set_oom_score(Pod& pod, int score) {
   pod.oom_score_set = file && write(file.get(), text.c_str(), text.size()) > 0;
 }
 
-// The pod's namespaces are made in one clone. A pod with a user namespace of its own will be made in two steps: first
-// CLONE_NEWUSER alone, whose child then clones the rest from inside (with CLONE_PARENT, so that pause stays ours and
-// the namespaces belong to the pod's user namespace). For the others the first step is nothing.
 uint64_t namespaces_of(const berth_shim_StartPod& plan) {
   uint64_t flags = CLONE_NEWNS;
+  // Without a pid namespace of its own a pause with other users could not mount the /proc that its containers need.
+  if (plan.user == berth_shim_NsMode_NS_POD) flags |= CLONE_NEWPID;
   if (plan.ipc == berth_shim_NsMode_NS_POD) flags |= CLONE_NEWIPC;
   if (plan.uts == berth_shim_NsMode_NS_POD) flags |= CLONE_NEWUTS;
   if (plan.pid == berth_shim_NsMode_NS_POD) flags |= CLONE_NEWPID;
@@ -80,12 +93,25 @@ bool clone_pause(Shim& shim, const berth_shim_StartPod& plan, Fault& fault) {
   pod.page = page_make();
   if (pod.page == nullptr || !make_sync(pod.sync_fd, theirs)) return fault.kernel("socketpair", "pause", errno);
   const int net = plan.net == berth_shim_NsMode_NS_POD ? shim.net_namespace.get() : -1;
-  const pid_t pid = clone_child(shim, namespaces_of(plan), -1);
-  if (pid == 0) run_pause({.plan = &plan, .page = pod.page, .sync = theirs.get(), .net_namespace = net});
+  const PauseLaunch launch = {.plan = &plan, .page = pod.page, .sync = theirs.get(), .net_namespace = net};
+  const pid_t pid = clone_child(shim, pod.own_users ? CLONE_NEWUSER : namespaces_of(plan), -1);
+  if (pid == 0) pod.own_users ? run_first_pause(launch, namespaces_of(plan)) : run_pause(launch);
   if (pid < 0) return fault.kernel("clone", "pause", errno);
   pod.pause_pid = pid;
+  if (pod.own_users) {
+    if (!write_id_maps(pid, pod.uids, pod.gids)) return fault.kernel("uid_map", "pause", errno);
+    send(pod.sync_fd.get(), &kSaysGo, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+  }
   pod.pause = kernel::pidfd(pid);
   return pod.pause ? true : fault.kernel("pidfd_open", "pause", errno);
+}
+
+// From the first child, which entered the user namespace, to the one it has made there.
+void take_second(Pod& pod) {
+  const pid_t second = second_of(pod.page);
+  if (second == 0) return;
+  pod.pause_pid = second;
+  pod.pause = kernel::pidfd(second);
 }
 
 void setup_over(Shim& shim) {
@@ -101,6 +127,7 @@ void setup_over(Shim& shim) {
 void start_failed(Shim& shim, const Fault& fault) {
   Pod& pod = shim.pod;
   const Fault said = fault;  // it may lie in the page
+  take_second(pod);
   setup_over(shim);
   if (pod.pause_pid > 0) kill(pod.pause_pid, SIGKILL);
   pod.pause.reset();
@@ -115,6 +142,7 @@ void pause_spoke(Watch& watch, uint32_t) {
   char word = 0;
   const ssize_t n = read(pod.sync_fd.get(), &word, 1);
   if (n == 1 && word == kSaysReady) {
+    take_second(pod);
     setup_over(shim);
     shim.net_namespace.reset();  // lives by pause now
     pod.phase = PodPhase::kRunning;
@@ -148,6 +176,11 @@ void start_pod(Shim& shim, CallRef call, std::string_view body) {
   pod.phase = PodPhase::kStarting;
   pod.start_call = call;
   pod.modes = {plan->net, plan->ipc, plan->pid, plan->uts};
+  pod.own_users = plan->user == berth_shim_NsMode_NS_POD;
+  if (pod.own_users) {
+    id_range_of(plan->uid_maps, plan->uid_maps_count, pod.uids);
+    id_range_of(plan->gid_maps, plan->gid_maps_count, pod.gids);
+  }
   pod.sync.shim = pod.timer.shim = &shim;
   pod.sync.on_ready = pause_spoke;
   pod.timer.on_expired = pause_late;
@@ -163,6 +196,8 @@ void pause_exited(Shim& shim) {
   Pod& pod = shim.pod;
   pod.pause_pid = 0;
   pod.pause.reset();
+  take_second(pod);
+  if (pod.pause_pid > 0) return;  // the first of two has done its part
   if (pod.phase == PodPhase::kStarting && pod.sync_fd) return pause_spoke(pod.sync, EPOLLIN);
   if (pod.phase == PodPhase::kRunning) log_line("pause has died");
 }

@@ -9,6 +9,7 @@
 #include "shim/child.h"
 #include "shim/connection.h"
 #include "shim/loop.h"
+#include "shim/user_namespace.h"
 
 namespace berth {
 
@@ -29,6 +30,8 @@ struct Pod {
 
   PodPhase phase = PodPhase::kNone;
   PodModes modes = {};
+  bool own_users = false;  // it has a user namespace, with these ids
+  IdRange uids, gids;
   pid_t pause_pid = 0;  // 0: not there (any more)
   Fd pause;             // pidfd: the door to the pod's namespaces
   bool oom_score_set = false;

@@ -1,6 +1,7 @@
 // The container's root: an overlay of image layers, or a directory of the node.
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -9,6 +10,7 @@
 #include "shim/kernel.h"
 #include "shim/pause.h"
 #include "shim/resolve.h"
+#include "shim/user_namespace.h"
 
 namespace berth {
 namespace {
@@ -97,9 +99,36 @@ bool open_rootfs(Build& build) {
   return split_store(build, base) && open_directory(build, base.c_str(), 0, build.store);
 }
 
+// An overlay of the node's root understands the layers as every other container's does (an overlay of the pod's users
+// would not see trusted.* attributes); that its layers are id-mapped makes their files the pod's. One mapping, however
+// many layers there are.
+bool prepare_overlay(Build& build) {
+  if (!view_of(build.plan.rootfs.bind).empty()) {
+    return build.fault.refuse(FaultKind::kUnsupported, "rootfs", build.plan.rootfs.bind, "a bind with other users");
+  }
+  enter_stage(build.page, Stage::kRootfs);
+  const int users = build.user_namespace.get();
+  if (!map_tree(build.layers.get(), users, false)) {
+    return build.fault.kernel("idmap", view_of(build.plan.rootfs.layers_dir), errno);
+  }
+  // The writable layer is the container's alone and keeps the pod's ids. Whoever mounts the overlay, the node's root,
+  // makes files in `work`: on a mapped tree nobody of that number would exist.
+  if (build.store &&
+      fchownat(build.store.get(), build.upper.c_str(), build.root_uid, build.root_gid, AT_SYMLINK_NOFOLLOW) != 0) {
+    return build.fault.kernel("chown", view_of(build.plan.rootfs.upper), errno);
+  }
+  if (setns(kExtraFd, CLONE_NEWNS) != 0 || unshare(CLONE_NEWNS) != 0) return build.fault.kernel("setns", "mnt", errno);
+  if (!mount_overlay(build)) return false;
+  build.overlay = kernel::open_tree(AT_FDCWD, kPodRoot, OPEN_TREE_CLONE);
+  return build.overlay ? true : build.fault.kernel("open_tree", "rootfs", errno);
+}
+
 bool mount_rootfs(Build& build) {
   enter_stage(build.page, Stage::kRootfs);
-  if (view_of(build.plan.rootfs.bind).empty()) {
+  if (build.overlay) {
+    if (!kernel::attach_at(build.overlay.get(), kPodRoot)) return build.fault.kernel("rootfs", kPodRoot, errno);
+    build.overlay.reset();
+  } else if (view_of(build.plan.rootfs.bind).empty()) {
     if (!mount_overlay(build)) return false;
   } else if (!kernel::set_mount(build.layers.get(), AT_RECURSIVE, 0, 0, MS_PRIVATE) ||
              !kernel::attach_at(build.layers.get(), kPodRoot)) {

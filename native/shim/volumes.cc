@@ -11,6 +11,7 @@
 
 #include "shim/build.h"
 #include "shim/kernel.h"
+#include "shim/user_namespace.h"
 
 namespace berth {
 namespace {
@@ -66,6 +67,13 @@ bool check_propagation(Build& build, const berth_shim_Mount& mount, const char* 
       slave ? "it lies on a mount that is neither shared nor slave" : "it does not lie on a shared mount");
 }
 
+bool map_volume(Build& build, const char* source, const Fd& tree) {
+  if (!build.user_namespace) {
+    return build.fault.refuse(FaultKind::kBadMessage, "idmap", source, "the pod has no user namespace");
+  }
+  return map_tree(tree.get(), build.user_namespace.get(), true) ? true : build.fault.kernel("idmap", source, errno);
+}
+
 bool open_source(Build& build, const berth_shim_Mount& mount, const char* source, Fd& tree) {
   touching(build.page, source);
   if (source[0] != '/')
@@ -78,6 +86,7 @@ bool open_source(Build& build, const berth_shim_Mount& mount, const char* source
     tree = kernel::open_tree(AT_FDCWD, source, flags);
   }
   if (!tree) return build.fault.kernel("open_tree", source, errno);
+  if (mount.idmapped && !map_volume(build, source, tree)) return false;
   return check_propagation(build, mount, source);
 }
 

@@ -129,7 +129,8 @@ class Life(unittest.TestCase):
     def test_unknown_requirement_is_refused(self):
         error = self.fails("UNSUPPORTED", self.pod.create, "future", ["true"], request={"requires": ["teleport"]})
         self.assertEqual(error.path, "teleport")
-        self.fails("UNSUPPORTED", self.pod.create, "userns", ["true"], user=pb.NS_POD)
+        error = self.fails("BAD_MESSAGE", self.pod.create, "userns", ["true"], user=pb.NS_POD)
+        self.assertEqual(error.step, "user")
 
     def test_clean_start(self):
         # Not by a shell: shells change what they were given.

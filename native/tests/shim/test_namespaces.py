@@ -217,12 +217,6 @@ class NodeNamespaces(unittest.TestCase):
             pod.start()
             self.assertEqual(pod.run("works", ["true"]).exit_code, 0)
 
-    def test_user_namespaces_are_refused_for_now(self):
-        with Pod(start=False) as pod:
-            with self.assertRaises(ShimError) as caught:
-                pod.start(user=pb.NS_POD)
-            self.assertEqual(caught.exception.kind, "UNSUPPORTED")
-
 
 if __name__ == "__main__":
     unittest.main()
