@@ -14,7 +14,7 @@ export interface Forward {
 
 const dialTimeoutMs = 30_000;
 /** For a pod to read what a client sent before it left. */
-const lingerMs = 30_000;
+const lingerMs = 10_000;
 
 /**
  * Connects one stream of a client with a port of the pod until both directions have ended. Never fails: that nobody

@@ -101,17 +101,18 @@ async function carry(session: Session, client: CommandClient, running: Running):
   feed(client.stdin, streams.stdin);
   followSizes(client.resize, running);
   const pumps = [pump(streams.stdout, client.stdout), pump(streams.stderr, client.stderr)];
-  const left = client.gone.then((reason) => {
-    session.note({ end: reason });
-    return undefined;
-  });
   const ended = (async () => {
     const outcome = await running.ended;
     await Promise.all(pumps.map(async (one) => one?.drain(quietMs)));
     return outcome;
   })();
+  // Nobody may be left to hear of it.
   ended.catch(() => undefined);
-  return raceSignal(Promise.race([ended, left]), session.signal);
+  const left = client.gone.then((reason) => ({ gone: reason }));
+  const result = await raceSignal(Promise.race([ended, left]), session.signal);
+  if (!('gone' in result)) return result;
+  session.note({ end: result.gone });
+  return undefined;
 }
 
 /** What the process does not read any more is read and dropped: the client's other streams share its connection. */

@@ -90,7 +90,7 @@ function statusOf(protocol: CommandProtocol, outcome: Outcome): string {
 async function finish(opened: ReadonlyMap<StreamName, SpdyStream>, status: string): Promise<void> {
   const end = async (stream: SpdyStream | undefined, text = ''): Promise<void> => {
     if (stream === undefined || stream.destroyed) return;
-    stream.end(text);
+    if (!stream.writableEnded) stream.end(text);
     await finished(stream, { readable: false }).catch(() => undefined);
   };
   await Promise.all([end(opened.get('stdout')), end(opened.get('stderr'))]);

@@ -18,12 +18,12 @@ export class HeaderInflater implements Disposable {
 
   [Symbol.dispose](): void {
     this.#over = true;
-    this.#inflate?.close();
+    // What fails after its end is nobody's concern.
+    this.#inflate?.on('error', () => undefined).close();
   }
 
   async #inflated(block: Buffer): Promise<Buffer> {
     if (this.#over) throw new SpdyViolation('the connection is closed');
-    // Most connections that fail do so before the first header.
     const inflate = (this.#inflate ??= zlib.createInflate({ dictionary }));
     const chunks: Buffer[] = [];
     let length = 0;
@@ -36,7 +36,7 @@ export class HeaderInflater implements Disposable {
     };
     const onError = (error: Error): void => reject(new SpdyViolation(`a header block: ${error.message}`));
     const onClose = (): void => reject(new SpdyViolation('the connection is closed'));
-    inflate.on('data', onData).on('error', onError).once('close', onClose);
+    inflate.on('data', onData).once('error', onError).once('close', onClose);
     try {
       inflate.write(block, (error) => {
         if (error) return;
@@ -49,7 +49,7 @@ export class HeaderInflater implements Disposable {
       this[Symbol.dispose]();
       throw error;
     } finally {
-      inflate.off('data', onData).off('close', onClose);
+      inflate.off('data', onData).off('error', onError).off('close', onClose);
     }
   }
 }

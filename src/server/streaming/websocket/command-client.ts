@@ -40,6 +40,6 @@ export function webSocketCommandClient({ session, socket, protocol, streams }: W
 
 async function end(channel: Channel | undefined, text = ''): Promise<void> {
   if (channel === undefined || channel.destroyed) return;
-  channel.end(text);
+  if (!channel.writableEnded) channel.end(text);
   await finished(channel, { readable: false }).catch(() => undefined);
 }
