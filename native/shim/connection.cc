@@ -8,6 +8,7 @@
 
 #include <new>
 
+#include "shim/attach.h"
 #include "shim/dispatch.h"
 #include "shim/shim.h"
 
@@ -52,6 +53,7 @@ void connection_close(Connection& connection) {
   }
   listener.count--;
   execs_client_gone(*connection.shim, connection.id);
+  attaches_client_gone(*connection.shim, connection.id);
   payload_free(connection);
   free(connection.out);
   connection.~Connection();

@@ -57,7 +57,7 @@ struct Listener : Watch {
   uint64_t next_id = 1;
 };
 
-constexpr int kMaxConnections = 32;
+constexpr int kMaxConnections = 128;
 constexpr size_t kMaxQueuedBytes = 1u << 20;
 
 bool listener_open(Shim& shim, int fd);

@@ -9,6 +9,7 @@
 
 #include <new>
 
+#include "shim/attach.h"
 #include "shim/cgroup.h"
 #include "shim/container_child.h"
 #include "shim/exits.h"
@@ -104,12 +105,12 @@ bool make_pipe(Fd& reads, Fd& writes) {
   return true;
 }
 
-bool make_streams(Container& container, bool wants_stdin, Streams& streams) {
+// Output is read also without a log: it is for whoever is attached.
+bool make_streams(Container& container, Streams& streams) {
   if (container.tty) return true;  // its terminal is made inside, in its own devpts
-  if (wants_stdin && !make_pipe(streams.child[0], container.stdin_pipe)) {
+  if (container.has_stdin && !make_pipe(streams.child[0], container.stdin_pipe)) {
     return container.fault->kernel("pipe", "stdin", errno);
   }
-  if (container.log.path[0] == '\0') return true;
   container.log.stream_count = 2;
   for (int i = 0; i < 2; i++) {
     if (!make_pipe(container.log.streams[i], streams.child[i + 1])) return container.fault->kernel("pipe", "", errno);
@@ -126,8 +127,7 @@ bool launch(Shim& shim, Container& container, const berth_shim_CreateContainer& 
   Fd theirs;
   const bool own_users = shim.pod.own_users;
   const bool new_pids = request.pid == berth_shim_NsMode_NS_NEW;
-  if (!pid_namespace_of(shim, request, pid_namespace, flags, *container.fault) ||
-      !make_streams(container, request.stdin, streams)) {
+  if (!pid_namespace_of(shim, request, pid_namespace, flags, *container.fault) || !make_streams(container, streams)) {
     return false;
   }
   container.page = page_make();
@@ -176,6 +176,8 @@ Container* container_make(Shim& shim, const berth_shim_CreateContainer& request)
   container->timer.container = container;
   container->id.add(request.id);
   container->tty = request.tty;
+  container->has_stdin = request.stdin;
+  container->stdin_once = request.stdin_once;
   container->shares_pids = request.pid != berth_shim_NsMode_NS_NEW;
   container->kill_dir = copy_of(request.kill_dir);
   container->kill_dir_v2 = request.kill_dir_v2;
@@ -202,6 +204,7 @@ void container_free(Container& container) {
   if (container.sync_fd) shim.loop.unwatch(container.sync_fd.get());
   shim.loop.forget(container);
   shim.loop.cancel(container.timer);
+  attaches_end(container, true);
   container_log_close(container);
   page_drop(container.page);
   free(container.fault);

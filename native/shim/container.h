@@ -25,6 +25,7 @@
 
 namespace berth {
 
+struct Attach;
 struct Container;
 
 enum class Phase { kSettingUp, kCreated, kStarting, kRunning, kExited, kDiscarded };
@@ -63,7 +64,11 @@ struct Container : Watch {
   size_t cgroup_dirs_size = 0;
   int64_t started_at_ns = 0;
   berth_shim_ExitRecord exit = {};
-  Fd stdin_pipe;  // the write end
+  bool has_stdin = false;
+  bool stdin_once = false;
+  Fd stdin_pipe;  // the write end; with a terminal its master is
+  Attach* attaches = nullptr;
+  int attach_count = 0;
   ContainerLog log;
 
   // While it is set up.
@@ -79,7 +84,7 @@ struct Container : Watch {
 struct ContainerTable {
   Container* first = nullptr;
   int count = 0;
-  uint32_t next_exec = 1;
+  uint32_t next_attach = 1;
 };
 
 constexpr int kMaxContainers = 512;

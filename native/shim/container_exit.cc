@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "shim/attach.h"
 #include "shim/cgroup.h"
 #include "shim/exits.h"
 #include "shim/shim.h"
@@ -93,8 +94,10 @@ void init_ended(Container& container, int wait_status) {
   if (container.start_failed) reply_fault(shim, container.start_call, container.page->fault);
   page_drop(container.page);
   if (container.shares_pids) kill_tree(shim, container.kill_dir);
-  container.stdin_pipe.reset();
-  if (container.log.phase == LogPhase::kOpen && pump_say_drain(shim, container.log.slot)) {
+  // Who gets output stays until it is drained, which only the pump can tell.
+  const bool drains = container.log.phase == LogPhase::kOpen && pump_say_drain(shim, container.log.slot);
+  attaches_end(container, !drains);
+  if (drains) {
     container.log.phase = LogPhase::kDraining;
     container.timer.on_expired = drain_late;
     shim.loop.arm(container.timer, kDrainMs);

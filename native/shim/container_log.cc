@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "shim/attach.h"
 #include "shim/shim.h"
 
 namespace berth {
@@ -48,7 +49,6 @@ void reopened(Container& container, int error) {
 }  // namespace
 
 void container_log_add(Container& container) {
-  if (container.log.path[0] == '\0') return;
   container.log.phase = LogPhase::kAdding;
   if (ask_add(container)) return;
   container.fault->refuse(FaultKind::kUnresponsive, "log", container.log.path, "the log pump does not listen");
@@ -72,6 +72,9 @@ void container_log_answer(Shim& shim, const PumpMessage& message) {
       return reopened(*container, message.error);
     case PumpWord::kDrained:
       return container_tell_exit(*container);
+    case PumpWord::kTeed:
+    case PumpWord::kTeeOver:
+      return attach_answer(*container, message);
     case PumpWord::kClosed:
       container->log.phase = LogPhase::kNone;
       for (Fd& stream : container->log.streams) stream.reset();
@@ -89,6 +92,7 @@ void container_logs_readd(Shim& shim) {
       container_log_add(*at);
     } else if (at->log.phase != LogPhase::kNone) {
       ask_add(*at);
+      attaches_readd(*at);
       if (at->log.phase == LogPhase::kDraining) pump_say_drain(shim, at->log.slot);
     }
     at = next;
@@ -109,7 +113,8 @@ void reopen_log(Shim& shim, CallRef call, std::string_view body) {
   }
   ContainerLog& log = container->log;
   constexpr int kMost = sizeof log.reopen_calls / sizeof log.reopen_calls[0];
-  if (log.phase != LogPhase::kOpen && log.phase != LogPhase::kDraining) {
+  const bool open = log.phase == LogPhase::kOpen || log.phase == LogPhase::kDraining;
+  if (!open || log.path[0] == '\0') {
     fault.refuse(FaultKind::kState, "log", request->container_id, "the container has no open log");
     return reply_fault(shim, call, fault);
   }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "shim/attach.h"
 #include "shim/features.h"
 #include "shim/resize.h"
 #include "shim/shim.h"
@@ -68,6 +69,8 @@ void dispatch(Shim& shim, Connection& connection, std::string_view payload) {
       return exec_in_container(shim, connection, from, call.body);
     case berth_shim_Request_kill_exec_tag:
       return kill_exec(shim, from, call.body);
+    case berth_shim_Request_attach_tag:
+      return attach_to_container(shim, connection, from, call.body);
     case berth_shim_Request_resize_tty_tag:
       return resize_tty(shim, from, call.body);
     case berth_shim_Request_reopen_log_tag:

@@ -14,11 +14,7 @@ namespace {
 
 constexpr int kMaxRestarts = 5;
 
-bool say(Shim& shim, PumpWord word, uint32_t slot, const char* path, const int* fds, uint32_t count) {
-  PumpMessage message = {};
-  message.word = word;
-  message.slot = slot;
-  message.streams = count;
+bool send_message(Shim& shim, PumpMessage message, const char* path, const int* fds, uint32_t count) {
   iovec pieces[2] = {{&message, sizeof message}, {const_cast<char*>(path), strlen(path)}};
   alignas(cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))] = {};
   msghdr header = {};
@@ -34,6 +30,13 @@ bool say(Shim& shim, PumpWord word, uint32_t slot, const char* path, const int* 
     memcpy(CMSG_DATA(passed), fds, count * sizeof(int));
   }
   return sendmsg(shim.pump.socket.get(), &header, MSG_DONTWAIT | MSG_NOSIGNAL) > 0;
+}
+
+bool say(Shim& shim, PumpWord word, uint32_t slot) {
+  PumpMessage message = {};
+  message.word = word;
+  message.slot = slot;
+  return send_message(shim, message, "", nullptr, 0);
 }
 
 void pump_spoke(Watch& watch, uint32_t) {
@@ -67,16 +70,35 @@ bool pump_start(Shim& shim, Fault& fault) {
 }
 
 bool pump_add(Shim& shim, uint32_t slot, const char* path, const int* streams, uint32_t count) {
-  return say(shim, PumpWord::kAdd, slot, path, streams, count);
+  PumpMessage message = {};
+  message.word = PumpWord::kAdd;
+  message.slot = slot;
+  message.streams = count;
+  return send_message(shim, message, path, streams, count);
 }
 bool pump_say_reopen(Shim& shim, uint32_t slot) {
-  return say(shim, PumpWord::kReopen, slot, "", nullptr, 0);
+  return say(shim, PumpWord::kReopen, slot);
 }
 bool pump_say_drain(Shim& shim, uint32_t slot) {
-  return say(shim, PumpWord::kDrain, slot, "", nullptr, 0);
+  return say(shim, PumpWord::kDrain, slot);
+}
+bool pump_tee(Shim& shim, uint32_t slot, uint32_t client, uint32_t streams, const int* fds) {
+  PumpMessage message = {};
+  message.word = PumpWord::kTee;
+  message.slot = slot;
+  message.client = client;
+  message.streams = streams;
+  return send_message(shim, message, "", fds, (streams & 1) + (streams >> 1 & 1));
+}
+void pump_say_untee(Shim& shim, uint32_t slot, uint32_t client) {
+  PumpMessage message = {};
+  message.word = PumpWord::kUntee;
+  message.slot = slot;
+  message.client = client;
+  send_message(shim, message, "", nullptr, 0);
 }
 void pump_say_remove(Shim& shim, uint32_t slot) {
-  say(shim, PumpWord::kRemove, slot, "", nullptr, 0);
+  say(shim, PumpWord::kRemove, slot);
 }
 
 void pump_end(Shim& shim) {

@@ -28,6 +28,9 @@ bool pump_start(Shim& shim, Fault& fault);
 bool pump_add(Shim& shim, uint32_t slot, const char* path, const int* streams, uint32_t count);
 bool pump_say_reopen(Shim& shim, uint32_t slot);
 bool pump_say_drain(Shim& shim, uint32_t slot);
+// `streams`: bit 0 stdout, bit 1 stderr; `fds` are those that are set.
+bool pump_tee(Shim& shim, uint32_t slot, uint32_t client, uint32_t streams, const int* fds);
+void pump_say_untee(Shim& shim, uint32_t slot, uint32_t client);
 void pump_say_remove(Shim& shim, uint32_t slot);
 // Lets the pump write what it has and end.
 void pump_end(Shim& shim);

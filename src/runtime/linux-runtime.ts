@@ -2,12 +2,12 @@ import { mkdir } from 'node:fs/promises';
 import type { Duplex } from 'node:stream';
 import { type Clock, systemClock } from '#base/clock';
 import type { Ctx } from '#base/ctx';
-import { BerthError } from '#base/errors';
 import { Listeners } from '#base/listeners';
 import type { Logger } from '#base/log';
 import type { Addon } from '#linux/addon';
 import { Fd } from '#linux/fd';
 import { adopt } from './adopt.ts';
+import { attach } from './attach.ts';
 import type { Cgroups } from './cgroup/cgroups.ts';
 import type { ContainerInput, PodInput } from './container-input.ts';
 import * as containers from './containers.ts';
@@ -134,8 +134,8 @@ export class LinuxRuntime implements face.Runtime {
     return exec(this.#parts, ctx, podId, id, options);
   }
 
-  async attach(): Promise<never> {
-    throw new BerthError('UNIMPLEMENTED', 'attach');
+  attach(ctx: Ctx, podId: string, id: string, options: streams.AttachOptions): Promise<streams.Attachment> {
+    return attach(this.#parts, ctx, podId, id, options);
   }
 
   dial(ctx: Ctx, podId: string, port: number): Promise<Duplex> {

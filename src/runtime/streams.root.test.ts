@@ -185,6 +185,58 @@ asRoot('conversations with processes', () => {
     });
   });
 
+  describe('attach', () => {
+    const choice = { stdin: true, stdout: true, stderr: true, tty: false };
+
+    test('what goes in comes out, and the end of the container ends it', async () => {
+      const { id } = await run({ args: ['/bin/cat'], stdin: true, stdinOnce: true });
+      const data = randomBytes(1 << 20);
+      await using attached = await runtime.attach(ctx, podId, id, choice);
+      attached.streams.stdin?.end(data);
+      expect((await all(attached.streams.stdout)).equals(data)).toBe(true);
+      await all(attached.streams.stderr);
+      expect(await attached.ended).toEqual({ slow: false });
+    });
+
+    test('the end is told when everything has been read', async () => {
+      const { id } = await run({ args: ['/bin/sh', '-c', 'read x; head -c 200000 /dev/zero'], stdin: true });
+      await using attached = await runtime.attach(ctx, podId, id, { ...choice, stderr: false });
+      attached.streams.stdin?.write('go\n');
+      let ended = false;
+      void attached.ended.then(() => (ended = true));
+      await new Promise((resolve) => runtime.onEvent(resolve));
+      expect(ended).toBe(false);
+      expect((await all(attached.streams.stdout)).length).toBe(200_000);
+      expect(await attached.ended).toEqual({ slow: false });
+    });
+
+    test('a client that does not read is cut and told', async () => {
+      const { id } = await run({ args: ['/bin/sh', '-c', 'read x; head -c 3000000 /dev/zero'], stdin: true });
+      await using attached = await runtime.attach(ctx, podId, id, choice);
+      attached.streams.stdin?.write('go\n');
+      expect(await attached.ended).toEqual({ slow: true });
+    });
+
+    test('a terminal is resized, and leaving it hurts nobody', async () => {
+      const script = "trap 'stty size' WINCH; while :; do sleep 0.05; done";
+      const { id } = await run({ args: ['/bin/sh', '-c', script], stdin: true, tty: true });
+      const before = openFds();
+      for (const rows of [41, 42]) {
+        await using attached = await runtime.attach(ctx, podId, id, { ...choice, tty: true });
+        await attached.resize({ columns: 132, rows });
+        await seen(attached.streams.stdout, `${rows} 132\r\n`);
+      }
+      await until(() => openFds() <= before);
+      await runtime.signalContainer(ctx, podId, id, 9);
+    });
+
+    test('to nothing that runs', async () => {
+      const before = openFds();
+      await expect(runtime.attach(ctx, podId, 'f'.repeat(64), choice)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+      await until(() => openFds() <= before);
+    });
+  });
+
   describe('dial', () => {
     test('reaches what listens on the loopback of the pod, over either family, and closes by halves', async () => {
       await using listeners = await sh(

@@ -7,22 +7,27 @@ namespace berth {
 
 enum class PumpWord : uint32_t {
   // shim -> pump
-  kAdd,     // with the path, and the streams' read ends as descriptors
+  kAdd,     // with the path (none: no file), and the streams' read ends as descriptors
   kReopen,  // the file was moved away: open the path anew
   kDrain,   // the container has ended: read what is there now and confirm
   kRemove,  // forget it, whoever still writes
+  kTee,     // a client attaches: his descriptors, for the streams that are bits of `streams`
+  kUntee,   // he has left
   // pump -> shim
   kAdded,
   kReopened,
   kDrained,
-  kClosed,  // drained, and every stream has ended: nothing will follow
+  kClosed,  // drained, every stream has ended and every client has what he gets: nothing will follow
+  kTeed,
+  kTeeOver,  // he has had all of the container's output, was cut (ENOBUFS) or reads no more (EPIPE)
 };
 
 struct PumpMessage {
   PumpWord word;
   uint32_t slot;
-  int32_t error;     // errno of kAdded and kReopened; 0: done
+  int32_t error;     // errno of kAdded, kReopened, kTeed and kTeeOver; 0: done
   uint32_t streams;  // kAdd: 1 (a terminal) or 2
+  uint32_t client;   // of kTee, kUntee, kTeed and kTeeOver
   uint64_t dropped;  // pump -> shim: bytes of all logs that could not be written, so far
 };
 

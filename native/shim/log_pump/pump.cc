@@ -16,6 +16,7 @@
 #include "shim/log_pump/cri_format.h"
 #include "shim/log_pump/log_file.h"
 #include "shim/log_pump/protocol.h"
+#include "shim/log_pump/tee.h"
 #include "shim/loop.h"
 
 namespace berth {
@@ -43,7 +44,8 @@ struct Log {
   bool drained = false;
   LogFile file;
   Stream streams[2];
-  char* path = nullptr;
+  char* path = nullptr;  // "": there is no file, and output is for whoever is attached
+  Tee tee;
 };
 
 struct Pump : Watch {
@@ -53,11 +55,12 @@ struct Pump : Watch {
   char* buffers = nullptr;  // what is read, then what is written; given back to the kernel when idle
 };
 
-void say(Pump& pump, PumpWord word, uint32_t slot, int error) {
+void say(Pump& pump, PumpWord word, uint32_t slot, int error, uint32_t client = 0) {
   PumpMessage message = {};
   message.word = word;
   message.slot = slot;
   message.error = error;
+  message.client = client;
   message.dropped = pump.dropped;
   // The shim reads these at once; a full queue means that it is stuck, and then waiting is right.
   while (send(kSyncFd, &message, sizeof message, MSG_NOSIGNAL) < 0 && errno == EINTR) continue;
@@ -77,6 +80,10 @@ void carry_drop(Carry& carry) {
   carry = {};
 }
 
+bool has_file(const Log& log) {
+  return log.path[0] != '\0';
+}
+
 void end_stream(Pump& pump, Stream& stream) {
   char* out = pump.buffers + kReadBytes;
   const size_t size = format_rest(stream.carry, record_prefix(realtime_ns(), stream.name), out, kWriteBytes);
@@ -87,23 +94,31 @@ void end_stream(Pump& pump, Stream& stream) {
   carry_drop(stream.carry);
 }
 
-// One read, and what it gives into the file. False: nothing is there now, or the stream has ended.
-bool pump_once(Stream& stream) {
+void write_records(Stream& stream, std::string_view input) {
   Pump& pump = *stream.log->pump;
   char* out = pump.buffers + kReadBytes;
-  const ssize_t n = read(stream.fd.get(), pump.buffers, kReadBytes);
-  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
-  if (n <= 0 || !carry_ready(stream.carry)) {  // a terminal whose last user has gone answers EIO
-    end_stream(pump, stream);
-    return false;
-  }
   const RecordPrefix prefix = record_prefix(realtime_ns(), stream.name);
-  std::string_view input(pump.buffers, static_cast<size_t>(n));
   while (!input.empty()) {
     const size_t size = format_records(stream.carry, input, prefix, out, kWriteBytes);
     pump.dropped += stream.log->file.write({out, size});
   }
   if (stream.carry.size == 0) carry_drop(stream.carry);
+}
+
+// One read, and what it gives to the clients, who are never waited for, and into the file. False: nothing is there now,
+// or the stream has ended.
+bool pump_once(Stream& stream) {
+  Log& log = *stream.log;
+  Pump& pump = *log.pump;
+  const ssize_t n = read(stream.fd.get(), pump.buffers, kReadBytes);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+  if (n <= 0 || (has_file(log) && !carry_ready(stream.carry))) {  // a terminal whose last user has gone answers EIO
+    end_stream(pump, stream);
+    return false;
+  }
+  const auto size = static_cast<size_t>(n);
+  tee_copy(log.tee, &stream == &log.streams[0] ? 0 : 1, pump.buffers, size);
+  if (has_file(log)) write_records(stream, {pump.buffers, size});
   return true;
 }
 
@@ -115,6 +130,7 @@ void remove_log(Pump& pump, Log& log) {
   for (Stream& stream : log.streams) {
     if (stream.fd) end_stream(pump, stream);
   }
+  tee_drop(log.tee);
   for (Log** at = &pump.logs; *at != nullptr; at = &(*at)->next) {
     if (*at != &log) continue;
     *at = log.next;
@@ -126,9 +142,23 @@ void remove_log(Pump& pump, Log& log) {
 }
 
 void close_if_ended(Pump& pump, Log& log) {
-  if (!log.drained || !ended(log)) return;
+  if (!log.drained || !ended(log) || log.tee.first != nullptr) return;
   say(pump, PumpWord::kClosed, log.slot, 0);
   remove_log(pump, log);
+}
+
+void client_left(Tee& tee, uint32_t client, TeeEnd why) {
+  const Log& log = *static_cast<Log*>(tee.owner);
+  say(*log.pump, PumpWord::kTeeOver, log.slot,
+      why == TeeEnd::kSlow   ? ENOBUFS
+      : why == TeeEnd::kGone ? EPIPE
+                             : 0,
+      client);
+}
+
+void tee_idle(Tee& tee) {
+  Log& log = *static_cast<Log*>(tee.owner);
+  close_if_ended(*log.pump, log);
 }
 
 void stream_ready(Watch& watch, uint32_t) {
@@ -155,11 +185,15 @@ int add_log(Pump& pump, const PumpMessage& message, const char* path, Fd* fds) {
   }
   auto* log = new (room) Log();
   log->pump = &pump;
+  log->tee.loop = &pump.loop;
+  log->tee.owner = log;
+  log->tee.on_left = client_left;
+  log->tee.on_idle = tee_idle;
   log->slot = message.slot;
   log->path = copy;
   log->next = pump.logs;
   pump.logs = log;
-  const int error = log->file.open(path);
+  const int error = has_file(*log) ? log->file.open(path) : 0;
   for (uint32_t i = 0; error == 0 && i < message.streams; i++) {
     Stream& stream = log->streams[i];
     stream.on_ready = stream_ready;
@@ -178,8 +212,18 @@ void drain_log(Pump& pump, Log& log) {
   for (Stream& stream : log.streams) {
     for (int i = 0; i < kDrainReads && stream.fd && pump_once(stream); i++) continue;
   }
+  tee_end(log.tee);
   say(pump, PumpWord::kDrained, log.slot, 0);
   close_if_ended(pump, log);
+}
+
+int tee_log(Log* log, const PumpMessage& message, Fd* fds) {
+  if (log == nullptr || log->drained) return ENOENT;
+  Fd streams[kTeeStreams];
+  for (int i = 0, next = 0; i < kTeeStreams; i++) {
+    if (message.streams >> i & 1) streams[i] = std::move(fds[next++]);
+  }
+  return tee_add(log->tee, message.client, streams);
 }
 
 void obey(Pump& pump, const PumpMessage& message, const char* path, Fd* fds) {
@@ -193,6 +237,12 @@ void obey(Pump& pump, const PumpMessage& message, const char* path, Fd* fds) {
     case PumpWord::kDrain:
       if (log == nullptr) return say(pump, PumpWord::kClosed, message.slot, 0);
       return drain_log(pump, *log);
+    case PumpWord::kTee:
+      return say(pump, PumpWord::kTeed, message.slot, tee_log(log, message, fds), message.client);
+    case PumpWord::kUntee:
+      if (log == nullptr) return;
+      tee_forget(log->tee, message.client);
+      return close_if_ended(pump, *log);
     case PumpWord::kRemove:
       if (log != nullptr) remove_log(pump, *log);
       return;

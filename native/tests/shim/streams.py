@@ -44,6 +44,10 @@ class Talk:
         encoded = pod.process(args, tty=tty, **process).SerializeToString()
         return talk._ask(exec=pb.Exec(container_id=container, exec_id=talk.exec_id, process=encoded, tty=tty))
 
+    @classmethod
+    def attach(cls, pod, container, stdin=True, stdout=True, stderr=True):
+        return cls(pod, stdin, stdout, stderr)._ask(attach=pb.Attach(container_id=container))
+
     # --- his side
 
     def write(self, data):
@@ -96,6 +100,12 @@ class Talk:
 
     def exit_code(self, timeout=10):
         return self.client.wait_exec(self.exec_id, timeout).exit_code
+
+    def ended(self, timeout=10):
+        """Waits for the end of an attach: whether it was cut for being slow."""
+        def test(event):
+            return event.WhichOneof("what") == "attach_ended" and event.attach_ended
+        return self.client.wait_event(test, timeout).slow
 
     def close(self):
         self.client.close()

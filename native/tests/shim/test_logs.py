@@ -109,8 +109,14 @@ class Logs(unittest.TestCase):
         except OSError:
             return True
 
-    def test_no_log_is_no_log(self):
-        self.assertEqual(self.pod.run("none", ["sh", "-c", "[ $(readlink /proc/$$/fd/1) = /dev/null ]"], log=False).exit_code, 0)
+    def test_output_without_a_log_is_dropped_and_holds_nobody_up(self):
+        for tty in (False, True):
+            name = f"none{tty}"
+            self.assertEqual(self.pod.run(name, ["sh", "-c", "seq 1 100000; seq 1 100000 >&2"], log=False, tty=tty).exit_code, 0)
+            self.assertFalse(os.path.exists(self.pod.log_path(name)))
+            with self.assertRaises(ShimError) as caught:
+                self.reopen(name)
+            self.assertEqual(caught.exception.kind, "STATE")
 
     def test_terminal(self):
         self.pod.run("tty", ["sh", "-c", "test -t 0 && test -t 1 && test -t 2 && echo yes; stty size; tty; "

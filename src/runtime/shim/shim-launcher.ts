@@ -6,7 +6,7 @@ import { connectSocket } from '#linux/connect-socket';
 import { Fd } from '#linux/fd';
 import { shimSocket } from './pod-directory.ts';
 
-const backlog = 32;
+const backlog = 128;
 
 /** Starts shim processes and connects to them. */
 export class ShimLauncher implements Disposable {

@@ -9,6 +9,7 @@ export interface Device {
   'mode'?: (number);
   'uid'?: (number);
   'gid'?: (number);
+  'source'?: (string);
 }
 
 export interface Device__Output {
@@ -19,4 +20,5 @@ export interface Device__Output {
   'mode': (number);
   'uid': (number);
   'gid': (number);
+  'source': (string);
 }

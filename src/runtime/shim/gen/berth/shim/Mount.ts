@@ -36,6 +36,7 @@ export interface Mount {
   'recursive_readonly'?: (boolean);
   'create_source'?: (boolean);
   'volume'?: (boolean);
+  'idmapped'?: (boolean);
 }
 
 export interface Mount__Output {
@@ -50,4 +51,5 @@ export interface Mount__Output {
   'recursive_readonly': (boolean);
   'create_source': (boolean);
   'volume': (boolean);
+  'idmapped': (boolean);
 }

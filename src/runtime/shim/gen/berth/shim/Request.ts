@@ -12,6 +12,7 @@ import type { ReopenLog as _berth_shim_ReopenLog, ReopenLog__Output as _berth_sh
 import type { GetState as _berth_shim_GetState, GetState__Output as _berth_shim_GetState__Output } from '../../berth/shim/GetState.ts';
 import type { AckExit as _berth_shim_AckExit, AckExit__Output as _berth_shim_AckExit__Output } from '../../berth/shim/AckExit.ts';
 import type { Shutdown as _berth_shim_Shutdown, Shutdown__Output as _berth_shim_Shutdown__Output } from '../../berth/shim/Shutdown.ts';
+import type { Attach as _berth_shim_Attach, Attach__Output as _berth_shim_Attach__Output } from '../../berth/shim/Attach.ts';
 import type { ResizeTty as _berth_shim_ResizeTty, ResizeTty__Output as _berth_shim_ResizeTty__Output } from '../../berth/shim/ResizeTty.ts';
 
 export interface Request {
@@ -27,8 +28,9 @@ export interface Request {
   'get_state'?: (_berth_shim_GetState | null);
   'ack_exit'?: (_berth_shim_AckExit | null);
   'shutdown'?: (_berth_shim_Shutdown | null);
+  'attach'?: (_berth_shim_Attach | null);
   'resize_tty'?: (_berth_shim_ResizeTty | null);
-  'call'?: "hello"|"start_pod"|"create_container"|"start_container"|"kill_container"|"delete_container"|"exec"|"kill_exec"|"reopen_log"|"get_state"|"ack_exit"|"shutdown"|"resize_tty";
+  'call'?: "hello"|"start_pod"|"create_container"|"start_container"|"kill_container"|"delete_container"|"exec"|"kill_exec"|"reopen_log"|"get_state"|"ack_exit"|"shutdown"|"attach"|"resize_tty";
 }
 
 export interface Request__Output {
@@ -44,6 +46,7 @@ export interface Request__Output {
   'get_state'?: (_berth_shim_GetState__Output | null);
   'ack_exit'?: (_berth_shim_AckExit__Output | null);
   'shutdown'?: (_berth_shim_Shutdown__Output | null);
+  'attach'?: (_berth_shim_Attach__Output | null);
   'resize_tty'?: (_berth_shim_ResizeTty__Output | null);
-  'call'?: "hello"|"start_pod"|"create_container"|"start_container"|"kill_container"|"delete_container"|"exec"|"kill_exec"|"reopen_log"|"get_state"|"ack_exit"|"shutdown"|"resize_tty";
+  'call'?: "hello"|"start_pod"|"create_container"|"start_container"|"kill_container"|"delete_container"|"exec"|"kill_exec"|"reopen_log"|"get_state"|"ack_exit"|"shutdown"|"attach"|"resize_tty";
 }
