@@ -243,7 +243,8 @@ describe('the configuration', () => {
     await expect(bench.connect()).rejects.toMatchObject({ code: 'UNAVAILABLE', message: new RegExp(confDir) });
     bench.write('10-pods.conflist', chain);
     await bench.connect();
-    expect(bench.network.status()).toEqual({ ready: true, reason: '', message: '' });
+    const message = `network pods (${path.join(confDir, '10-pods.conflist')})`;
+    expect(bench.network.status()).toEqual({ ready: true, reason: '', message });
   });
 
   test('is seen when it changes, without anybody asking', async () => {
@@ -356,6 +357,8 @@ test('berth check asks the plugins whether the networks of pods are sound', asyn
   bench.plugins.instead.set('portmap CHECK', failing('rule is missing'));
   const [text] = await bench.network.strays(ctx, new Set([podId]));
   expect(text).toMatch(new RegExp(`^damaged network pods of pod ${shortId(podId)}: .*rule is missing`));
+  bench.plugins.instead.set('portmap CHECK', () => ({ code: 2, stderr: 'panic: nil' }));
+  expect(await bench.network.strays(ctx, new Set([podId]))).toEqual([]);
 });
 
 test('the ranges that the kubelet gave reach plugins that want them', async () => {

@@ -1,7 +1,7 @@
 import type { Clock } from '#base/clock';
 import type { Ctx } from '#base/ctx';
 import { Deadline, raceSignal } from '#base/deadline';
-import { BerthError, messageOf } from '#base/errors';
+import { BerthError, isBerthError, messageOf } from '#base/errors';
 import { shortId } from '#base/ids';
 import { Rollback } from '#base/rollback';
 import type { CniConfig } from '#config/slices';
@@ -286,6 +286,8 @@ export class CniNetwork implements PodNetwork, AsyncDisposable {
       } catch (error) {
         ctx.signal.throwIfAborted();
         if (this.#options.attachments.get(record.podId) !== record) return;
+        // One that crashes (as `bandwidth` 1.1 does without limits) or does not know the verb says nothing of the pod.
+        if (!isBerthError(error, 'NETWORK_FAILED') || error.details['pluginCode'] === undefined) return;
         found.push(`damaged ${attachmentText(record.podId, record.network)}: ${messageOf(error)}`);
       }
     };

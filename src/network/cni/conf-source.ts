@@ -105,7 +105,7 @@ export class ConfSource implements Disposable {
     } catch (error) {
       return { ready: false, message: sentence([`${name}: ${messageOf(error)}`, ...noteOf(found)]) };
     }
-    return { ready: true, file, list, note: sentence(noteOf(found)) };
+    return { ready: true, file, list, note: sentence([name, ...noteOf(found)]) };
   }
 
   async #missing(list: ConfList): Promise<readonly string[]> {

@@ -72,7 +72,7 @@ export class Plugins {
    * Calls one plugin.
    *
    * @param read makes something of what it printed (undefined for nothing), and throws with a sentence about it
-   * @throws NETWORK_FAILED, DEADLINE_EXCEEDED, or UNAVAILABLE when it is not there or wants to be asked again; each
+   * @throws NETWORK_FAILED (with `pluginCode` in its details when that is what the plugin itself reported), DEADLINE_EXCEEDED, or UNAVAILABLE when it is not there or wants to be asked again; each
    * names plugin, path and verb
    */
   async call<T>(ctx: Ctx, { type, verb, conf, target }: PluginCall, read: (printed: unknown) => T): Promise<T> {
@@ -128,7 +128,13 @@ function answer(who: string, { code, signal, stdout, stderr, truncated }: Proces
   if (code === 0) throw failed(`${who} printed no JSON (${parsed.error}): ${short(stdout)}`);
   const reported = errorIn(parsed.value);
   if (reported !== undefined) {
-    throw new BerthError(reported.code === tryAgain ? 'UNAVAILABLE' : 'NETWORK_FAILED', `${who}: ${reported.sentence}`);
+    throw new BerthError(
+      reported.code === tryAgain ? 'UNAVAILABLE' : 'NETWORK_FAILED',
+      `${who}: ${reported.sentence}`,
+      {
+        details: { pluginCode: reported.code },
+      },
+    );
   }
   const end = signal === undefined ? `exit code ${code ?? '?'}` : `signal ${signal}`;
   throw failed(`${who} failed with ${end}: ${short(stderr) || short(stdout) || 'it said nothing'}`);
