@@ -13,6 +13,14 @@ import { eventually, within } from './wait.ts';
 /** network.pool_size by default. */
 const namespacePool = 4;
 
+/** What threads have open that start when they are first needed, and stay. */
+const lateThreads = [
+  // Waits for processes.
+  ...['anon_inode:[eventpoll]', 'anon_inode:[eventfd]'],
+  // Fetches from registries, with an event loop of its own.
+  ...['anon_inode:[eventpoll]', 'anon_inode:[eventfd]', 'anon_inode:[io_uring]', 'pipe', 'pipe', '/dev/null'],
+];
+
 export interface BerthdOptions {
   /** More TOML for the config file; tables that the harness writes itself cannot be repeated. */
   readonly config?: string | ((node: TestNode) => string);
@@ -209,10 +217,8 @@ export class Berthd {
     if (idle !== undefined) {
       this.cri.close();
       this.cri = connectCri(this.socket);
-      // One connection each for the runtime and the image service may be there now as it was, or not, at the start. And
-      // the thread that waits for processes starts with the first of them, which may be a pod's.
-      const may = ['socket', 'socket', 'anon_inode:[eventpoll]', 'anon_inode:[eventfd]'];
-      const extra = (): string[] => added([...idle, ...may], fdsOf(this.pid));
+      // One connection each for the runtime and the image service may be there now as it was, or not, at the start.
+      const extra = (): string[] => added([...idle, 'socket', 'socket', ...lateThreads], fdsOf(this.pid));
       await eventually('berthd closes what it opened for pods', () => extra().length === 0, 5000).catch(() =>
         leaks.push(...extra().map((fd) => `berthd keeps open: ${fd}`)),
       );
