@@ -28,7 +28,8 @@ const impossible = new Map([
 ]);
 
 /** Everything that berthd asks any registry for is asked of ours. */
-const hostsToml = (registry: Registry): string => `[host."${registry.url}"]\ncapabilities = ["pull", "resolve"]\n`;
+const hostsToml = ({ url }: Registry): string =>
+  `server = "${url}"\n[host."${url}"]\ncapabilities = ["pull", "resolve"]\n`;
 
 async function fill(node: TestNode): Promise<void> {
   const registry = await Registry.start(node);
