@@ -72,11 +72,17 @@ export class Exchange {
     if (first.status !== 401 || first.url.origin !== origin) return await accepted(ask, first);
     await discard(first);
     if (known !== undefined) this.#tokens.forget(token, known);
-    const challenges = parseChallenges(first.headers['www-authenticate']);
-    const header = await this.#tokens.answer(token, challenges, ask.what);
+    const header = await this.#headerFor(ask, token, first, known);
     const second = await this.#send(ask, origin, header);
     if (second.status === 401) this.#tokens.forget(token, header);
     return await accepted(ask, second);
+  }
+
+  /** An answer to the challenge: that of another call, which was a moment faster, or a new one. */
+  async #headerFor(ask: Ask, token: TokenAsk, refused: Answer, sent: string | undefined): Promise<string> {
+    const fresh = this.#tokens.known(token);
+    if (fresh !== undefined && fresh !== sent) return fresh;
+    return await this.#tokens.answer(token, parseChallenges(refused.headers['www-authenticate']), ask.what);
   }
 
   async #send(ask: Ask, origin: string, authorization: string | undefined): Promise<Answer> {

@@ -28,9 +28,11 @@ export interface DoubleOptions {
   readonly tls?: boolean;
   /** Asks for a certificate of the test authority. */
   readonly clientCertificates?: boolean;
+  /** Default: 127.0.0.1, which its certificate is for. */
+  readonly address?: string;
 }
 
-/** A registry on a port of 127.0.0.1 that serves what it was given, and misbehaves as it is told. */
+/** A registry on a port of loopback that serves what it was given, and misbehaves as it is told. */
 export class RegistryDouble implements AsyncDisposable {
   readonly requests: Seen[] = [];
   readonly blobs = new Map<string, Uint8Array>();
@@ -43,19 +45,20 @@ export class RegistryDouble implements AsyncDisposable {
 
   private constructor(server: ReturnType<typeof createServer>, tls: boolean) {
     this.#server = server;
-    this.host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const { address, port } = server.address() as AddressInfo;
+    this.host = `${address}:${port}`;
     this.origin = `${tls ? 'https' : 'http'}://${this.host}`;
   }
 
   static async start(options: DoubleOptions = {}): Promise<RegistryDouble> {
-    const { tls = false, clientCertificates = false } = options;
+    const { tls = false, clientCertificates = false, address = '127.0.0.1' } = options;
     const server = tls
       ? createTlsServer({
           ...{ key: serverKeyPem, cert: serverCertPem, ca: authorityPem },
           ...{ requestCert: clientCertificates, rejectUnauthorized: clientCertificates },
         })
       : createServer();
-    server.listen(0, '127.0.0.1');
+    server.listen(0, address);
     await once(server, 'listening');
     const double = new RegistryDouble(server, tls);
     server.on('request', (request, response) => void double.#take(request, response));

@@ -5,7 +5,7 @@ import type { Fd } from '#linux/fd';
 import { fromPlainError, type FromWorker, type ToWorker } from './messages.ts';
 import type { BlobDescriptor, OnBytes, Registry, RemoteImage, RemoteRequest } from './registry.ts';
 import type { Session } from './source.ts';
-import { WorkerLink } from './worker-link.ts';
+import { WorkerLink, type WorkerLinkOptions } from './worker-link.ts';
 
 const defaultIdleMs = 30_000;
 const maxCalls = 512;
@@ -14,6 +14,8 @@ export interface RemoteRegistryOptions {
   readonly config: RegistryConfig;
   /** How long the worker lives without work. */
   readonly idleMs?: number;
+  /** Default: a WorkerLink. */
+  readonly startWorker?: (options: WorkerLinkOptions) => WorkerLink;
 }
 
 interface Pending {
@@ -33,6 +35,7 @@ type Answer = { readonly image?: Omit<RemoteImage, 'session'> };
 export class RemoteRegistry implements Registry {
   #config: RegistryConfig;
   readonly #idleMs: number;
+  readonly #startWorker: (options: WorkerLinkOptions) => WorkerLink;
   readonly #pending = new Map<number, Pending>();
   #link: WorkerLink | undefined;
   #idle: NodeJS.Timeout | undefined;
@@ -42,6 +45,7 @@ export class RemoteRegistry implements Registry {
   constructor(options: RemoteRegistryOptions) {
     this.#config = options.config;
     this.#idleMs = options.idleMs ?? defaultIdleMs;
+    this.#startWorker = options.startWorker ?? ((link) => new WorkerLink(link));
   }
 
   async resolve(ctx: Ctx, request: RemoteRequest): Promise<RemoteImage> {
@@ -107,7 +111,7 @@ export class RemoteRegistry implements Registry {
   }
 
   #start(): WorkerLink {
-    const link: WorkerLink = new WorkerLink({
+    const link: WorkerLink = this.#startWorker({
       onMessage: (message) => this.#take(message),
       onEnd: (error) => {
         if (this.#link === link) this.#link = undefined;

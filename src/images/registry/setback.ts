@@ -133,7 +133,9 @@ const maxRetryAfterMs = 60_000;
 export function retryAfterMs(header: string | undefined, nowMs: number = Date.now()): number {
   if (header === undefined) return 0;
   const text = header.trim();
-  const ms = /^\d{1,9}$/.test(text) ? Number(text) * 1000 : Date.parse(text) - nowMs;
+  // Date.parse alone takes nearly anything for a date.
+  const date = text.endsWith(' GMT') ? Date.parse(text) : NaN;
+  const ms = /^\d{1,9}$/.test(text) ? Number(text) * 1000 : date - nowMs;
   return Number.isFinite(ms) ? Math.min(Math.max(ms, 0), maxRetryAfterMs) : 0;
 }
 
