@@ -4,15 +4,29 @@ import type { LinuxResources, OciSeccomp } from '#runtime/spec/oci';
 /** Where a pod's shared namespace comes from. */
 export type PodNamespace = 'pod' | 'node';
 
+/** Ids 0 to `length` - 1 inside are `hostId` and up on the node. */
+export interface IdRange {
+  readonly hostId: number;
+  readonly length: number;
+}
+
+/** The ids of a pod whose root is not the node's (KEP-127). */
+export interface UserNamespace {
+  readonly uids: IdRange;
+  readonly gids: IdRange;
+}
+
 export interface PodInput {
   readonly podId: string;
-  /** 'pod': the namespace is `netns`, which stays the caller's. */
+  /** 'pod': the namespace is `netns`, which stays the caller's; without one pause makes it. */
   readonly network: PodNamespace;
   readonly netns?: Fd;
   readonly ipc: PodNamespace;
   readonly uts: PodNamespace;
   /** 'pod': one pid namespace, pause is pid 1; 'container': each container its own. */
   readonly pid: 'pod' | 'container' | 'node';
+  /** Undefined: the node's. Otherwise network, ipc and uts are the pod's, made after it and without `netns`. */
+  readonly users?: UserNamespace;
   readonly hostname: string;
   readonly sysctls: Readonly<Record<string, string>>;
   /** Size of the pod's /dev/shm in bytes. */
@@ -30,6 +44,8 @@ export interface ContainerInput {
   readonly network: PodNamespace;
   readonly ipc: PodNamespace;
   readonly uts: PodNamespace;
+  /** The pod's. */
+  readonly users?: UserNamespace;
   readonly hostname: string;
   readonly cgroupPath: string;
   readonly resources: LinuxResources;
@@ -99,6 +115,8 @@ export interface MountInput {
   /** A volume of the kubelet: may hang, a missing source is created as a directory. Pod files (resolv.conf) are not. */
   readonly volume: boolean;
   readonly selinuxRelabel: boolean;
+  /** Its files belong to the pod's ids. */
+  readonly idmapped?: boolean;
   readonly noexec?: boolean;
   readonly nodev?: boolean;
   readonly nosuid?: boolean;

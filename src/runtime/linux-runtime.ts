@@ -27,6 +27,7 @@ import type * as streams from './streams.ts';
 import { capabilitiesOf, defaultCapabilities } from './spec/capabilities.ts';
 import type { LinuxResources } from './spec/oci.ts';
 import type { RuntimeSample, WantedStats } from './stats.ts';
+import { hasUserNamespaces } from './user-namespaces.ts';
 import { makeParents, removeParents, strays } from './strays.ts';
 
 export interface LinuxRuntimeOptions {
@@ -59,7 +60,7 @@ export class LinuxRuntime implements face.Runtime {
       controllers: parts.cgroups.controllers,
       seccomp: true,
       ...options.features,
-      userNamespaces: false,
+      userNamespaces: hasUserNamespaces(),
       recursiveReadOnlyMounts: true,
     };
   }

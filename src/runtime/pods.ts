@@ -2,10 +2,11 @@ import type { Ctx } from '#base/ctx';
 import { raceSignal } from '#base/deadline';
 import { BerthError, isBerthError } from '#base/errors';
 import { Rollback } from '#base/rollback';
-import type { PodInput } from './container-input.ts';
+import type { IdRange, PodInput } from './container-input.ts';
 import { onShimEvent, onShimGone } from './pod-events.ts';
 import type { PodProcess } from './runtime.ts';
 import { type RuntimeParts, shimCgroup } from './runtime-parts.ts';
+import type { IdMap } from './shim/gen/berth/shim/IdMap.ts';
 import type { NsMode } from './shim/gen/berth/shim/NsMode.ts';
 import type { StartPod } from './shim/gen/berth/shim/StartPod.ts';
 import { PodShim } from './shim/pod-shim.ts';
@@ -49,27 +50,29 @@ async function startPause(parts: RuntimeParts, ctx: Ctx, shim: PodShim, pod: Pod
   return { pausePid: shim.pausePid, shimPid: shim.shimPid, startedAtNs: shim.startedAtNs };
 }
 
-/** What a shim must understand to run this pod; it refuses what it does not know. */
-const podRequires: readonly string[] = [];
-
 function startPodMessage(parts: RuntimeParts, pod: PodInput): StartPod {
   const shared = (place: 'pod' | 'node'): NsMode => (place === 'pod' ? 'NS_POD' : 'NS_HOST');
   const pid: NsMode = pod.pid === 'pod' ? 'NS_POD' : pod.pid === 'node' ? 'NS_HOST' : 'NS_NEW';
   return {
-    requires: [...podRequires],
+    // What a shim must understand to run this pod; it refuses what it does not know.
+    requires: pod.users ? ['user-namespaces'] : [],
     pod_id: pod.podId,
     shim_cgroup_dirs: [parts.cgroups.handle(shimCgroup(parts, pod.podId)).killDir],
-    net: shared(pod.network),
+    net: pod.network === 'pod' && pod.netns === undefined ? 'NS_NEW' : shared(pod.network),
     ipc: shared(pod.ipc),
     uts: shared(pod.uts),
     pid,
-    user: 'NS_HOST',
+    user: pod.users ? 'NS_POD' : 'NS_HOST',
+    uid_maps: pod.users ? [idMap(pod.users.uids)] : [],
+    gid_maps: pod.users ? [idMap(pod.users.gids)] : [],
     hostname: pod.hostname,
     sysctls: Object.entries(pod.sysctls).map(([name, value]) => ({ name, value })),
     shm_bytes: pod.ipc === 'pod' ? pod.shmBytes.toString() : '0',
     shim_oom_score_adj: -999,
   };
 }
+
+const idMap = ({ hostId, length }: IdRange): IdMap => ({ container_id: 0, host_id: hostId, length });
 
 /** Makes the object for a shim that listens in `directory`, which it then owns. */
 export function connect(parts: RuntimeParts, podId: string, directory: PodShim['directory']): PodShim {

@@ -1,6 +1,7 @@
 import { BerthError } from '#base/errors';
 import type { Mount__Output } from '#cri-api/gen/runtime/v1/Mount';
-import type { MountInput } from '#runtime/container-input';
+import type { MountInput, UserNamespace } from '#runtime/container-input';
+import { isIdmapped } from './user-namespace.ts';
 
 const propagations = {
   PROPAGATION_PRIVATE: 'private',
@@ -11,19 +12,16 @@ const propagations = {
 const knownOptions = new Set(['noexec', 'nodev', 'nosuid']);
 
 /** The request's volumes. Nothing here touches their paths: only the container's own child does. */
-export function volumeMounts(mounts: readonly Mount__Output[]): readonly MountInput[] {
-  return mounts.map(volumeMount);
+export function volumeMounts(mounts: readonly Mount__Output[], users?: UserNamespace): readonly MountInput[] {
+  return mounts.map((mount) => volumeMount(mount, users));
 }
 
-function volumeMount(mount: Mount__Output): MountInput {
+function volumeMount(mount: Mount__Output, users: UserNamespace | undefined): MountInput {
   const name = `mount ${mount.container_path.slice(0, 256)}`;
   const refuse = (code: 'INVALID_ARGUMENT' | 'UNIMPLEMENTED', why: string): never => {
     throw new BerthError(code, `${name}: ${why}`);
   };
   if (mount.image && mount.image.image !== '') refuse('UNIMPLEMENTED', 'image volumes are not supported yet');
-  if (mount.uidMappings.length > 0 || mount.gidMappings.length > 0) {
-    refuse('UNIMPLEMENTED', 'id-mapped volumes are not supported yet');
-  }
   if (mount.container_path === '' || mount.container_path.includes('\0'))
     refuse('INVALID_ARGUMENT', 'container_path is missing');
   if (!mount.host_path.startsWith('/') || mount.host_path.includes('\0')) {
@@ -48,6 +46,7 @@ function volumeMount(mount: Mount__Output): MountInput {
     propagation,
     volume: true,
     selinuxRelabel: mount.selinux_relabel,
+    idmapped: isIdmapped(mount.uidMappings, mount.gidMappings, users, name),
     noexec: mount.mount_options.includes('noexec'),
     nodev: mount.mount_options.includes('nodev'),
     nosuid: mount.mount_options.includes('nosuid'),

@@ -73,6 +73,8 @@ const volume = (changes: Partial<Mount__Output>): Mount__Output => ({
   ...changes,
 });
 
+const oneId = { host_id: 1, container_id: 0, length: 1 };
+
 describe('a container’s request in the runtime’s words', () => {
   test('labels of the image decide nothing (CVE-2026-53488)', async () => {
     expect(JSON.stringify(await build(), (_k, v: unknown) => (typeof v === 'bigint' ? `${v}` : v))).not.toContain(
@@ -140,7 +142,11 @@ describe('a container’s request in the runtime’s words', () => {
       'needs private',
     ],
     ['an unknown option', volume({ mount_options: ['suid'] }), 'mount option suid'],
-    ['an id-mapped volume', volume({ uidMappings: [{ host_id: 1, container_id: 0, length: 1 }] }), 'not supported yet'],
+    [
+      'a volume mapped to ids that are not the pod’s',
+      volume({ uidMappings: [oneId], gidMappings: [oneId] }),
+      'not those of the pod',
+    ],
   ])('%s is refused', async (_what, mount, message) => {
     await expect(build({ mounts: [mount] })).rejects.toThrow(message);
   });

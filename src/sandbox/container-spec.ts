@@ -11,6 +11,7 @@ import { apparmorProfile, capabilities, maskedPaths, seccompChoice, selinuxLabel
 import { type Accounts, resolveUser } from './container-user.ts';
 import type { PodFiles } from './pod-files.ts';
 import { podHostname, podNamespaces } from './pod-spec.ts';
+import { checkSameUsers, userNamespace } from './user-namespace.ts';
 
 export interface ContainerSpecInput {
   readonly podId: string;
@@ -37,7 +38,9 @@ export async function containerInput(input: ContainerSpecInput): Promise<Contain
   const namespaces = podNamespaces(pod);
   const hostname = podHostname(pod, input.nodeHostname);
   const user = resolveUser(context, image.config.user, input.accounts);
-  const volumes = volumeMounts(config.mounts);
+  const users = userNamespace(pod.linux?.security_context?.namespace_options ?? null);
+  checkSameUsers(context?.namespace_options ?? null, users);
+  const volumes = volumeMounts(config.mounts, users);
   const readonly = context?.readonly_rootfs ?? false;
   const paths = maskedPaths(context);
   const privileged = context?.privileged ?? false;
@@ -49,6 +52,7 @@ export async function containerInput(input: ContainerSpecInput): Promise<Contain
     network: namespaces.network,
     ipc: namespaces.ipc,
     uts: namespaces.network,
+    ...(users && { users }),
     hostname,
     cgroupPath: path.posix.join(cgroupParent(pod, input.defaultCgroupParent), input.id),
     resources: containerResources(config.linux?.resources ?? null),

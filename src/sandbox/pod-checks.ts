@@ -1,4 +1,5 @@
 import { BerthError } from '#base/errors';
+import type { PodInput } from '#runtime/container-input';
 import type { PodConfig } from './identity.ts';
 
 /** @throws INVALID_ARGUMENT */
@@ -34,4 +35,10 @@ export function checkHostPorts(config: PodConfig): void {
   const mapped = config.port_mappings.find((mapping) => mapping.host_port !== 0);
   if (!mapped) return;
   throw new BerthError('UNIMPLEMENTED', `host port ${mapped.host_port}: ports of the node for pods are not built yet`);
+}
+
+/** @throws UNIMPLEMENTED */
+export function checkUsers({ users }: PodInput, supported: boolean): void {
+  if (!users || supported) return;
+  throw new BerthError('UNIMPLEMENTED', 'this kernel cannot give a pod users of its own: 5.19 or newer is needed');
 }

@@ -10,7 +10,7 @@ import { runPodKey } from './claims.ts';
 import { podName, type PodIdentity } from './identity.ts';
 import { announce, type SandboxParts } from './parts.ts';
 import { Pod } from './pod.ts';
-import { checkCgroupParent, checkHostPorts, checkRuntimeHandler } from './pod-checks.ts';
+import { checkCgroupParent, checkHostPorts, checkRuntimeHandler, checkUsers } from './pod-checks.ts';
 import { writePodFiles } from './pod-files.ts';
 import { removePodNow } from './pod-remove.ts';
 import { networkRequest } from './pod-network-request.ts';
@@ -25,7 +25,7 @@ export async function runPod(parts: SandboxParts, ctx: Ctx, identity: PodIdentit
   if (parts.network.mode === 'builtin') checkHostPorts(identity.config);
   const name = podName(identity.config);
   // What Berth cannot do is said before anything is made.
-  podInput('', identity.config, parts.hostname);
+  checkUsers(podInput('', identity.config, parts.hostname), parts.runtime.features.userNamespaces);
   return parts.operations.join(ctx, {
     key: runPodKey(identity),
     verb: 'run pod',
@@ -94,7 +94,9 @@ async function makePod(parts: SandboxParts, ctx: Ctx, identity: PodIdentity): Pr
 async function prepare(parts: SandboxParts, ctx: Ctx, { pod, input }: Making): Promise<Fd | undefined> {
   ctx.stage('prepare');
   return pod.timeline.measure('prepare', async () => {
-    const taking = input.network === 'pod' ? parts.network.takeNamespace(ctx) : Promise.resolve(undefined);
+    // A pod with users of its own makes the namespace itself, so that it belongs to them.
+    const taking =
+      input.network === 'pod' && !input.users ? parts.network.takeNamespace(ctx) : Promise.resolve(undefined);
     const [added, taken] = await Promise.allSettled([parts.pods.addPod(ctx, pod), taking]);
     if (taken.status === 'rejected') throw taken.reason as Error;
     if (added.status === 'fulfilled') return taken.value;
@@ -108,9 +110,13 @@ async function start(parts: SandboxParts, ctx: Ctx, making: Making, netns: Fd | 
   const { pod, input, rollback } = making;
   ctx.stage('start');
   rollback.push(`processes of pod ${pod.id}`, (cleanup) => parts.runtime.endPod(cleanup, pod.id));
+  const running = pod.timeline.measure('runtime', () => parts.runtime.runPod(ctx, netns ? { ...input, netns } : input));
   const [process] = await together([
-    pod.timeline.measure('runtime', () => parts.runtime.runPod(ctx, netns ? { ...input, netns } : input)),
-    pod.timeline.measure('network', () => connect(parts, ctx, making, netns)),
+    running,
+    pod.timeline.measure('network', async () => {
+      using own = input.users && (await openOwnNetns(parts, ctx, pod.id, running));
+      await connect(parts, ctx, making, own ?? netns);
+    }),
   ]);
   ctx.stage('record');
   const ready = await pod.timeline.measure('record', () =>
@@ -118,6 +124,17 @@ async function start(parts: SandboxParts, ctx: Ctx, making: Making, netns: Fd | 
   );
   if (!ready) throw new BerthError('SHIM_DIED', `pod ${pod.id} ended while it was made`);
   rollback.commit();
+}
+
+/** The namespace that pause has made. */
+async function openOwnNetns(
+  parts: SandboxParts,
+  ctx: Ctx,
+  podId: string,
+  running: Promise<unknown>,
+): Promise<Fd | undefined> {
+  await running;
+  return parts.runtime.openNetns(ctx, podId);
 }
 
 /** The pod's network, and its files in /etc, which name its addresses. */

@@ -31,9 +31,14 @@ describe('a pod in the runtime’s words', () => {
     expect(() => podInput('p', podWith(namespaces), 'node')).toThrow(message);
   });
 
-  test('a user namespace is UNIMPLEMENTED, not ignored', () => {
-    const config = podWith({ userns_options: { mode: 'POD', uids: [], gids: [] } });
-    expect(() => podInput('p', config, 'node')).toThrow('not supported yet');
+  test('users of its own come with a group range for ping that exists among them', () => {
+    const range = [{ host_id: 65_536, container_id: 0, length: 65_536 }];
+    const input = podInput('p', podWith({ userns_options: { mode: 'POD', uids: range, gids: range } }), 'node');
+    expect(input.users).toEqual({
+      uids: { hostId: 65_536, length: 65_536 },
+      gids: { hostId: 65_536, length: 65_536 },
+    });
+    expect(input.sysctls['net.ipv4.ping_group_range']).toBe('0 65535');
   });
 
   test('a long name without a hostname is cut to a label', () => {

@@ -1,8 +1,8 @@
 import { BerthError } from '#base/errors';
 import type { NamespaceMode__Output } from '#cri-api/gen/runtime/v1/NamespaceMode';
-import type { NamespaceOption__Output } from '#cri-api/gen/runtime/v1/NamespaceOption';
 import type { PodSandboxConfig__Output } from '#cri-api/gen/runtime/v1/PodSandboxConfig';
-import type { PodInput } from '#runtime/container-input';
+import type { PodInput, UserNamespace } from '#runtime/container-input';
+import { checkOwnNamespaces, userNamespace } from './user-namespace.ts';
 
 const podShmBytes = 64n * 1024n * 1024n;
 
@@ -15,21 +15,11 @@ export interface PodNamespaces {
 
 export function podNamespaces(config: PodSandboxConfig__Output): PodNamespaces {
   const options = config.linux?.security_context?.namespace_options ?? null;
-  refuseUserNamespace(options);
   return {
     network: place(options?.network ?? 'POD', 'network'),
     ipc: place(options?.ipc ?? 'POD', 'ipc'),
     pid: pidPlace(options?.pid ?? 'POD'),
   };
-}
-
-function refuseUserNamespace(options: NamespaceOption__Output | null): void {
-  const user = options?.userns_options;
-  if (!user || user.mode === 'NODE') return;
-  if (user.mode !== 'POD') {
-    throw new BerthError('INVALID_ARGUMENT', `user namespace mode ${user.mode} is not POD or NODE`);
-  }
-  throw new BerthError('UNIMPLEMENTED', 'user namespaces for pods (hostUsers: false) are not supported yet');
 }
 
 function place(mode: NamespaceMode__Output, what: string): 'pod' | 'node' {
@@ -69,12 +59,15 @@ const nameAsHostname = (name: string): string => name.slice(0, 63).replace(/[-.]
 /** A pod's config in the runtime's words. `netns` is added by whoever made it. */
 export function podInput(podId: string, config: PodSandboxConfig__Output, nodeHostname: string): PodInput {
   const namespaces = podNamespaces(config);
+  const users = userNamespace(config.linux?.security_context?.namespace_options ?? null);
+  if (users) checkOwnNamespaces(namespaces);
   return {
     podId,
     ...namespaces,
+    ...(users && { users }),
     uts: namespaces.network,
     hostname: podHostname(config, nodeHostname),
-    sysctls: podSysctls(config, namespaces),
+    sysctls: podSysctls(config, namespaces, users),
     shmBytes: podShmBytes,
   };
 }
@@ -101,8 +94,14 @@ const ownNetworkSysctls: Readonly<Record<string, string>> = {
 };
 
 /** Only what is kept per namespace, and only in a namespace of the pod: anything else would set the node's. */
-function podSysctls(config: PodSandboxConfig__Output, namespaces: PodNamespaces): Readonly<Record<string, string>> {
+function podSysctls(
+  config: PodSandboxConfig__Output,
+  namespaces: PodNamespaces,
+  users: UserNamespace | undefined,
+): Readonly<Record<string, string>> {
   const sysctls: Record<string, string> = namespaces.network === 'pod' ? { ...ownNetworkSysctls } : {};
+  // The kernel refuses a group that does not exist inside.
+  if (users) sysctls['net.ipv4.ping_group_range'] = `0 ${users.gids.length - 1}`;
   for (const [given, value] of Object.entries(config.linux?.sysctls ?? {})) {
     const name = canonicalSysctl(given);
     // CVE-2022-0811: "a+kernel.core_pattern=|x" was once passed to a program that split it.

@@ -89,6 +89,11 @@ describe('mount options', () => {
   });
 
   test('what Berth cannot do is refused, not dropped', () => {
-    expect(() => parseMountOptions(['idmap'])).toThrow('idmap');
+    expect(() => parseMountOptions(['tmpcopyup'])).toThrow('tmpcopyup');
+  });
+
+  test('an id-mapped bind is told from others', () => {
+    expect(parseMountOptions(['rbind', 'ridmap'])).toMatchObject({ idmapped: true, data: '', bind: true });
+    expect(parseMountOptions(['rbind']).idmapped).toBe(false);
   });
 });

@@ -30,7 +30,7 @@ export function compilePlan({ spec, rootfs, cgroup, seccomp }: PlanInput): Conta
     net: mode('network'),
     ipc: mode('ipc'),
     uts: mode('uts'),
-    user: 'NS_HOST',
+    user: joined.has('user') ? 'NS_POD' : 'NS_HOST',
     cgroup_dirs: cgroup.enter.map(({ dir, v2 }) => ({ dir, v2 })),
     rootfs: {
       layers_dir: rootfs.layersDirectory,
@@ -52,6 +52,7 @@ export function compilePlan({ spec, rootfs, cgroup, seccomp }: PlanInput): Conta
       mode: device.fileMode,
       uid: device.uid,
       gid: device.gid,
+      source: device.source ?? '',
     })),
     sysctls: Object.entries(spec.linux.sysctl).map(([name, value]) => ({ name, value })),
     process: compileProcess(spec.process, seccomp),
@@ -82,5 +83,6 @@ function compileMount(mount: OciMount): Mount {
     source: mount.source,
     create_source: !options.words.has(sourceRequired),
     volume: true,
+    idmapped: options.idmapped,
   };
 }

@@ -42,10 +42,14 @@ export interface ParsedMountOptions {
   readonly bind: boolean;
   readonly recursive: boolean;
   readonly recursiveReadonly: boolean;
+  readonly idmapped: boolean;
   readonly words: ReadonlySet<string>;
 }
 
-const unsupported = new Set(['tmpcopyup', 'idmap', 'ridmap', 'unbindable', 'runbindable']);
+/** Not for mount(2): the compiler of plans looks for them. */
+const ignored = new Set(['bind', 'rbind', 'idmap', 'ridmap']);
+
+const unsupported = new Set(['tmpcopyup', 'unbindable', 'runbindable']);
 
 /** Sorts an OCI mount's options into what mount(2) and mount_setattr(2) take. Throws UNIMPLEMENTED for what Berth does not do. */
 export function parseMountOptions(options: readonly string[]): ParsedMountOptions {
@@ -55,7 +59,7 @@ export function parseMountOptions(options: readonly string[]): ParsedMountOption
   const words = new Set(options);
   for (const option of options) {
     if (unsupported.has(option)) throw new BerthError('UNIMPLEMENTED', `mount option ${option} is not supported`);
-    if (option.startsWith('x-') || option === 'bind' || option === 'rbind') continue;
+    if (option.startsWith('x-') || ignored.has(option)) continue;
     if (option === 'rro') {
       flags |= 0x1n;
       continue;
@@ -73,6 +77,7 @@ export function parseMountOptions(options: readonly string[]): ParsedMountOption
     bind: words.has('bind') || words.has('rbind'),
     recursive: words.has('rbind'),
     recursiveReadonly: words.has('rro'),
+    idmapped: words.has('idmap') || words.has('ridmap'),
     words,
   };
 }

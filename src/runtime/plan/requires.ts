@@ -20,6 +20,7 @@ export function requirements(input: ContainerInput, spec: OciSpec): string[] {
     ['image-volumes', input.rootfs.volumes.length > 0],
     ['log', input.logPath !== ''],
     ['terminal', input.tty],
+    ['user-namespaces', input.users !== undefined],
     ['pid-container', typeof input.pid === 'object'],
   ];
   return wanted.filter(([, needed]) => needed).map(([name]) => name);

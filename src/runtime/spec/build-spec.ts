@@ -1,10 +1,10 @@
 import type { Ctx } from '#base/ctx';
-import type { ContainerInput } from '#runtime/container-input';
+import type { ContainerInput, IdRange } from '#runtime/container-input';
 import { defaultProfile } from '#runtime/seccomp/resolve';
 import { resolveCapabilities } from './capabilities.ts';
 import { containerDevices } from './devices.ts';
 import { containerMounts } from './mounts.ts';
-import type { OciLinux, OciProcess, OciSeccomp, OciSpec } from './oci.ts';
+import type { OciIdMapping, OciLinux, OciProcess, OciSeccomp, OciSpec } from './oci.ts';
 
 /** What the machine allows; the same for every container. */
 export interface SpecSurroundings {
@@ -44,6 +44,7 @@ export async function buildSpec(ctx: Ctx, input: ContainerInput, around: SpecSur
   };
   const linux: OciLinux = {
     namespaces: namespaces(input, around),
+    ...(input.users && { uidMappings: mappings(input.users.uids), gidMappings: mappings(input.users.gids) }),
     devices,
     cgroupsPath: input.cgroupPath,
     resources: { ...input.resources, devices: rules },
@@ -94,9 +95,14 @@ function chooseSeccomp(
   return profile;
 }
 
+function mappings({ hostId, length }: IdRange): readonly OciIdMapping[] {
+  return [{ containerID: 0, hostID: hostId, size: length }];
+}
+
 function namespaces(input: ContainerInput, around: SpecSurroundings): OciLinux['namespaces'] {
   const joined = (name: string, pid = around.pausePid): { path: string } => ({ path: around.namespacePath(pid, name) });
   const list: OciLinux['namespaces'][number][] = [{ type: 'mount' }, { type: 'cgroup' }];
+  if (input.users) list.push({ type: 'user', ...joined('user') });
   if (input.network === 'pod') list.push({ type: 'network', ...joined('net') });
   if (input.ipc === 'pod') list.push({ type: 'ipc', ...joined('ipc') });
   if (input.uts === 'pod') list.push({ type: 'uts', ...joined('uts') });

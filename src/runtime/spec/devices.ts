@@ -92,7 +92,7 @@ async function requestedDevices(ctx: Ctx, wanted: DeviceInput): Promise<{ device
     const below = await walk(wanted.hostPath, wanted.containerPath, new Set());
     return below.map((device) => ({ device, permissions }));
   }
-  const device = toDevice(wanted.containerPath, stats);
+  const device = toDevice(wanted.containerPath, stats, wanted.hostPath);
   if (!device) throw new BerthError('INVALID_ARGUMENT', `${wanted.hostPath} is not a device`);
   return [{ device, permissions }];
 }
@@ -134,7 +134,7 @@ async function visit(
   if (!entry.isCharacterDevice() && !entry.isBlockDevice()) return [];
   if (leftOut.size > 0 && hostNodesLeftOut.has(entry.name)) return [];
   try {
-    const device = toDevice(containerPath, await stat(hostPath));
+    const device = toDevice(containerPath, await stat(hostPath), hostPath);
     return device ? [device] : [];
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') return []; // unplugged meanwhile
@@ -142,11 +142,12 @@ async function visit(
   }
 }
 
-function toDevice(containerPath: string, stats: Stats): OciDevice | undefined {
+function toDevice(containerPath: string, stats: Stats, hostPath: string): OciDevice | undefined {
   const type = stats.isCharacterDevice() ? 'c' : stats.isBlockDevice() ? 'b' : undefined;
   if (type === undefined) return undefined;
   return {
     path: containerPath,
+    ...(hostPath === containerPath ? {} : { source: hostPath }),
     type,
     // gnu_dev_major and gnu_dev_minor
     major: Number(((BigInt(stats.rdev) >> 8n) & 0xfffn) | ((BigInt(stats.rdev) >> 32n) & 0xfffff000n)),

@@ -43,6 +43,7 @@ const propagationOptions = {
 function toOciMount(mount: MountInput): OciMount {
   const options = ['rbind', propagationOptions[mount.propagation]];
   options.push(mount.readonly ? (mount.recursiveReadonly ? 'rro' : 'ro') : 'rw');
+  if (mount.idmapped) options.push('ridmap');
   if (mount.noexec) options.push('noexec');
   if (mount.nodev) options.push('nodev');
   if (mount.nosuid) options.push('nosuid');

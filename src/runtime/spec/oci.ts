@@ -50,6 +50,8 @@ export interface OciLinux {
     readonly type: 'pid' | 'network' | 'ipc' | 'uts' | 'mount' | 'cgroup' | 'user';
     readonly path?: string;
   }[];
+  readonly uidMappings?: readonly OciIdMapping[];
+  readonly gidMappings?: readonly OciIdMapping[];
   readonly devices: readonly OciDevice[];
   readonly cgroupsPath: string;
   readonly resources: LinuxResources;
@@ -60,8 +62,16 @@ export interface OciLinux {
   readonly rootfsPropagation: 'private' | 'slave' | 'shared';
 }
 
+export interface OciIdMapping {
+  readonly containerID: number;
+  readonly hostID: number;
+  readonly size: number;
+}
+
 export interface OciDevice {
   readonly path: string;
+  /** Not of the specification: where it is on the node, when that is another path. */
+  readonly source?: string;
   readonly type: 'c' | 'b' | 'p';
   readonly major: number;
   readonly minor: number;
