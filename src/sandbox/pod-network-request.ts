@@ -44,6 +44,6 @@ function protocolOf(protocol: PortMapping__Output['protocol']): PortMapping['pro
     case 'SCTP':
       return 'sctp';
     default:
-      throw new BerthError('INVALID_ARGUMENT', `port protocol ${protocol} is not TCP, UDP or SCTP`);
+      throw new BerthError('INVALID_ARGUMENT', `port protocol ${protocol as string} is not TCP, UDP or SCTP`);
   }
 }
