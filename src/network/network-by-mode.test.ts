@@ -10,7 +10,6 @@ import type { NetworkMode, PodNetworkRecord } from './pod-network.ts';
 const ctx = createCtx();
 
 class FakeMaker extends FakePodNetwork implements NetworkMaker {
-  override readonly mode: NetworkMode;
   ended = false;
 
   constructor(mode: NetworkMode) {

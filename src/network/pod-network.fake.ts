@@ -6,7 +6,7 @@ import type { NetworkMode, NetworkRequest, NetworkStatus, PodNetwork, PodNetwork
 
 /** A network without a kernel: addresses count upwards, namespaces are numbers that no system call should see. */
 export class FakePodNetwork implements PodNetwork {
-  readonly mode: NetworkMode = 'builtin';
+  mode: NetworkMode = 'builtin';
   readonly records = new Map<string, PodNetworkRecord>();
   /** Numbers of namespaces that were taken and not closed. */
   readonly openNamespaces = new Set<number>();
@@ -15,6 +15,8 @@ export class FakePodNetwork implements PodNetwork {
   subnets: readonly string[] = [];
   failNextSetUp: Error | undefined;
   failNextTearDown: Error | undefined;
+  /** What the next teardowns wait for. */
+  beforeTearDown: Promise<void> | undefined;
   #nextFd = 1_000_000;
   #nextHost = 2;
 
@@ -48,6 +50,7 @@ export class FakePodNetwork implements PodNetwork {
   }
 
   async tearDown(_ctx: Ctx, podId: string, record: PodNetworkRecord): Promise<void> {
+    await this.beforeTearDown;
     const failure = this.failNextTearDown;
     this.failNextTearDown = undefined;
     if (failure !== undefined) throw failure;

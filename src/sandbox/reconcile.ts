@@ -3,6 +3,7 @@ import type { AdoptedContainer, ExitInfo } from '#runtime/runtime';
 import { acknowledge } from './exits.ts';
 import type { SandboxParts } from './parts.ts';
 import type { Container, Pod } from './pod.ts';
+import { stopPod } from './pod-stop.ts';
 import { exitOf, toExited, toNotReady, toRunning, toStopped, unseenExit } from './states.ts';
 
 /** The pod's shim answered: what it says about processes is true. */
@@ -87,7 +88,20 @@ export async function reconcileRebooted(parts: SandboxParts, ctx: Ctx, pod: Pod)
   await finishStop(parts, ctx, pod);
 }
 
+/**
+ * What a stop that was cut short, or the old boot, left to do. CNI plugins may need a pod of this node for it, which
+ * starts only when recovery has ended: nobody waits for them. A failure leaves the rest to the kubelet's stop.
+ */
 async function finishStop(parts: SandboxParts, ctx: Ctx, pod: Pod): Promise<void> {
+  if (pod.status.network?.mode === 'cni') {
+    stopPod(parts, ctx, pod.id).catch((error: unknown) => {
+      ctx.log.warn(
+        { err: error, podId: pod.id },
+        'could not give back the network of a stopped pod; its next stop will',
+      );
+    });
+    return;
+  }
   await parts.runtime.endPod(ctx, pod.id);
   if (pod.status.network) await parts.network.tearDown(ctx, pod.id, pod.status.network);
   await parts.pods.changePod(ctx, pod, toStopped);

@@ -74,6 +74,41 @@ describe('a pod that was ready', () => {
   });
 });
 
+describe('with a network of plugins', () => {
+  test('recovery does not wait for a plugin, which may need a pod that waits for recovery', async () => {
+    const node = new FakeNode();
+    node.network.mode = 'cni';
+    const { podId } = await leave(node);
+    node.machine.pods.clear();
+    node.bootId = 'boot-2';
+    const plugin = Promise.withResolvers<void>();
+    node.network.beforeTearDown = plugin.promise;
+    const { sandboxes } = await node.start();
+    expect(sandboxes.getPod(podId).status).toMatchObject({ state: 'notReady', reason: 'NodeRebooted' });
+    expect(node.network.records.size).toBe(1);
+    plugin.resolve();
+    await until(() => node.network.records.size === 0);
+    await sandboxes.removePod(ctx, podId);
+    expect(await sandboxes.check(ctx)).toEqual([]);
+  });
+
+  test('what a plugin could not give back then, the next stop gives back', async () => {
+    const node = new FakeNode();
+    node.network.mode = 'cni';
+    const { podId } = await leave(node);
+    node.machine.pods.clear();
+    node.bootId = 'boot-2';
+    node.network.failNextTearDown = new Error('the agent is not there yet');
+    const { sandboxes } = await node.start();
+    await until(() => node.network.failNextTearDown === undefined);
+    // It may still join the attempt that fails.
+    await sandboxes.stopPod(ctx, podId).catch(() => undefined);
+    await sandboxes.stopPod(ctx, podId);
+    expect(node.network.records.size).toBe(0);
+    await sandboxes.removePod(ctx, podId);
+  });
+});
+
 describe('a container', () => {
   test.each<[string, Partial<FakeContainer> | undefined, object]>([
     ['exited meanwhile', { state: 'exited', exit: exit(3) }, { state: 'exited', exitCode: 3, reason: 'Error' }],
