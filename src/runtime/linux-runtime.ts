@@ -147,7 +147,7 @@ export class LinuxRuntime implements face.Runtime {
     return sample(this.#parts, ctx, wanted);
   }
 
-  updateContainer(ctx: Ctx, cgroupPath: string, resources: LinuxResources): Promise<void> {
+  updateContainer(ctx: Ctx, cgroupPath: string, resources: LinuxResources): Promise<() => Promise<void>> {
     return this.#parts.cgroups.update(ctx, cgroupPath, resources);
   }
 

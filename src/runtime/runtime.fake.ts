@@ -281,10 +281,12 @@ export class FakeRuntime implements Runtime {
     };
   }
 
-  async updateContainer(ctx: Ctx, cgroupPath: string, resources: LinuxResources): Promise<void> {
+  async updateContainer(ctx: Ctx, cgroupPath: string, resources: LinuxResources): Promise<() => Promise<void>> {
     await this.#call(ctx, 'updateContainer', cgroupPath);
     const containers = [...this.machine.pods.values()].flatMap((pod) => [...pod.containers.values()]);
-    containers.find(({ input }) => input.cgroupPath === cgroupPath)?.updates.push(resources);
+    const updates = containers.find(({ input }) => input.cgroupPath === cgroupPath)?.updates;
+    updates?.push(resources);
+    return async () => void updates?.pop();
   }
 
   deviceName(major: number, minor: number): string {

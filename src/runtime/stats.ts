@@ -9,8 +9,8 @@ export interface RuntimeStats {
    * missing from the answer: one broken container never hides another.
    */
   sample(ctx: Ctx, wanted: WantedStats): Promise<RuntimeSample>;
-  /** Changes the limits that are set, all or none. Errors as Cgroups.update. */
-  updateContainer(ctx: Ctx, cgroupPath: string, resources: LinuxResources): Promise<void>;
+  /** Changes the limits that are set, all or none. As Cgroups.update: what it gives takes the change back. */
+  updateContainer(ctx: Ctx, cgroupPath: string, resources: LinuxResources): Promise<() => Promise<void>>;
   /** "/dev/vda" for the device of that number, or its number when the kernel has no name for it. */
   deviceName(major: number, minor: number): string;
 }

@@ -1,4 +1,5 @@
 import { BerthError } from '#base/errors';
+import type { LinuxContainerResources__Output } from '#cri-api/gen/runtime/v1/LinuxContainerResources';
 import type { PodNetworkRecord } from '#network/pod-network';
 import type { OciSpec } from '#runtime/spec/oci';
 import type { CollectionSpec } from '#store/collection';
@@ -17,6 +18,9 @@ export interface PodStatus {
   readonly createdAtNs: bigint;
   /** There is a network to tear down. */
   readonly network?: PodNetworkRecord;
+  /** The limits the kubelet has set since, and what it counts for the pod itself. */
+  readonly resources?: LinuxContainerResources__Output;
+  readonly overhead?: LinuxContainerResources__Output;
   /** There are processes to end. */
   readonly process?: { readonly pausePid: number; readonly shimPid: number };
   /** Why it is not ready: one word, and a sentence. */
@@ -55,6 +59,8 @@ export interface ContainerStatus {
   readonly message: string;
   readonly pid: number;
   readonly warnings: readonly string[];
+  /** Limits as they were last changed; missing: those of the identity. */
+  readonly resources?: LinuxContainerResources__Output;
 }
 
 export type ContainerState = 'creating' | 'created' | 'running' | 'exited';

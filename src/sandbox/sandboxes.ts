@@ -11,6 +11,7 @@ import type { Logger } from '#base/log';
 import type { Metrics } from '#base/metrics';
 import type { ImageStore } from '#images/image-store';
 import type { Files } from '#linux/files';
+import type { LinuxContainerResources__Output } from '#cri-api/gen/runtime/v1/LinuxContainerResources';
 import type { PodNetwork } from '#network/pod-network';
 import type { ExecResult, Runtime } from '#runtime/runtime';
 import type { OciSpec } from '#runtime/spec/oci';
@@ -22,6 +23,7 @@ import { createContainer } from './container-create.ts';
 import { removeContainer } from './container-remove.ts';
 import { startContainer } from './container-start.ts';
 import { stopContainer } from './container-stop.ts';
+import { updateContainer } from './container-update.ts';
 import { ContainerEvents, type EventSubscription } from './events.ts';
 import { checkExec, exec, type ExecRequest } from './exec.ts';
 import { execSync, type ExecSyncRequest } from './exec-sync.ts';
@@ -33,6 +35,7 @@ import type { Container, Pod } from './pod.ts';
 import { removePod, removePodNow } from './pod-remove.ts';
 import { runPod } from './pod-run.ts';
 import { stopPod } from './pod-stop.ts';
+import { type PodResources, updatePod } from './pod-update.ts';
 import { nodeRecords, PodCidrs } from './pod-cidrs.ts';
 import { Pods } from './pods.ts';
 import { checkPortForward, dialPod, type PortForwardRequest } from './port-forward.ts';
@@ -145,6 +148,16 @@ export class Sandboxes implements AsyncDisposable {
 
   stopContainer(ctx: Ctx, id: string, graceMs: number): Promise<void> {
     return stopContainer(this.#parts, ctx, id, graceMs);
+  }
+
+  /** Changes the limits that are asked for, all or none. @throws FAILED_PRECONDITION for one that has ended */
+  updateContainer(ctx: Ctx, id: string, asked: LinuxContainerResources__Output | null): Promise<void> {
+    return updateContainer(this.#parts, ctx, id, asked);
+  }
+
+  /** Notes limits that the kubelet sets itself. */
+  updatePod(ctx: Ctx, id: string, asked: PodResources): Promise<void> {
+    return updatePod(this.#parts, ctx, id, asked);
   }
 
   removeContainer(ctx: Ctx, id: string): Promise<void> {

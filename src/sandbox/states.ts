@@ -99,6 +99,14 @@ export function toStartFailed(status: ContainerStatus, exit: Exit): ContainerSta
   return toExited(base, status.state === 'exited' ? { ...exit, finishedAtNs: status.finishedAtNs } : exit);
 }
 
+/** Limits are changed only while there is somebody whom they bind. */
+export function withResources(
+  status: ContainerStatus,
+  resources: NonNullable<ContainerStatus['resources']>,
+): ContainerStatus | undefined {
+  return status.state === 'created' || status.state === 'running' ? { ...status, resources } : undefined;
+}
+
 /** How a container ended, with why, in the words of the kubelet. */
 export interface Exit {
   readonly exitCode: number;

@@ -1,3 +1,4 @@
+import { statfs } from 'node:fs/promises';
 import type { Clock } from '#base/clock';
 import { createCtx, type Ctx } from '#base/ctx';
 import { raceSignal, Deadline } from '#base/deadline';
@@ -7,15 +8,17 @@ import type { Runtime } from '#runtime/runtime';
 import type { RuntimeSample } from '#runtime/stats';
 import type { Container, Pod } from './pod.ts';
 import type { Pods } from './pods.ts';
-import type { ContainerStats, DetailedStats, LayerUsage, PodStats } from './stats.ts';
+import type { ContainerStats, DetailedStats, FilesystemSize, LayerUsage, PodStats } from './stats.ts';
 import type { LayerOwner, LayerUsages } from './stats-layers.ts';
 import { hasOwnNetwork, ownGroups, sumOf } from './stats-pods.ts';
 import { nanoCores } from './stats-rates.ts';
 
 export interface StatsSamplerOptions {
   readonly pods: Pick<Pods, 'listPods' | 'listContainers'>;
-  readonly runtime: Pick<Runtime, 'sample'>;
+  readonly runtime: Pick<Runtime, 'sample' | 'deviceName'>;
   readonly layers: LayerUsages;
+  /** Where the writable layers are, as ImageFsInfo names the place. */
+  readonly root: string;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -44,6 +47,7 @@ export class StatsSampler implements Disposable {
   #pods: ReadonlyMap<string, PodStats> = new Map();
   /** Processor time of containers that have gone, by pod. */
   readonly #endedCpuNs = new Map<string, bigint>();
+  #filesystem: FilesystemSize | undefined;
   #sampledMs = -Infinity;
   #detailedMs = -Infinity;
   #running: { readonly detail: boolean; readonly done: Promise<void> } | undefined;
@@ -71,6 +75,18 @@ export class StatsSampler implements Disposable {
   pod(id: string): PodStats | undefined {
     return this.#pods.get(id);
   }
+
+  /** The name of the place where all writable layers are. */
+  get layersMountpoint(): string {
+    return this.#options.root;
+  }
+
+  /** As of the last sample with detail. */
+  get filesystem(): FilesystemSize | undefined {
+    return this.#filesystem;
+  }
+
+  readonly deviceName = (major: number, minor: number): string => this.#options.runtime.deviceName(major, minor);
 
   layer(id: string): LayerUsage | undefined {
     return this.#options.layers.get(id);
@@ -177,8 +193,14 @@ export class StatsSampler implements Disposable {
       this.#pods = new Map();
       this.#endedCpuNs.clear();
     }
+    if (detail) this.#filesystem = await this.#measureFilesystem();
     this.#sampledMs = clock.monotonicMs();
     if (detail) this.#detailedMs = this.#sampledMs;
+  }
+
+  async #measureFilesystem(): Promise<FilesystemSize> {
+    const { blocks, bsize, files, ffree } = await statfs(this.#options.root, { bigint: true });
+    return { bytes: blocks * bsize, inodes: files, inodesFree: ffree };
   }
 
   #keepContainers(containers: readonly Container[], sample: RuntimeSample, atNs: bigint, detail: boolean): void {

@@ -1,6 +1,9 @@
 import type { CgroupStats } from '#runtime/cgroup/stats';
 import type { InterfaceStats, ProcessStats } from '#runtime/stats';
 
+export type { CgroupStats, MemoryStats, Pressure, PressureLine } from '#runtime/cgroup/stats';
+export type { InterfaceStats };
+
 /** What a running container used when it was last looked at. Without `group`: its control group could not be read. */
 export interface ContainerStats {
   readonly podId: string;
@@ -30,4 +33,11 @@ export interface LayerUsage {
   readonly atNs: bigint;
   readonly bytes: bigint;
   readonly inodes: bigint;
+}
+
+/** The file system on which the writable layers are. */
+export interface FilesystemSize {
+  readonly bytes: bigint;
+  readonly inodes: bigint;
+  readonly inodesFree: bigint;
 }

@@ -5,20 +5,9 @@ import { BerthError } from '#base/errors';
  * A call that is built loses its row.
  */
 export const unimplemented = {
-  ContainerStats: 'resource statistics are not collected yet',
-  ListContainerStats: 'resource statistics are not collected yet',
-  StreamContainerStats: 'resource statistics are not collected yet',
-  PodSandboxStats: 'resource statistics are not collected yet',
-  ListPodSandboxStats: 'resource statistics are not collected yet',
-  StreamPodSandboxStats: 'resource statistics are not collected yet',
-  ListMetricDescriptors: 'metrics of pods are not collected yet',
-  ListPodSandboxMetrics: 'metrics of pods are not collected yet',
-  StreamPodSandboxMetrics: 'metrics of pods are not collected yet',
   CheckpointContainer: 'containers cannot be checkpointed yet',
   CheckpointPod: 'pods cannot be checkpointed yet',
   RestorePod: 'pods cannot be restored from a checkpoint yet',
-  UpdateContainerResources: 'limits of a running container cannot be changed yet: create it again with the new ones',
-  UpdatePodSandboxResources: 'limits of a running pod cannot be changed yet: create it again with the new ones',
 } as const satisfies Record<string, string>;
 
 export type UnimplementedCall = keyof typeof unimplemented;

@@ -20,9 +20,10 @@ export interface Cgroups {
   /**
    * Changes the limits that are set in `resources`, all or none. Quota and period, and memory and swap, come together.
    *
+   * @returns takes the change back; never throws
    * @throws INVALID_ARGUMENT, FAILED_PRECONDITION when more memory is in use than is to be allowed, KERNEL
    */
-  update(ctx: Ctx, path: string, resources: LinuxResources): Promise<void>;
+  update(ctx: Ctx, path: string, resources: LinuxResources): Promise<() => Promise<void>>;
   /** Numbers of many groups at once; one that is gone is not in the answer. `detail`: also what only metrics show. */
   sample(ctx: Ctx, paths: readonly string[], detail: boolean): Promise<ReadonlyMap<string, CgroupStats>>;
   /** Kills every process in it and below (v2 cgroup.kill; v1 freeze, kill, thaw) and waits until it is empty or `ctx` ends. */

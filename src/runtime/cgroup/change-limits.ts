@@ -19,24 +19,31 @@ export async function presentValues(
 /**
  * Changes limits, all or none: when one is refused, those written before it get their old values back.
  *
+ * @returns takes the change back; never throws
  * @throws INVALID_ARGUMENT for what the kernel cannot mean, FAILED_PRECONDITION for a memory limit below what is in use,
  *   KERNEL
  */
-export async function changeLimits(addon: Pick<Addon, 'batch'>, writes: readonly LimitWrite[]): Promise<void> {
+export async function changeLimits(
+  addon: Pick<Addon, 'batch'>,
+  writes: readonly LimitWrite[],
+): Promise<() => Promise<void>> {
   const old = await presentValues(
     addon,
     writes.map(({ path }) => path),
   );
   const results = await addon.batch(writes);
-  const failed = firstFailure(writes, results);
-  if (!failed) return;
   const undo = writes.flatMap((write, at): FileOperation[] => {
     const value = old[at];
     if (value === undefined || results[at]?.error !== undefined) return [];
     // The end of line makes an empty value one, too.
     return [{ op: 'write', path: write.path, data: `${value}\n`, optional: true }];
   });
-  await addon.batch(undo.reverse());
+  const takeBack = async (): Promise<void> => {
+    await addon.batch(undo.toReversed());
+  };
+  const failed = firstFailure(writes, results);
+  if (!failed) return takeBack;
+  await takeBack();
   throw refusal(failed.operation, failed.error);
 }
 

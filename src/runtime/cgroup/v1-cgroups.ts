@@ -69,11 +69,11 @@ export class V1Cgroups implements Cgroups {
     return { ...this.handle(group), warnings };
   }
 
-  async update(_ctx: Ctx, group: string, resources: LinuxResources): Promise<void> {
+  async update(_ctx: Ctx, group: string, resources: LinuxResources): Promise<() => Promise<void>> {
     const { devices: _devices, ...limits } = resources;
     const { writes } = this.#usable(v1Writes(limits));
     const operations = this.#writeOperations(group, await this.#inSafeOrder(group, limits, writes));
-    await changeLimits(this.#addon, await this.#withCpusetsBelow(operations));
+    return changeLimits(this.#addon, await this.#withCpusetsBelow(operations));
   }
 
   async sample(_ctx: Ctx, groups: readonly string[], detail: boolean): Promise<ReadonlyMap<string, CgroupStats>> {

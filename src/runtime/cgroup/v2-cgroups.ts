@@ -84,13 +84,13 @@ export class V2Cgroups implements Cgroups {
     return { ...this.handle(group), warnings };
   }
 
-  async update(_ctx: Ctx, group: string, resources: LinuxResources): Promise<void> {
+  async update(_ctx: Ctx, group: string, resources: LinuxResources): Promise<() => Promise<void>> {
     const { devices: _devices, ...limits } = resources;
     const writes = this.#writeOperations(group, this.#usable(v2Writes(limits)).writes);
     if (limits.memoryLimit !== undefined && limits.memoryLimit >= 0n) {
       await this.#checkMemory(group, limits.memoryLimit);
     }
-    await changeLimits(this.#options.addon, writes);
+    return changeLimits(this.#options.addon, writes);
   }
 
   async sample(_ctx: Ctx, groups: readonly string[], detail: boolean): Promise<ReadonlyMap<string, CgroupStats>> {

@@ -1,6 +1,8 @@
 import { BerthError, isBerthError } from '#base/errors';
 import type { ContainerFilter__Output } from '#cri-api/gen/runtime/v1/ContainerFilter';
+import type { ContainerStatsFilter__Output } from '#cri-api/gen/runtime/v1/ContainerStatsFilter';
 import type { PodSandboxFilter__Output } from '#cri-api/gen/runtime/v1/PodSandboxFilter';
+import type { PodSandboxStatsFilter__Output } from '#cri-api/gen/runtime/v1/PodSandboxStatsFilter';
 import type { Container, Pod } from '#sandbox/pod';
 import type { Sandboxes } from '#sandbox/sandboxes';
 import { toCriContainer } from '../to-cri/container.ts';
@@ -31,6 +33,18 @@ export function filterContainers(sandboxes: Sandboxes, filter: ContainerFilter__
       (state === undefined || toCriContainer(container).state === state) &&
       hasLabels(container.identity.config.labels, filter.label_selector),
   );
+}
+
+/** The running containers for which every condition of the filter holds: only they use anything. */
+export function filterRunning(sandboxes: Sandboxes, filter: ContainerStatsFilter__Output | null): readonly Container[] {
+  const containers = filterContainers(sandboxes, filter ? { ...filter, state: null } : null);
+  return containers.filter(({ status }) => status.state === 'running');
+}
+
+/** The ready pods for which every condition of the filter holds. */
+export function filterReady(sandboxes: Sandboxes, filter: PodSandboxStatsFilter__Output | null): readonly Pod[] {
+  const pods = filterPods(sandboxes, filter ? { ...filter, state: null } : null);
+  return pods.filter(({ status }) => status.state === 'ready');
 }
 
 /** A list never fails for an id: an ambiguous prefix names nobody. */

@@ -2,14 +2,19 @@ import type { RuntimeServiceHandlers } from '#cri-api/gen/runtime/v1/RuntimeServ
 import type { ServiceTable } from '../handler.ts';
 import { answerUnimplemented } from '../unimplemented.ts';
 import { attach } from './attach.ts';
+import { containerStats } from './container-stats.ts';
 import { containerStatus } from './container-status.ts';
 import { createContainer } from './create-container.ts';
-import type { RuntimeServiceDeps } from './deps.ts';
-import { exec } from './exec.ts';
 import { execSync } from './exec-sync.ts';
+import { exec } from './exec.ts';
 import { getContainerEvents } from './get-container-events.ts';
+import { listContainerStats } from './list-container-stats.ts';
 import { listContainers } from './list-containers.ts';
+import { listMetricDescriptors } from './list-metric-descriptors.ts';
+import { listPodSandboxMetrics } from './list-pod-sandbox-metrics.ts';
+import { listPodSandboxStats } from './list-pod-sandbox-stats.ts';
 import { listPodSandbox } from './list-pod-sandbox.ts';
+import { podSandboxStats } from './pod-sandbox-stats.ts';
 import { podSandboxStatus } from './pod-sandbox-status.ts';
 import { portForward } from './port-forward.ts';
 import { removeContainer } from './remove-container.ts';
@@ -21,10 +26,16 @@ import { startContainer } from './start-container.ts';
 import { status } from './status.ts';
 import { stopContainer } from './stop-container.ts';
 import { stopPodSandbox } from './stop-pod-sandbox.ts';
+import { streamContainerStats } from './stream-container-stats.ts';
 import { streamContainers } from './stream-containers.ts';
+import { streamPodSandboxMetrics } from './stream-pod-sandbox-metrics.ts';
+import { streamPodSandboxStats } from './stream-pod-sandbox-stats.ts';
 import { streamPodSandboxes } from './stream-pod-sandboxes.ts';
+import { updateContainerResources } from './update-container-resources.ts';
+import { updatePodSandboxResources } from './update-pod-sandbox-resources.ts';
 import { updateRuntimeConfig } from './update-runtime-config.ts';
 import { version } from './version.ts';
+import type { RuntimeServiceDeps } from './deps.ts';
 
 /** Every call of the runtime service. */
 export const runtimeService = {
@@ -39,7 +50,7 @@ export const runtimeService = {
   PodSandboxStatus: podSandboxStatus,
   ListPodSandbox: listPodSandbox,
   StreamPodSandboxes: streamPodSandboxes,
-  UpdatePodSandboxResources: answerUnimplemented('UpdatePodSandboxResources'),
+  UpdatePodSandboxResources: updatePodSandboxResources,
 
   CreateContainer: createContainer,
   StartContainer: startContainer,
@@ -51,21 +62,21 @@ export const runtimeService = {
   ReopenContainerLog: reopenContainerLog,
   ExecSync: execSync,
   GetContainerEvents: getContainerEvents,
-  UpdateContainerResources: answerUnimplemented('UpdateContainerResources'),
+  UpdateContainerResources: updateContainerResources,
 
   Exec: exec,
   Attach: attach,
   PortForward: portForward,
 
-  ContainerStats: answerUnimplemented('ContainerStats'),
-  ListContainerStats: answerUnimplemented('ListContainerStats'),
-  StreamContainerStats: answerUnimplemented('StreamContainerStats'),
-  PodSandboxStats: answerUnimplemented('PodSandboxStats'),
-  ListPodSandboxStats: answerUnimplemented('ListPodSandboxStats'),
-  StreamPodSandboxStats: answerUnimplemented('StreamPodSandboxStats'),
-  ListMetricDescriptors: answerUnimplemented('ListMetricDescriptors'),
-  ListPodSandboxMetrics: answerUnimplemented('ListPodSandboxMetrics'),
-  StreamPodSandboxMetrics: answerUnimplemented('StreamPodSandboxMetrics'),
+  ContainerStats: containerStats,
+  ListContainerStats: listContainerStats,
+  StreamContainerStats: streamContainerStats,
+  PodSandboxStats: podSandboxStats,
+  ListPodSandboxStats: listPodSandboxStats,
+  StreamPodSandboxStats: streamPodSandboxStats,
+  ListMetricDescriptors: listMetricDescriptors,
+  ListPodSandboxMetrics: listPodSandboxMetrics,
+  StreamPodSandboxMetrics: streamPodSandboxMetrics,
 
   CheckpointContainer: answerUnimplemented('CheckpointContainer'),
   CheckpointPod: answerUnimplemented('CheckpointPod'),

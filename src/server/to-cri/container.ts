@@ -33,7 +33,7 @@ export function toCriContainer({ id, podId, identity, made, status }: ContainerV
 export function toCriContainerStatus({ id, identity, made, status }: ContainerView): ContainerStatus {
   const { config } = identity;
   const { uid, gid, additionalGids } = made.user;
-  const resources = config.linux?.resources;
+  const resources = status.resources ?? config.linux?.resources;
   return {
     id,
     metadata: config.metadata,
