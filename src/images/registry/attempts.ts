@@ -22,8 +22,9 @@ export interface AttemptOptions {
   readonly progress?: () => number;
 }
 
-/** A mirror that fails for the second time is left for the next; the last host has all that remain. */
+/** A mirror that fails for the second time is left for the next; the last host has all that remain, and always one. */
 const attemptsAtMirror = 2;
+const longestWaitForMirrorMs = 1000;
 const maxBackOffMs = 10_000;
 const progressBytes = 1024 * 1024;
 
@@ -43,12 +44,12 @@ export async function withEndpoints<T>(
   const budget = new Budget(options);
   for (const [index, endpoint] of endpoints.entries()) {
     const last = index === endpoints.length - 1;
-    const setback = await atOne(call, options, endpoint, budget, last ? Infinity : attemptsAtMirror, work);
-    if ('value' in setback) return setback.value;
-    const { error } = setback.failed;
-    // A reader that has gone is gone for every host.
-    if (error.code === 'CANCELLED') throw error;
-    if (last || budget.spent) throw withHistory(error, before);
+    const outcome = await atOne(call, options, endpoint, budget, last, work);
+    if ('value' in outcome) return outcome.value;
+    const { error } = outcome.failed;
+    // A reader that has gone is gone for every host, and the owner's mistakes are to be seen.
+    if (error.code === 'CANCELLED' || error.code === 'CONFIG_INVALID') throw error;
+    if (last) throw withHistory(error, before);
     before.push(`${endpoint.host}: ${error.code}`);
     call.note('mirror failed, trying the next host', { host: endpoint.host, what, error: error.message });
   }
@@ -62,9 +63,10 @@ async function atOne<T>(
   options: AttemptOptions,
   endpoint: Endpoint,
   budget: Budget,
-  tries: number,
+  last: boolean,
   work: (endpoint: Endpoint) => Promise<T>,
 ): Promise<Outcome<T>> {
+  const tries = last ? Infinity : attemptsAtMirror;
   let left = tries;
   for (;;) {
     try {
@@ -74,6 +76,8 @@ async function atOne<T>(
       const setback = toSetback(error, options.what, endpoint.host);
       left = budget.count() ? tries - 1 : left - 1;
       if (!setback.retry || left <= 0 || budget.spent) return { failed: setback };
+      // Who waits for a mirror could be served by the next host already.
+      if (!last && setback.waitMs > longestWaitForMirrorMs) return { failed: setback };
       const waitMs = Math.max(setback.waitMs, budget.waitMs());
       call.note('trying again', { host: endpoint.host, what: options.what, error: setback.error.message, waitMs });
       await sleep(waitMs, call.signal);

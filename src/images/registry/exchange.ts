@@ -2,7 +2,7 @@ import { BerthError } from '#base/errors';
 import { parseChallenges } from './challenge.ts';
 import type { Login } from './credentials.ts';
 import type { Endpoint } from './endpoint.ts';
-import { discard, follow, headerOf, readBody, type Answer, type HeaderMap } from './follow.ts';
+import { discard, follow, headerOf, readSoon, type Answer, type HeaderMap } from './follow.ts';
 import { isLasting, networkCode, retryAfterMs, Setback, statusSetback, toSetback } from './setback.ts';
 import { shownUrl } from './shown-url.ts';
 import { reasonIn, Tokens, type TokenAsk } from './tokens.ts';
@@ -127,12 +127,7 @@ async function accepted(ask: Ask, answer: Answer): Promise<Answer> {
 async function refusal(ask: Ask, answer: Answer): Promise<Setback> {
   const { login, what } = ask;
   const { status, url } = answer;
-  let bytes: Buffer | undefined;
-  try {
-    bytes = await readBody(answer, maxErrorBytes);
-  } catch {
-    // The status says enough.
-  }
+  const bytes = await readSoon(answer, maxErrorBytes);
   return statusSetback({
     ...{ status, what, shown: shownUrl(url), anonymous: login === undefined },
     reason: bytes && reasonIn(bytes),

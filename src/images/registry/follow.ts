@@ -133,6 +133,18 @@ export async function discard(answer: Pick<Answer, 'body'>): Promise<void> {
   }
 }
 
+/** The whole body of an error, as far as it comes soon; undefined if it does not, or is long. */
+export async function readSoon(answer: Pick<Answer, 'body'>, limit: number): Promise<Buffer | undefined> {
+  using patience = new Deadline(discardMs, 'reading an error');
+  patience.signal.addEventListener('abort', () => drop(answer), { once: true });
+  try {
+    return await readBody(answer, limit);
+  } catch {
+    // The status says enough.
+    return undefined;
+  }
+}
+
 /** Ends an answer wherever it is; nothing happens to one that has ended. */
 export function drop(answer: Pick<Answer, 'body'>): void {
   // A stream that is destroyed early says so by an error, which nobody waits for here.

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { afterAll, afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { createCtx } from '#base/ctx';
 import { BerthError } from '#base/errors';
 import { loadAddon } from '#linux/load';
@@ -13,6 +13,9 @@ import { readAll, registryContract } from './registry.contract.ts';
 import type { RemoteImage } from './registry.ts';
 import { RemoteRegistry } from './remote-registry.ts';
 import { WorkerLink } from './worker-link.ts';
+
+// A thread is started from source here, which takes its time on a busy machine.
+jest.setTimeout(60_000);
 
 describe('all over one worker', () => {
   const registry = new RemoteRegistry({ config: registryConfig() });
