@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "addon/addon.h"
+#include "addon/notify.h"
 #include "addon/reader.h"
 #include "common/fd.h"
 
@@ -58,6 +59,16 @@ Napi::Value detach_mount(const Napi::CallbackInfo& info) {
   return addon_of(info.Env()).disk.run(info.Env(), make_job(info.Env(), std::move(work), to_undefined));
 }
 
+Napi::Value send_datagram_call(const Napi::CallbackInfo& info) {
+  Reader in(info.Env());
+  const std::string address = in.text(info[0], "address");
+  const std::string text = in.text(info[1], "text");
+  if (!in.ok()) return in.refuse();
+  // Not on "disk": the watchdog would bite while a disk is slow.
+  auto work = [address, text] { return send_datagram(address, text); };
+  return addon_of(info.Env()).net.run(info.Env(), make_job(info.Env(), std::move(work), to_undefined));
+}
+
 Napi::Value get_limit(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   Reader in(env);
@@ -83,6 +94,7 @@ void add_machine(Napi::Env env, Napi::Object exports) {
   exports.Set("capabilities", Napi::Function::New(env, capabilities, "capabilities"));
   exports.Set("syncfs", Napi::Function::New(env, syncfs_call, "syncfs"));
   exports.Set("detachMount", Napi::Function::New(env, detach_mount, "detachMount"));
+  exports.Set("sendDatagram", Napi::Function::New(env, send_datagram_call, "sendDatagram"));
   exports.Set("getrlimit", Napi::Function::New(env, get_limit, "getrlimit"));
   exports.Set("disableCoreDumps", Napi::Function::New(env, disable_core_dumps, "disableCoreDumps"));
 }

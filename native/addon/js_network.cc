@@ -2,6 +2,7 @@
 #include <sys/socket.h>
 
 #include "addon/addon.h"
+#include "addon/conntrack.h"
 #include "addon/links.h"
 #include "addon/netns.h"
 #include "addon/reader.h"
@@ -198,6 +199,19 @@ Napi::Value delete_link_call(const Napi::CallbackInfo& info) {
                           info.Env(), [name] { return delete_link(name); }, to_undefined));
 }
 
+Napi::Value forget_udp_flows_call(const Napi::CallbackInfo& info) {
+  Reader in(info.Env());
+  const Napi::Array given = in.array(info[0], "ports");
+  std::vector<uint16_t> ports;
+  for (uint32_t i = 0; in.ok() && i < given.Length(); ++i) {
+    ports.push_back(static_cast<uint16_t>(in.integer(given.Get(i), "ports", 1, 65535)));
+  }
+  if (!in.ok()) return in.refuse();
+  auto convert = [](Napi::Env env, uint32_t& count) { return Napi::Number::New(env, count); };
+  return on_net(info, make_job(
+                          info.Env(), [ports] { return forget_udp_flows(ports); }, convert));
+}
+
 }  // namespace
 
 void add_network(Napi::Env env, Napi::Object exports) {
@@ -208,6 +222,7 @@ void add_network(Napi::Env env, Napi::Object exports) {
   exports.Set("listLinks", Napi::Function::New(env, list_links_call, "listLinks"));
   exports.Set("netnsCounters", Napi::Function::New(env, netns_counters, "netnsCounters"));
   exports.Set("socketInNetns", Napi::Function::New(env, socket_in_netns_call, "socketInNetns"));
+  exports.Set("forgetUdpFlows", Napi::Function::New(env, forget_udp_flows_call, "forgetUdpFlows"));
   exports.Set("deleteLink", Napi::Function::New(env, delete_link_call, "deleteLink"));
 }
 

@@ -32,11 +32,12 @@ size_t NetlinkBatch::finish() {
   return size_;
 }
 
-Result<Netlink> Netlink::open() {
-  mnl_socket* socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-  if (socket == nullptr) return fail("socket", "rtnetlink");
-  Netlink netlink(socket);
-  if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0) return fail("bind", "rtnetlink");
+Result<Netlink> Netlink::open(int protocol) {
+  const char* name = protocol == NETLINK_NETFILTER ? "nfnetlink" : "rtnetlink";
+  mnl_socket* socket = mnl_socket_open2(protocol, SOCK_CLOEXEC);
+  if (socket == nullptr) return fail("socket", name);
+  Netlink netlink(socket, name);
+  if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0) return fail("bind", name);
   int on = 1;
   (void)mnl_socket_setsockopt(socket, NETLINK_EXT_ACK, &on, sizeof on);
   // Acks without a copy of the request: a batch of a hundred links would not fit the receive buffer.
@@ -68,14 +69,14 @@ Done Netlink::send(NetlinkBatch& batch) {
 
 Done Netlink::ask(NetlinkBatch& batch, const std::function<void(const nlmsghdr*)>& each) {
   if (batch.count() == 0) return Nothing{};
-  if (mnl_socket_sendto(socket_, batch.data(), batch.finish()) < 0) return fail("sendto", "rtnetlink");
+  if (mnl_socket_sendto(socket_, batch.data(), batch.finish()) < 0) return fail("sendto", name_);
   Done first = Nothing{};
   size_t answered = 0;
   std::vector<uint8_t> buffer(receive_size);
   while (answered < batch.count()) {
     const ssize_t n = mnl_socket_recvfrom(socket_, buffer.data(), buffer.size());
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail("recvfrom", "rtnetlink");
+    if (n < 0) return fail("recvfrom", name_);
     int left = static_cast<int>(n);
     for (const auto* message = reinterpret_cast<const nlmsghdr*>(buffer.data()); mnl_nlmsg_ok(message, left);
          message = mnl_nlmsg_next(message, &left)) {
@@ -88,7 +89,7 @@ Done Netlink::ask(NetlinkBatch& batch, const std::function<void(const nlmsghdr*)
         const Acknowledgement acknowledgement = read_acknowledgement(message);
         const size_t index = message->nlmsg_seq - 1;
         if (acknowledgement.error == 0 || !first || index >= batch.count()) continue;
-        first = fail_with(acknowledgement.error, "rtnetlink", batch.name(index), acknowledgement.detail);
+        first = fail_with(acknowledgement.error, name_, batch.name(index), acknowledgement.detail);
       }
     }
   }

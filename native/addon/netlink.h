@@ -1,4 +1,4 @@
-// Requests to rtnetlink, many in one send: the kernel answers each, and the first that failed is the batch's failure.
+// Requests to rtnetlink (or to netfilter), many in one send: the kernel answers each, and the first that failed is the batch's failure.
 #pragma once
 
 #include <libmnl/libmnl.h>
@@ -35,8 +35,8 @@ class NetlinkBatch {
 // One socket in the network namespace that the calling thread is in when it opens.
 class Netlink {
  public:
-  static Result<Netlink> open();
-  Netlink(Netlink&& other) noexcept : socket_(other.socket_) { other.socket_ = nullptr; }
+  static Result<Netlink> open(int protocol = NETLINK_ROUTE);
+  Netlink(Netlink&& other) noexcept : socket_(other.socket_), name_(other.name_) { other.socket_ = nullptr; }
   Netlink& operator=(Netlink&&) = delete;
   Netlink(const Netlink&) = delete;
   ~Netlink();
@@ -47,8 +47,10 @@ class Netlink {
   Done ask(NetlinkBatch& batch, const std::function<void(const nlmsghdr*)>& each);
 
  private:
-  explicit Netlink(mnl_socket* socket) : socket_(socket) {}
+  Netlink(mnl_socket* socket, const char* name) : socket_(socket), name_(name) {}
   mnl_socket* socket_;
+  // "rtnetlink" or "nfnetlink", for failures.
+  const char* name_;
 };
 
 // libmnl's own loops convert void* as only C does.

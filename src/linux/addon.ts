@@ -1,5 +1,5 @@
 /** Raised with every change of the addon's functions; load.ts refuses a library that was built for another one. */
-export const addonAbiVersion = 4;
+export const addonAbiVersion = 5;
 
 /**
  * The typed face of the native addon: mechanism only, no policy. src/linux/load.ts loads it; nobody else may.
@@ -67,6 +67,11 @@ export interface Addon {
   /** RTM_DELLINK; waits for RCU (tens of ms): only for clean-up of what no namespace owns. Missing: no error. */
   deleteLink(name: string): Promise<void>;
 
+  /**
+   * Makes the kernel forget every UDP flow that was sent to one of these ports (1 to 65535); gives how many there were.
+   */
+  forgetUdpFlows(ports: readonly number[]): Promise<number>;
+
   // ---- thread "cg"
   /**
    * File operations in order, in one trip. One result per operation: undefined for success, or content for reads, or
@@ -110,6 +115,8 @@ export interface Addon {
   syncfs(fd: number): Promise<void>;
   /** umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW), thread "disk". */
   detachMount(path: string): Promise<void>;
+  /** One datagram to a unix socket, a path or "@name" of an abstract one; thread "net". For systemd's notify socket. */
+  sendDatagram(address: string, text: string): Promise<void>;
   getrlimit(resource: number): { soft: bigint; hard: bigint };
   /** PR_SET_DUMPABLE 0: registry passwords never end in a core file. */
   disableCoreDumps(): void;

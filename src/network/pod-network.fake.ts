@@ -13,6 +13,8 @@ export class FakePodNetwork implements PodNetwork {
   current: NetworkStatus = { ready: true, reason: '', message: '' };
   /** What useSubnets was told last. */
   subnets: readonly string[] = [];
+  /** Every setUp that was asked for. */
+  readonly requests: NetworkRequest[] = [];
   failNextSetUp: Error | undefined;
   failNextTearDown: Error | undefined;
   /** What the next teardowns wait for. */
@@ -31,7 +33,9 @@ export class FakePodNetwork implements PodNetwork {
     return new Fd(number, (fd) => void this.openNamespaces.delete(fd));
   }
 
-  async setUp(ctx: Ctx, { podId, netns }: NetworkRequest): Promise<PodNetworkRecord> {
+  async setUp(ctx: Ctx, request: NetworkRequest): Promise<PodNetworkRecord> {
+    const { podId, netns } = request;
+    this.requests.push(request);
     ctx.signal.throwIfAborted();
     if (!netns.open) throw new BerthError('INTERNAL', 'the namespace was closed');
     const failure = this.failNextSetUp;

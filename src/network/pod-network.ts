@@ -85,4 +85,6 @@ export interface AddressBook {
 export interface AddressLease {
   readonly podId: string;
   readonly addresses: readonly string[];
+  /** The pod's host ports; left out where there are none. */
+  readonly portMappings?: readonly PortMapping[];
 }

@@ -1,5 +1,6 @@
+import { isIP } from 'node:net';
 import type { Ctx } from '#base/ctx';
-import type { AddressBook, AddressLease } from './pod-network.ts';
+import type { AddressBook, AddressLease, PortMapping } from './pod-network.ts';
 
 /** What of a collection of the store is needed; main gives one opened with `leaseRecords`. */
 export interface LeaseRecords {
@@ -38,8 +39,22 @@ export class StoreAddressBook implements AddressBook {
 }
 
 function parseLease(value: unknown): AddressLease {
-  const { podId, addresses } = (value ?? {}) as Partial<Record<keyof AddressLease, unknown>>;
+  const { podId, addresses, portMappings } = (value ?? {}) as Partial<Record<keyof AddressLease, unknown>>;
   if (typeof podId !== 'string' || !Array.isArray(addresses)) throw new Error('not an address lease');
   if (!addresses.every((address) => typeof address === 'string')) throw new Error('an address is not text');
-  return { podId, addresses };
+  if (portMappings === undefined) return { podId, addresses };
+  if (!Array.isArray(portMappings) || !portMappings.every(isPortMapping)) throw new Error('not port mappings');
+  return { podId, addresses, portMappings };
+}
+
+function isPortMapping(value: unknown): value is PortMapping {
+  const { protocol, containerPort, hostPort, hostIp } = (value ?? {}) as Partial<Record<keyof PortMapping, unknown>>;
+  const isPort = (port: unknown): boolean => Number.isInteger(port) && Number(port) >= 1 && Number(port) <= 65_535;
+  return (
+    ['tcp', 'udp', 'sctp'].includes(String(protocol)) &&
+    isPort(containerPort) &&
+    isPort(hostPort) &&
+    typeof hostIp === 'string' &&
+    (hostIp === '' || isIP(hostIp) !== 0)
+  );
 }

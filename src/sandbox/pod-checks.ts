@@ -29,14 +29,6 @@ export function checkCgroupParent(config: PodConfig, driver: 'cgroupfs' | 'syste
   }
 }
 
-/** On the node's network every port is one of the node already. @throws UNIMPLEMENTED */
-export function checkHostPorts(config: PodConfig): void {
-  if (config.linux?.security_context?.namespace_options?.network === 'NODE') return;
-  const mapped = config.port_mappings.find((mapping) => mapping.host_port !== 0);
-  if (!mapped) return;
-  throw new BerthError('UNIMPLEMENTED', `host port ${mapped.host_port}: ports of the node for pods are not built yet`);
-}
-
 /** @throws UNIMPLEMENTED */
 export function checkUsers({ users }: PodInput, supported: boolean): void {
   if (!users || supported) return;

@@ -10,10 +10,10 @@ import { runPodKey } from './claims.ts';
 import { podName, type PodIdentity } from './identity.ts';
 import { announce, type SandboxParts } from './parts.ts';
 import { Pod } from './pod.ts';
-import { checkCgroupParent, checkHostPorts, checkRuntimeHandler, checkUsers } from './pod-checks.ts';
+import { checkCgroupParent, checkRuntimeHandler, checkUsers } from './pod-checks.ts';
 import { writePodFiles } from './pod-files.ts';
 import { removePodNow } from './pod-remove.ts';
-import { networkRequest } from './pod-network-request.ts';
+import { networkRequest, portMappings } from './pod-network-request.ts';
 import { podInput } from './pod-spec.ts';
 import { createFailed, newPod, toFailed, toReady } from './states.ts';
 import { together } from './together.ts';
@@ -22,10 +22,10 @@ import { together } from './together.ts';
 export async function runPod(parts: SandboxParts, ctx: Ctx, identity: PodIdentity): Promise<string> {
   checkRuntimeHandler(identity.runtimeHandler, parts.runtimeHandlers);
   checkCgroupParent(identity.config, parts.runtime.features.cgroupDriver);
-  if (parts.network.mode === 'builtin') checkHostPorts(identity.config);
   const name = podName(identity.config);
   // What Berth cannot do is said before anything is made.
   checkUsers(podInput('', identity.config, parts.hostname), parts.runtime.features.userNamespaces);
+  portMappings(identity.config);
   return parts.operations.join(ctx, {
     key: runPodKey(identity),
     verb: 'run pod',

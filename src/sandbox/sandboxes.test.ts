@@ -176,13 +176,17 @@ describe('what fails leaves nothing', () => {
   });
 });
 
-test("host ports are refused in words, but for pods that have the node's own", async () => {
+test('host ports are asked of the network, 0 being none; pods on the node’s own network have them already', async () => {
   const it = await new FakeNode().start();
-  const port_mappings = [{ protocol: 'TCP' as const, container_port: 80, host_port: 8080, host_ip: '' }];
-  const run = it.sandboxes.runPod(ctx, podIdentity('web', { port_mappings }));
-  await expect(run).rejects.toMatchObject({ code: 'UNIMPLEMENTED' });
+  const mapping = { protocol: 'TCP' as const, container_port: 80, host_port: 8080, host_ip: '127.0.0.1' };
+  const port_mappings = [mapping, { ...mapping, host_port: 0 }];
+  await it.sandboxes.runPod(ctx, podIdentity('web', { port_mappings }));
   await it.sandboxes.runPod(ctx, podIdentity('host', { ...podWith({ network: 'NODE' }), ...{ port_mappings } }));
-  await it.sandboxes.runPod(ctx, podIdentity('inside', { port_mappings: [{ ...port_mappings[0]!, host_port: 0 }] }));
+  expect(it.node.network.requests.map((request) => request.portMappings)).toEqual([
+    [{ protocol: 'tcp', containerPort: 80, hostPort: 8080, hostIp: '127.0.0.1' }],
+  ]);
+  const wrong = podIdentity('wrong', { port_mappings: [{ ...mapping, container_port: 70_000 }] });
+  await expect(it.sandboxes.runPod(ctx, wrong)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
 });
 
 describe('a retry joins', () => {

@@ -1,28 +1,25 @@
-import type { Ctx } from '#base/ctx';
-import { BerthError } from '#base/errors';
 import type { NetworkConfig } from '#config/slices';
 import type { Addon } from '#linux/addon';
 import type { AddressPools } from './address-pool.ts';
 import { defaultRouteMtu, enableForwarding, tuneBridge } from './host-settings.ts';
 import { macFor } from './mac.ts';
-import { nftDeleteText, nftTableText } from './nft-table.ts';
+import type { NodeTable } from './node-table.ts';
 import { podLinks } from './pod-links.ts';
-import { runNamedTool, type RunTool } from './run-tool.ts';
 import type { Subnet } from './subnet.ts';
 
 /** What of the addon the built-in network needs. */
 export type NetworkAddon = Pick<
   Addon,
-  'createNetns' | 'close' | 'ensureBridge' | 'attachVeth' | 'listLinks' | 'deleteLink' | 'batch'
+  'createNetns' | 'close' | 'ensureBridge' | 'attachVeth' | 'listLinks' | 'deleteLink' | 'batch' | 'forgetUdpFlows'
 >;
 
 export interface BridgeHostOptions {
   readonly addon: NetworkAddon;
-  readonly run: RunTool;
+  readonly table: NodeTable;
   readonly config: NetworkConfig;
 }
 
-/** The machine's side of the built-in network: bridge, forwarding, masquerade. Every function may run again and again. */
+/** The machine's side of the built-in network: bridge, forwarding, nftables table. Every function may run again and again. */
 export class BridgeHost {
   readonly #options: BridgeHostOptions;
 
@@ -34,7 +31,7 @@ export class BridgeHost {
    * @param subnets all that pods have or had addresses of
    * @returns the MTU for pods; undefined leaves it to the kernel
    */
-  async prepare(ctx: Ctx, pools: AddressPools, subnets: readonly Subnet[]): Promise<number | undefined> {
+  async prepare(pools: AddressPools, subnets: readonly Subnet[]): Promise<number | undefined> {
     const { addon, config } = this.#options;
     const name = config.bridge;
     const gateways = pools.gateways;
@@ -48,36 +45,16 @@ export class BridgeHost {
     }
     await addon.ensureBridge({ ...bridge, addresses: gateways.map(({ cidr }) => cidr) });
     await enableForwarding(addon, ipv6);
-    await this.#writeTable(ctx, subnets);
+    await this.#options.table.write(subnets);
     return mtu;
   }
 
   /** Also removes what pods left on the bridge. */
-  async remove(ctx: Ctx): Promise<void> {
+  async remove(): Promise<void> {
     const { addon, config } = this.#options;
     for (const name of await podLinks(addon, config.bridge)) await addon.deleteLink(name);
     const bridge = (await addon.listLinks()).find((link) => link.name === config.bridge);
     if (bridge?.kind === 'bridge') await addon.deleteLink(config.bridge);
-    await this.#deleteTable(ctx);
-  }
-
-  async #writeTable(ctx: Ctx, subnets: readonly Subnet[]): Promise<void> {
-    const { config } = this.#options;
-    if (!config.masquerade) return this.#deleteTable(ctx);
-    const text = nftTableText({ name: config.nftTable, bridge: config.bridge, subnets });
-    await this.#nft(ctx, text);
-  }
-
-  async #deleteTable(ctx: Ctx): Promise<void> {
-    try {
-      await this.#nft(ctx, nftDeleteText(this.#options.config.nftTable));
-    } catch (error) {
-      // Without nft there is no table that berthd could have made.
-      if (!(error instanceof BerthError) || error.code !== 'UNAVAILABLE') throw error;
-    }
-  }
-
-  async #nft(ctx: Ctx, text: string): Promise<void> {
-    await runNamedTool(ctx, this.#options.run, 'nft', ['-f', '-'], text);
+    await this.#options.table.delete();
   }
 }

@@ -14,12 +14,14 @@ import type {
   PodNetwork,
   PodNetworkRecord,
 } from '../pod-network.ts';
-import { addressesOf, AddressPools } from './address-pool.ts';
+import { addressesOf, AddressPools, type PodAddress } from './address-pool.ts';
 import { BridgeHost, type NetworkAddon } from './bridge-host.ts';
 import { detectForwardDrop, forwardDropMessage } from './forward-drop.ts';
+import { forwardsOfLeases, HostPortTable } from './host-port-table.ts';
 import { hasIpv6 } from './host-settings.ts';
 import { macFor } from './mac.ts';
 import { NetnsPool } from './netns-pool.ts';
+import { NodeTable } from './node-table.ts';
 import { hostLinkName, LinkSweeper, podLinks } from './pod-links.ts';
 import type { RunTool } from './run-tool.ts';
 import { parseSubnet, type Subnet } from './subnet.ts';
@@ -51,10 +53,12 @@ const retryMs = 5000;
 const firewallCheckMs = 5 * 60_000;
 const containerInterface = 'eth0';
 
-/** A bridge, a veth pair per pod, addresses from our own book, masquerade by nftables. */
+/** A bridge, a veth pair per pod, addresses from our own book, masquerade and host ports by nftables. */
 export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
   readonly mode = 'builtin';
   readonly #options: BuiltinNetworkOptions;
+  readonly #table: NodeTable;
+  readonly #ports: HostPortTable;
   readonly #host: BridgeHost;
   readonly #namespaces: NetnsPool;
   readonly #sweeper: LinkSweeper;
@@ -74,7 +78,10 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
     this.#options = options;
     this.#subnets = [config.ipv4Subnet, config.ipv6Subnet].filter((text) => text !== '').map(parseSubnet);
     this.#pools = AddressPools.of(this.#subnets, addresses.all());
-    this.#host = new BridgeHost(options);
+    const leases = addresses.all();
+    this.#table = new NodeTable(options, forwardsOfLeases(leases));
+    this.#ports = new HostPortTable({ ctx, addon, bridge: config.bridge, table: this.#table, leases });
+    this.#host = new BridgeHost({ addon, table: this.#table, config });
     this.#namespaces = new NetnsPool({ ctx, addon, size: config.poolSize });
     this.#sweeper = new LinkSweeper({ ctx, addon, bridge: config.bridge, delayMs: options.sweepDelayMs ?? 5000 });
   }
@@ -132,7 +139,7 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
     if (record.mode !== this.mode) {
       throw new BerthError('INTERNAL', `pod ${podId} has a network of mode ${record.mode}, not ${this.mode}`);
     }
-    await this.#free(ctx, podId, record.addresses);
+    await this.#free(ctx, this.#leaseOf(podId, record.addresses));
     if (record.hostInterface === hostLinkName(podId)) this.#sweeper.add(record.hostInterface);
   }
 
@@ -147,19 +154,22 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
         ctx.log.warn({ err: error }, `could not free ${text}`);
       }
     };
-    await Promise.all(
-      leases.map((lease) => attempt(leaseText(lease), () => this.#free(ctx, lease.podId, lease.addresses))),
-    );
+    await Promise.all(leases.map((lease) => attempt(leaseText(lease), () => this.#free(ctx, lease))));
+
     for (const name of await this.#strayLinks(podIds, leases)) {
       await attempt(linkText(name), () => this.#options.addon.deleteLink(name));
     }
+    const foreign = await this.#table.foreign(ctx);
+    if (foreign.length > 0) await this.#table.clean();
+    freed.push(...foreign);
     return freed;
   }
 
-  async strays(_ctx: Ctx, podIds: ReadonlySet<string>): Promise<readonly string[]> {
+  async strays(ctx: Ctx, podIds: ReadonlySet<string>): Promise<readonly string[]> {
+    const foreign = await this.#table.foreign(ctx);
     const leases = this.#strayLeases(podIds);
     const links = await this.#strayLinks(podIds, leases);
-    return [...leases.map(leaseText), ...links.map(linkText)];
+    return [...leases.map(leaseText), ...links.map(linkText), ...foreign];
   }
 
   /** Pods that have addresses keep them. FAILED_PRECONDITION when one has the address the bridge would need. */
@@ -193,7 +203,7 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
     this.#state = { kind: 'removed' };
     await this[Symbol.asyncDispose]();
     if (state.kind === 'preparing') await state.done.catch(() => undefined);
-    await this.#host.remove(ctx);
+    await raceSignal(this.#host.remove(), ctx.signal);
   }
 
   /** Pods keep their network. */
@@ -238,7 +248,8 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
       if (this.#pools.subnets.length === 0) {
         throw new BerthError('UNAVAILABLE', 'this kernel has no IPv6 and network.ipv4_subnet is empty');
       }
-      const mtu = await this.#host.prepare(ctx, this.#pools, this.#subnets);
+      const mtu = await this.#host.prepare(this.#pools, this.#subnets);
+      await this.#ports.prepared();
       ctx.log.info({ bridge: config.bridge, mtu, ms: clock.monotonicMs() - startMs }, 'built-in network is ready');
       return { mtu };
     } catch (error) {
@@ -246,13 +257,13 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
     }
   }
 
-  /** Writing the lease and making the link need nothing of each other: they go at the same time. */
-  async #connect(ctx: Ctx, { podId, netns }: NetworkRequest, mtu: number | undefined): Promise<PodNetworkRecord> {
+  /** Writing the lease, making the link and opening ports need nothing of each other: they go at the same time. */
+  async #connect(ctx: Ctx, request: NetworkRequest, mtu: number | undefined): Promise<PodNetworkRecord> {
     ctx.signal.throwIfAborted();
-    const netnsFd = netns.number;
+    const { podId } = request;
+    const netnsFd = request.netns.number;
     const { addon, config, addresses: book } = this.#options;
-    const taken = this.#pools.take(podId);
-    const lease = { podId, addresses: addressesOf(taken) };
+    const { taken, lease } = this.#take(request);
     this.#connecting.set(podId, lease);
     const hostInterface = hostLinkName(podId);
     const stored = book.put(ctx, lease);
@@ -267,15 +278,16 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
         addresses: taken.map(({ cidr }) => cidr),
         gateways: addressesOf(this.#pools.gateways),
       }))();
+    const opened = this.#ports.open(ctx, lease);
     const rollback = new Rollback();
     rollback.push(`network of pod ${podId}`, async (undo) => {
       // Neither can be called back once it runs.
-      const [, link] = await raceSignal(Promise.allSettled([stored, attached]), undo.signal);
+      const [, link] = await raceSignal(Promise.allSettled([stored, attached, opened]), undo.signal);
       if (link.status === 'fulfilled') await addon.deleteLink(hostInterface);
-      await this.#free(undo, podId, lease.addresses);
+      await this.#free(undo, lease);
     });
     try {
-      await raceSignal(Promise.all([stored, attached]), ctx.signal);
+      await raceSignal(Promise.all([stored, attached, opened]), ctx.signal);
       rollback.commit();
     } catch (error) {
       await rollback.rollBack(ctx);
@@ -284,7 +296,32 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
     return { mode: this.mode, addresses: lease.addresses, hostInterface };
   }
 
-  async #free(ctx: Ctx, podId: string, addresses: readonly string[]): Promise<void> {
+  /** Addresses and host ports, all or none. */
+  #take({ podId, portMappings }: NetworkRequest): {
+    readonly taken: readonly PodAddress[];
+    readonly lease: AddressLease;
+  } {
+    this.#ports.claim(podId, portMappings);
+    try {
+      const taken = this.#pools.take(podId);
+      const lease = { podId, addresses: addressesOf(taken) };
+      return { taken, lease: portMappings.length === 0 ? lease : { ...lease, portMappings } };
+    } catch (error) {
+      this.#ports.release(podId);
+      throw error;
+    }
+  }
+
+  /** The book knows the host ports; the record, also when the book does not know the pod any more, the addresses. */
+  #leaseOf(podId: string, addresses: readonly string[]): AddressLease {
+    const lease = this.#options.addresses.get(podId);
+    return lease === undefined ? { podId, addresses } : { ...lease, addresses };
+  }
+
+  /** Ports first: they must not lead to an address that is another pod's already. */
+  async #free(ctx: Ctx, lease: AddressLease): Promise<void> {
+    const { podId, addresses } = lease;
+    await this.#ports.close(ctx, lease);
     await this.#options.addresses.delete(ctx, podId);
     this.#pools.release(addresses, podId);
   }

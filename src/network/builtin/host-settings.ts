@@ -40,6 +40,11 @@ export async function tuneBridge(files: Files, bridge: string): Promise<void> {
   ]);
 }
 
+/** Lets packets from 127.0.0.0/8 of the node out to pods, and their answers in. The nftables table guards it. */
+export async function routeLocalnet(files: Files, bridge: string): Promise<void> {
+  await writeAll(files, [write(`/proc/sys/net/ipv4/conf/${bridge}/route_localnet`, '1')]);
+}
+
 /** The MTU of the interface of the default route; undefined where there is none. */
 export async function defaultRouteMtu(files: Files): Promise<number | undefined> {
   const [routes4 = '', routes6 = ''] = await readAll(files, ['/proc/net/route', '/proc/net/ipv6_route'], tableLimit);

@@ -6,6 +6,7 @@ import type { RunTool, ToolCommand } from './run-tool.ts';
 export class FakeNetworkAddon implements NetworkAddon {
   readonly files = new Map<string, string>([
     ['/proc/sys/net/ipv4/ip_forward', '0'],
+    ['/proc/sys/net/ipv4/conf/berth0/route_localnet', '0'],
     ['/proc/sys/net/ipv6/conf/all/forwarding', '0'],
     ['/proc/sys/net/ipv6/conf/default/accept_ra', '1'],
     ['/proc/sys/net/ipv6/conf/eth0/accept_ra', '1'],
@@ -58,6 +59,11 @@ export class FakeNetworkAddon implements NetworkAddon {
     return [...this.links.values()];
   }
 
+  async forgetUdpFlows(ports: readonly number[]): Promise<number> {
+    await this.#enter(`forgetUdpFlows ${ports.join(' ')}`);
+    return 0;
+  }
+
   async deleteLink(name: string): Promise<void> {
     await this.#enter('deleteLink');
     this.links.delete(name);
@@ -102,11 +108,13 @@ export class FakeTools {
   /** What `nft -j list chains` prints. */
   chains = '{"nftables": []}';
   failure: Error | undefined;
+  /** Exit codes of the next runs; 0 afterwards. */
+  readonly codes: number[] = [];
 
   readonly run: RunTool = async (_ctx, command) => {
     if (this.failure !== undefined) throw this.failure;
     this.commands.push(command);
-    return { code: 0, stdout: command.argv.includes('list') ? this.chains : '', stderr: '' };
+    return { code: this.codes.shift() ?? 0, stdout: command.argv.includes('list') ? this.chains : '', stderr: '' };
   };
 
   get tables(): readonly string[] {
