@@ -45,7 +45,9 @@ export class TokenTable<T> {
     return entry?.value;
   }
 
+  /** Those that can still be used. */
   get size(): number {
+    this.#dropExpired(this.#options.clock.monotonicMs());
     return this.#waiting.size;
   }
 

@@ -44,8 +44,11 @@ export function controlFrame(type: number, payload: Buffer, flags = 0): Buffer {
 
 /** A zlib stream without dictionary, and in it blocks that are not compressed. */
 const zlibHeader = Buffer.from([0x78, 0x01]);
-/** One such block: not the last, four bytes, its check, and the number 0. */
-const noHeaders = Buffer.from([0x00, 0x04, 0x00, 0xfb, 0xff, 0, 0, 0, 0]);
+/**
+ * Two such blocks: four bytes, which are the number 0, and none. Go's inflater gives out nothing before the empty one, which
+ * is what a compressor ends a flush with.
+ */
+const noHeaders = Buffer.from([0x00, 0x04, 0x00, 0xfb, 0xff, 0, 0, 0, 0, 0x00, 0x00, 0x00, 0xff, 0xff]);
 
 /**
  * Answers have no headers, so each header block is the same few bytes: that needs no compressor, only that the first block
