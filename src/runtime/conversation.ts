@@ -69,16 +69,21 @@ export function requireFeature(shim: PodShim, feature: string, doing: string): v
   );
 }
 
+/** Within what a terminal can have; undefined for a size of nothing. */
+export function boundedSize({ columns, rows }: TerminalSize): TerminalSize | undefined {
+  const bounded = (value: number): number => Math.min(Math.floor(value), largestSize);
+  return columns >= 1 && rows >= 1 ? { columns: bounded(columns), rows: bounded(rows) } : undefined;
+}
+
 /** Tells a terminal its size. A size of nothing, a process that is gone and an old shim: no effect. */
 export async function resizeTerminal(
   shim: PodShim,
   of: { readonly container_id: string } | { readonly exec_id: string },
   size: TerminalSize,
 ): Promise<void> {
-  if (size.columns < 1 || size.rows < 1 || !shim.features.has('resize')) return;
-  const bounded = (value: number): number => Math.min(Math.floor(value), largestSize);
-  const request = { resize_tty: { ...of, columns: bounded(size.columns), rows: bounded(size.rows) } };
-  await tell(shim, request, `resize a terminal of pod ${shim.podId}`);
+  const bounded = boundedSize(size);
+  if (!bounded || !shim.features.has('resize')) return;
+  await tell(shim, { resize_tty: { ...of, ...bounded } }, `resize a terminal of pod ${shim.podId}`);
 }
 
 /** Ends a command with its whole tree. One that is gone: no effect. */

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Ctx } from '#base/ctx';
 import { BerthError } from '#base/errors';
-import { Conversation, killExec, requireFeature, resizeTerminal } from './conversation.ts';
+import { boundedSize, Conversation, killExec, requireFeature, resizeTerminal } from './conversation.ts';
 import { execProcess } from './exec-process.ts';
 import { type RuntimeParts, shimOf } from './runtime-parts.ts';
 import type { ExecOptions, RunningExec } from './streams.ts';
@@ -21,7 +21,8 @@ export async function exec(
   const shim = shimOf(parts, podId);
   const { tty } = options;
   if (tty) requireFeature(shim, 'tty-exec', doing);
-  const process = await execProcess(parts, options.spec, options.args, tty ? (options.size ?? 'unsized') : undefined);
+  const size = (options.size && boundedSize(options.size)) ?? 'unsized';
+  const process = await execProcess(parts, options.spec, options.args, tty ? size : undefined);
   const execId = randomBytes(8).toString('hex');
   const exited = Promise.withResolvers<{ readonly exitCode: number }>();
   exited.promise.catch(() => undefined);

@@ -174,7 +174,7 @@ asRoot('conversations with processes', () => {
       const { stdin, stdout, stderr } = running.streams;
       expect(stderr).toBeUndefined();
       await seen(stdout, 'xterm\r\n24 80\r\n');
-      await running.resize({ columns: 0, rows: 0 });
+      await running.resize({ columns: 0, rows: 0 }); // nothing to be told
       await running.resize({ columns: 132, rows: 43 });
       stdin?.write('hello\n');
       await seen(stdout, '43 132\r\n', 'hello\r\n');

@@ -236,6 +236,33 @@ class Attach(unittest.TestCase):
                         (shim, self.fds(), pump, self.fds(self.pump())))
         self.assertEqual(self.pod.state().containers[-1].state, pb.RUNNING)
 
+    def test_a_client_that_is_killed_ends_what_depends_on_it_and_nothing_else(self):
+        self.up("kept", "while read x; do echo got $x; done; echo over; sleep 1000", once=True)
+        ready, said = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                attach = Talk.attach(self.pod, "kept")
+                attach.write(b"last words\n")
+                attach.read_until(b"got last words")
+                term = Talk.exec(self.pod, "kept", ["sh", "-c", "trap 'echo > /hung-up; exit' HUP; echo on; while :; do sleep 0.05; done"],
+                                 tty=True)
+                term.read_until(b"on")
+                plain = Talk.exec(self.pod, "kept", ["sh", "-c", "cat; echo > /went-on; sleep 995"])
+                os.write(said, b"x")
+                signal.pause()
+            finally:
+                os._exit(1)
+        os.close(said)
+        self.assertEqual(os.read(ready, 1), b"x")
+        os.close(ready)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        self.assertTrue(eventually(lambda: "over" in self.pod.output("kept")))
+        for file in ("/hung-up", "/went-on"):
+            self.assertTrue(eventually(lambda: self.pod.exec("kept", ["test", "-e", file])[0] == 0), file)
+        self.assertEqual(next(c.state for c in self.pod.state().containers if c.id == "kept"), pb.RUNNING)
+
     def test_a_client_that_reads_no_more_may_still_write(self):
         self.up("writer", "read a; read b; echo $b > /told; sleep 1000")
         with Talk.attach(self.pod, "writer") as talk:

@@ -108,6 +108,42 @@ class Peers(unittest.TestCase):
         self.assertTrue(eventually(lambda: self.fds() <= before + 2), (before, self.fds()))
         self.assertEqual(self.pod.exec("c", ["true"])[0], 0)
 
+    def test_whatever_comes_as_a_stream_costs_nobody_anything(self):
+        """Directories, files, event descriptors, ends of the wrong kind, both ends of one pipe."""
+        self.pod.up("odd", ["sh", "-c", "while read x; do echo $x; done; sleep 1000"], request={"stdin": True})
+        self.pod.up("oddtty", ["cat"], tty=True, request={"stdin": True})
+        before = self.fds()
+        read_end, write_end = os.pipe()
+        left, right = socket.socketpair()
+        kinds = [os.open("/", os.O_RDONLY), os.open("/dev/zero", os.O_RDWR), os.eventfd(1), os.memfd_create("x"),
+                 read_end, write_end, left.fileno(), right.fileno(), os.open("/proc/self/ns/net", os.O_RDONLY)]
+        rng = random.Random(5)
+        for i in range(120):
+            fds = [rng.choice(kinds) for _ in range(3)]
+            call = rng.choice((dict(attach=pb.Attach(container_id=rng.choice(("odd", "oddtty")))),
+                               dict(exec=pb.Exec(container_id="odd", exec_id=f"odd{i}", tty=True,
+                                                 process=self.pod.process(["true"], tty=True).SerializeToString()))))
+            client = self.pod.connect()
+            try:
+                client.call(fds, **call)
+            except ShimError:
+                pass
+            client.close()
+        for fd in kinds[:6] + kinds[8:]:
+            os.close(fd)
+        left.close(), right.close()
+        self.assertTrue(eventually(lambda: self.fds() <= before), (before, self.fds()))
+        self.assertEqual(self.pod.exec("odd", ["true"])[0], 0)
+
+    def test_malformed_conversations(self):
+        long = b"x" * 128
+        for tag in (13, 14):
+            for body in (b"\x0a\x80\x01" + long, b"\xff", b"\x0a\x05ab", b"\x08\x01"):
+                payload = bytes([tag << 3 | 2, len(body)]) + body if len(body) < 128 else \
+                    bytes([tag << 3 | 2, len(body) & 0x7f | 0x80, len(body) >> 7]) + body
+                answer = self.raw(struct.pack(">IIBB", len(payload), 1, 1, 0) + payload)
+                self.assertEqual(pb.Response.FromString(answer[10:]).error.kind, pb.Error.BAD_MESSAGE, (tag, body))
+
     def test_descriptors_that_nobody_asked_for_are_closed(self):
         before = self.fds()
         null = os.open("/dev/null", os.O_RDWR)

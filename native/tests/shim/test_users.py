@@ -4,6 +4,7 @@ import os
 import unittest
 
 from harness import Pod, ShimError, alive, eventually, pb
+from streams import Talk
 
 BASE, LENGTH = 200000, 65536
 EVERY_CAP = (1 << 41) - 1
@@ -52,6 +53,17 @@ class Users(unittest.TestCase):
             self.assertEqual(file.read().split(), ["0", str(BASE), str(LENGTH)])
         self.assertEqual(self.pod.exec("root", ["id", "-u"])[:2], (0, "0\n"))
         self.assertIn(pid, [entry.pid for entry in self.pod.state().containers])
+
+    def test_terminals_belong_to_the_pods_users(self):
+        self.pod.up("tty", ["sh", "-c", "while read x; do echo got $x; done"], tty=True, request={"stdin": True})
+        with Talk.attach(self.pod, "tty", stderr=False) as talk:
+            talk.write(b"word\n")
+            talk.read_until(b"got word")
+        with Talk.exec(self.pod, "tty", ["sh", "-c", "stat -L -c %u /proc/self/fd/0; stty size; cat"], tty=True, rows=5,
+                       columns=6) as talk:
+            talk.read_until(b"0\r\n5 6\r\n")
+            talk.write(b"\x04")
+            self.assertEqual(talk.exit_code(), 0)
 
     def test_every_namespace_belongs_to_the_pods_users(self):
         import fcntl
