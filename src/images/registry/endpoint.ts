@@ -30,6 +30,8 @@ export interface Endpoint {
   readonly headers: Readonly<Record<string, readonly string[]>>;
   /** Undefined: the default. */
   readonly dialMs?: number | undefined;
+  /** A proxy of its own, whatever the environment says. May hold a password. */
+  readonly proxy?: string | undefined;
   /** The registry itself, not a mirror: the call's credentials are meant for it. */
   readonly primary: boolean;
 }

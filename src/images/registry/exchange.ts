@@ -91,7 +91,8 @@ export class Exchange {
     if (endpoint.namespace !== undefined) url.searchParams.set('ns', endpoint.namespace);
     try {
       return await follow(this.#transport, {
-        ...{ url, method: 'GET', what, silentMs, signal, tls: endpoint.tls, dialMs: endpoint.dialMs },
+        ...{ url, method: 'GET', what, silentMs, signal },
+        ...{ tls: endpoint.tls, dialMs: endpoint.dialMs, proxy: endpoint.proxy },
         headers: ask.headers ?? {},
         secrets: { ...endpoint.headers, ...(authorization !== undefined && { authorization }) },
       });

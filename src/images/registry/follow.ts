@@ -1,13 +1,12 @@
 import { request, type Dispatcher } from 'undici';
 import { Deadline } from '#base/deadline';
 import { BerthError } from '#base/errors';
-import type { TlsFiles } from './endpoint.ts';
 import { Setback } from './setback.ts';
 import { shownUrl } from './shown-url.ts';
-import type { Transport } from './transport.ts';
+import type { Route, Transport } from './transport.ts';
 
 /** One request before it is sent. */
-export interface Outgoing {
+export interface Outgoing extends Route {
   readonly url: URL;
   readonly method: 'GET' | 'POST';
   /** "manifest of …", for sentences. */
@@ -17,8 +16,6 @@ export interface Outgoing {
   /** Sent only as long as redirects have not left the URL's origin. */
   readonly secrets: HeaderMap;
   readonly body?: string;
-  readonly tls: TlsFiles;
-  readonly dialMs?: number | undefined;
   /** How long the host may be silent before its answer, and within a body that is being read. */
   readonly silentMs: number;
   readonly signal: AbortSignal;
@@ -61,7 +58,7 @@ export async function follow(transport: Transport, out: Outgoing): Promise<Answe
 async function send(transport: Transport, out: Outgoing, url: URL, left: boolean): Promise<Answer> {
   const tls = left ? { ...out.tls, clients: [] } : out.tls;
   const { statusCode, headers, body } = await request(url, {
-    dispatcher: await transport.dispatcher(url, tls, out.dialMs),
+    dispatcher: await transport.dispatcher(url, { ...out, tls }),
     method: out.method,
     headers: {
       'user-agent': userAgent,

@@ -30,6 +30,7 @@ describe('parseHostsToml', () => {
         skip_verify = true
         override_path = true
         dial_timeout = "1m1.5s"
+        proxy = "http://proxy.test:3128"
         [host."https://a.test/api".header]
           x-one = "1"
           X-Two = ["a", "b"]
@@ -51,6 +52,7 @@ describe('parseHostsToml', () => {
         },
         headers: { 'x-one': ['1'], 'x-two': ['a', 'b'] },
         dialMs: 61_500,
+        proxy: 'http://proxy.test:3128',
       },
     ]);
   });
@@ -89,6 +91,7 @@ describe('parseHostsToml', () => {
     ['[header]\nx = "a\\r\\nb: c"', 'header."x"'],
     ['[header]\n"a b" = "c"', 'header."a b"'],
     ['dial_timeout = "soon"', 'dial_timeout'],
+    ['proxy = "ftp://u:secret@proxy.test"', 'proxy'],
     ['server = "https://["', 'not the URL'],
     ['server = "https://u:secret@a.test"', 'auth_files'],
     ['host = 1', 'host'],

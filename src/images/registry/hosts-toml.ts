@@ -64,6 +64,7 @@ function restOf(table: OwnerTable): Rest {
     tls: tlsOf(table),
     headers: headersOf(table),
     dialMs: dialMsOf(table),
+    proxy: proxyOf(table),
   };
 }
 
@@ -104,6 +105,15 @@ function headersOf(table: OwnerTable): Endpoint['headers'] {
     return [name.toLowerCase(), values];
   });
   return Object.fromEntries(entries);
+}
+
+/** Never shown: it may hold a password. */
+function proxyOf(table: OwnerTable): string | undefined {
+  const text = table.text('proxy');
+  if (text === undefined) return undefined;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url && /^(https?|socks5h?):$/.test(url.protocol) && url.hostname !== '') return text;
+  throw table.wrong('proxy', 'the URL of a proxy such as "http://proxy.example:3128"');
 }
 
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };

@@ -196,6 +196,23 @@ describe('a proxy', () => {
     expect(asked).toEqual([]);
   });
 
+  it('of hosts.toml is asked for its host alone, whatever the environment says', async () => {
+    await using double = await RegistryDouble.start({ tls: true });
+    target = double.host;
+    double.add(image);
+    const { HTTPS_PROXY: url } = process.env;
+    process.env['HTTPS_PROXY'] = 'http://127.0.0.1:9';
+    await bench.hosts('reg.test', `skip_verify = true\nproxy = "${url!}"\n`);
+    await expect(bench.resolve('reg.test/team/app:1')).resolves.toBeDefined();
+    expect(asked[0]).toBe('reg.test:443');
+    await bench.hosts('reg.test', 'proxy = "sesame"\n');
+    const refused = bench.resolve('reg.test/team/app:1');
+    await expect(refused).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.not.stringContaining('sesame'),
+    });
+  });
+
   it('that is no URL is named without being shown', async () => {
     process.env['HTTPS_PROXY'] = 'http://user:sesame@[';
     const resolving = bench.resolve('reg.invalid/team/app:1');

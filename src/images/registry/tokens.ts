@@ -157,7 +157,7 @@ function outgoing(
   const scope = asked === '' || asked.length > maxScope ? `repository:${endpoint.repository}:pull` : asked;
   const sameHost = realm.origin === ask.origin;
   const tls = sameHost ? endpoint.tls : { ...endpoint.tls, clients: [] };
-  const common = { ...rest, silentMs, tls, dialMs: endpoint.dialMs };
+  const common = { ...rest, silentMs, tls, dialMs: endpoint.dialMs, proxy: endpoint.proxy };
   if (login?.kind === 'refresh') {
     const form = new URLSearchParams({ grant_type: 'refresh_token', refresh_token: login.token, scope });
     form.set('client_id', clientId);

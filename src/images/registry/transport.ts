@@ -1,5 +1,5 @@
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
-import { Agent, EnvHttpProxyAgent, type Dispatcher } from 'undici';
+import { Agent, EnvHttpProxyAgent, ProxyAgent, type Dispatcher } from 'undici';
 import { BerthError, messageOf } from '#base/errors';
 import { isLoopback, type TlsFiles } from './endpoint.ts';
 import { OwnerFiles } from './owner-files.ts';
@@ -9,6 +9,15 @@ const maxConnections = 32;
 const keepAliveMs = 15_000;
 const defaultDialMs = 10_000;
 const maxAgents = 64;
+
+/** How a host is reached. */
+export interface Route {
+  readonly tls: TlsFiles;
+  /** Undefined: ten seconds. */
+  readonly dialMs?: number | undefined;
+  /** Undefined: what the environment says. */
+  readonly proxy?: string | undefined;
+}
 
 /** Connections, kept open and shared by all that have the same certificates. */
 export class Transport {
@@ -20,19 +29,20 @@ export class Transport {
    *
    * @throws CONFIG_INVALID for certificates that cannot be read
    */
-  async dispatcher(url: URL, tls: TlsFiles, dialMs: number = defaultDialMs): Promise<Dispatcher> {
+  async dispatcher(url: URL, route: Route): Promise<Dispatcher> {
+    const { tls, dialMs = defaultDialMs, proxy } = route;
     const secure = url.protocol === 'https:';
     const direct = isLoopback(url.host);
     const pems = secure ? await this.#read(tls) : emptyPems;
     // Contents, not names: a certificate that was renewed needs new connections.
-    const key = JSON.stringify([secure && [pems, tls.skipVerify], direct, dialMs]);
+    const key = JSON.stringify([secure && [pems, tls.skipVerify], direct, dialMs, proxy]);
     const known = this.#agents.get(key);
     if (known) {
       this.#agents.delete(key);
       this.#agents.set(key, known);
       return known;
     }
-    const made = makeAgent(direct, dialMs, secure ? contextOptions(pems, tls) : {});
+    const made = makeAgent({ direct, dialMs, proxy }, secure ? contextOptions(pems, tls) : {});
     this.#agents.set(key, made);
     for (const [oldest, agent] of this.#agents) {
       if (this.#agents.size <= maxAgents) break;
@@ -95,7 +105,13 @@ function contextOptions(pems: Pems, tls: TlsFiles): TlsConnect {
   }
 }
 
-function makeAgent(direct: boolean, dialMs: number, tls: TlsConnect): Dispatcher {
+interface Way {
+  readonly direct: boolean;
+  readonly dialMs: number;
+  readonly proxy: string | undefined;
+}
+
+function makeAgent({ direct, dialMs, proxy }: Way, tls: TlsConnect): Dispatcher {
   const options = {
     connect: { timeout: dialMs, ...tls },
     connections: maxConnections,
@@ -104,6 +120,7 @@ function makeAgent(direct: boolean, dialMs: number, tls: TlsConnect): Dispatcher
     allowH2: false,
     pipelining: 1,
   };
+  if (proxy !== undefined) return new ProxyAgent({ ...options, uri: proxy, requestTls: tls });
   if (direct) return new Agent(options);
   try {
     return new EnvHttpProxyAgent({ ...options, requestTls: tls });
