@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { output } from '../harness/command.ts';
 import { fixture } from '../harness/fixtures.ts';
+import { nginxLayer } from '../harness/nginx-layer.ts';
 import { top } from '../harness/paths.ts';
-import { entriesOf, type LayerEntry } from '../harness/tar.ts';
+import type { LayerEntry } from '../harness/tar.ts';
 
 /** The layers that critest's images are put together from. */
 export interface Bases {
@@ -28,14 +29,13 @@ const directories = ['bin', 'dev', 'etc', 'home', 'mnt', 'proc', 'root', 'run', 
 /** Builds what is not in the cache yet. */
 export async function makeBases(): Promise<Bases> {
   const busybox = (await output([path.join(top, 'tools/get-busybox')], { timeoutMs: 900_000 })).trim();
-  const nginx = (await output([path.join(top, 'tools/get-nginx')], { timeoutMs: 300_000 })).trim();
   const pause = await fixture('static-pause', ['-static', '-s']);
   const effectiveUid = await fixture('effective-uid', ['-static', '-s']);
   return {
     busybox: busyboxLayer(busybox),
     passwd: text(passwd),
     group: text(group),
-    nginx: nginxLayer(nginx),
+    nginx: await nginxLayer(),
     pause: [{ name: 'pause', data: readFileSync(pause), mode: 0o755 }],
     effectiveUid: readFileSync(effectiveUid),
   };
@@ -58,21 +58,5 @@ function busyboxLayer(binary: string): LayerEntry[] {
     { name: 'etc/passwd', data: text(passwd) },
     { name: 'etc/group', data: text(group) },
     { name: 'www/index.html', data: 'ok\n' },
-  ];
-}
-
-function nginxLayer(root: string): LayerEntry[] {
-  return [
-    ...entriesOf(root),
-    ...[
-      'etc/nginx',
-      'usr/share/nginx',
-      'usr/share/nginx/html',
-      'var/log',
-      'var/log/nginx',
-      'var/lib',
-      'var/lib/nginx',
-    ].map((name) => ({ name: `${name}/` })),
-    { name: 'usr/share/nginx/html/index.html', data: '<h1>Welcome to nginx!</h1>\n' },
   ];
 }

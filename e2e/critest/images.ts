@@ -1,5 +1,6 @@
-import { text, type Bases } from './bases.ts';
+import type { Bases } from './bases.ts';
 import type { ImageRecipe } from '../harness/made-image.ts';
+import { nginxConfig } from '../harness/nginx-layer.ts';
 import type { LayerEntry } from '../harness/tar.ts';
 
 /** An image under its names, which are repositories and tags without a registry. */
@@ -55,7 +56,7 @@ function pauses({ pause }: Bases): NamedImage[] {
 
 function servers({ busybox, nginx }: Bases): NamedImage[] {
   const serving = (port: number): ImageRecipe => ({
-    layers: [busybox, nginx, [{ name: 'etc/nginx/nginx.conf', data: nginxConfig(port) }]],
+    layers: [busybox, nginx, nginxConfig(port)],
     config: { Cmd: ['nginx'], StopSignal: 'SIGTERM' },
   });
   const httpd = ['sh', '-c', 'echo httpd: serving /www; exec httpd -f -v -p 80 -h /www'];
@@ -64,20 +65,6 @@ function servers({ busybox, nginx }: Bases): NamedImage[] {
     { names: [staging('hostnet-nginx-amd64:latest')], recipe: serving(12003) },
     { names: [e2e('httpd:2.4.39-4')], recipe: { layers: [busybox], config: { Cmd: httpd } } },
   ];
-}
-
-function nginxConfig(port: number): string {
-  return text([
-    'worker_processes 1;',
-    'daemon off;',
-    'error_log /dev/stderr notice;',
-    'pid /var/run/nginx.pid;',
-    'events {}',
-    'http {',
-    '  access_log /dev/stdout;',
-    `  server { listen ${port}; root /usr/share/nginx/html; }`,
-    '}',
-  ]);
 }
 
 function users(bases: Bases): NamedImage[] {

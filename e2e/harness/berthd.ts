@@ -13,13 +13,11 @@ import { eventually, within } from './wait.ts';
 /** network.pool_size by default. */
 const namespacePool = 4;
 
-/** What threads have open that start when they are first needed, and stay. */
-const lateThreads = [
-  // Waits for processes.
-  ...['anon_inode:[eventpoll]', 'anon_inode:[eventfd]'],
-  // Fetches from registries, with an event loop of its own.
-  ...['anon_inode:[eventpoll]', 'anon_inode:[eventfd]', 'anon_inode:[io_uring]', 'pipe', 'pipe', '/dev/null'],
-];
+/** What the thread has open that waits for processes: it starts with the first of them and stays. */
+const lateThread = ['anon_inode:[eventpoll]', 'anon_inode:[eventfd]'];
+
+/** The thread that fetches from registries keeps itself and its connections for half a minute after the last pull. */
+const registryIdleMs = 30_000;
 
 export interface BerthdOptions {
   /** More TOML for the config file; tables that the harness writes itself cannot be repeated. */
@@ -144,8 +142,12 @@ export class Berthd {
 
   /** The real crictl, in the node. */
   crictl(args: readonly string[], options?: CommandOptions): Promise<CommandResult> {
+    return this.node.run(this.crictlCommand(args), options);
+  }
+
+  crictlCommand(args: readonly string[]): string[] {
     const endpoints = ['--runtime-endpoint', `unix://${this.socket}`, '--image-endpoint', `unix://${this.socket}`];
-    return this.node.run([crictlBinary, '--config', '/dev/null', ...endpoints, '--timeout', '30s', ...args], options);
+    return [crictlBinary, '--config', '/dev/null', ...endpoints, '--timeout', '30s', ...args];
   }
 
   /** crictl that must succeed; gives its standard output without the last line end. */
@@ -218,10 +220,12 @@ export class Berthd {
       this.cri.close();
       this.cri = connectCri(this.socket);
       // One connection each for the runtime and the image service may be there now as it was, or not, at the start.
-      const extra = (): string[] => added([...idle, 'socket', 'socket', ...lateThreads], fdsOf(this.pid));
-      await eventually('berthd closes what it opened for pods', () => extra().length === 0, 5000).catch(() =>
-        leaks.push(...extra().map((fd) => `berthd keeps open: ${fd}`)),
-      );
+      const extra = (): string[] => added([...idle, 'socket', 'socket', ...lateThread], fdsOf(this.pid));
+      await eventually(
+        'berthd closes what it opened for pods',
+        () => extra().length === 0,
+        registryIdleMs + 10_000,
+      ).catch(() => leaks.push(...extra().map((fd) => `berthd keeps open: ${fd}`)));
     }
     leaks.push(...(await this.strays()).map((stray) => `berth check: ${stray}`));
     await callAdmin(this.adminSocket, 'POST', '/shutdown', { removeAll: true });

@@ -83,13 +83,13 @@ export function buildImage(recipe: ImageRecipe): BuiltImage {
   const layerType = types.layer[compression];
   if (layerType === undefined) throw new Error(`the ${format} format has no ${compression} layers`);
   const spoil = recipe.spoil ?? ((layer) => layer);
-  const tars = recipe.layers.map((entries) => tar(entries));
-  const layers = tars.map((bytes) => blob(layerType, spoil(compressors[compression](bytes))));
+  const done = recipe.layers.map((entries) => pack(entries, compression));
+  const layers = done.map(({ bytes }) => blob(layerType, spoil(bytes)));
   const config = json(types.config, {
     os: 'linux',
     architecture,
     config: { Env: runtimeEnv, ...recipe.config },
-    rootfs: { type: 'layers', diff_ids: tars.map(digestOf) },
+    rootfs: { type: 'layers', diff_ids: done.map(({ diffId }) => diffId) },
   });
   const manifest = json(types.manifest, {
     schemaVersion: 2,
@@ -98,6 +98,26 @@ export function buildImage(recipe: ImageRecipe): BuiltImage {
     layers: layers.map(descriptor),
   });
   return { manifest, config, layers, id: config.digest, architecture };
+}
+
+/** Images of one test share layers: each list of entries is packed once. */
+const packed = new WeakMap<readonly LayerEntry[], Map<Compression, PackedLayer>>();
+
+interface PackedLayer {
+  readonly diffId: string;
+  readonly bytes: Buffer;
+}
+
+function pack(entries: readonly LayerEntry[], compression: Compression): PackedLayer {
+  const known = packed.get(entries) ?? new Map<Compression, PackedLayer>();
+  packed.set(entries, known);
+  let layer = known.get(compression);
+  if (layer === undefined) {
+    const bytes = tar(entries);
+    layer = { diffId: digestOf(bytes), bytes: compressors[compression](bytes) };
+    known.set(compression, layer);
+  }
+  return layer;
 }
 
 /** One name for several platforms. */
