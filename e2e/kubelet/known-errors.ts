@@ -11,7 +11,7 @@ const causedByTheNode: readonly RegExp[] = [
   /Failed to set rlimit on max file handles/,
   /Failed to ensure process in container with oom score/,
   // Asked before the first look at the runtime.
-  /Skipping pod synchronization.*pleg has yet to be successful/,
+  /Skipping pod synchronization.*container runtime status check may not have completed yet/,
   /Image garbage collection failed once. Stats initialization may not have completed yet/,
   // cadvisor knows file systems of images by the names of two runtimes' sockets.
   /no imagefs label for configured runtime/,

@@ -1,5 +1,15 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import type { CommandResult } from '../harness/command.ts';
 import { cgroupHierarchies, cgroupsOf, removeCgroups } from '../harness/machine.ts';
@@ -157,13 +167,10 @@ export class Kubelet {
   }
 
   apply(pod: StaticPod): void {
-    const file = this.#manifest(pod.metadata.name);
-    // The kubelet watches the directory; files that start with a dot are none of its own.
-    const fresh = path.join(path.dirname(file), `.${path.basename(file)}`);
+    // The kubelet watches the directory: it must never see half a file.
+    const fresh = path.join(this.#directory, 'manifest');
     writeFileSync(fresh, JSON.stringify(pod));
-    rmSync(file, { force: true });
-    writeFileSync(file, readFileSync(fresh));
-    rmSync(fresh);
+    renameSync(fresh, this.#manifest(pod.metadata.name));
   }
 
   withdraw(name: string): void {

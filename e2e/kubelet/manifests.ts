@@ -113,6 +113,21 @@ export const hostNetworkPod = staticPod('onhost', {
   ],
 });
 
+/** Its image comes from a registry, and a port of the node leads to it. */
+export function pulledPod(image: string): StaticPod {
+  return staticPod('pulled', {
+    containers: [
+      {
+        name: 'main',
+        image,
+        imagePullPolicy: 'Always',
+        command: ['sh', '-c', 'mkdir /www; echo pulled > /www/name; exec httpd -f -p 80 -h /www'],
+        ports: [{ containerPort: 80, hostPort: 18_081 }],
+      },
+    ],
+  });
+}
+
 /** Takes more memory than it may. */
 export const greedyPod = staticPod('greedy', {
   restartPolicy: 'Never',
