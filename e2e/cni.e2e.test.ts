@@ -152,6 +152,18 @@ describe('bridge, host-local, portmap, bandwidth and firewall', () => {
     await cni.use(bridged());
   });
 
+  test('a pod with users of its own has its network, lo included', async () => {
+    const map = [{ host_id: 200_000, container_id: 0, length: 65_536 }];
+    const users = { mode: 'POD', uids: map, gids: map } as const;
+    const pod = await TestPod.run(berthd, {
+      linux: { security_context: { namespace_options: { network: 'POD', pid: 'CONTAINER', userns_options: users } } },
+    });
+    const [address = ''] = await addressesOf(pod);
+    expect(await pod.sh('ip -o addr')).toContain(address);
+    expect(await pod.sh('ip -o link show lo')).toContain('LOOPBACK,UP');
+    expect((await berthd.node.run(['busybox', 'ping', '-c1', '-W5', address])).code).toBe(0);
+  });
+
   test('a pod whose namespace is gone can be torn down', async () => {
     const pod = await TestPod.run(berthd);
     await berthd.node.run(['umount', '-l', cni.path('netns', `berth-${pod.id}`)]);
@@ -241,11 +253,9 @@ describe('a plugin that', () => {
 });
 
 test('a kill -9 between ADD and the pod’s record leaks no address and no namespace', async () => {
-  const [reached, go] = [cni.path('reached'), cni.path('go')];
-  cni.script(
-    'slow',
-    `if [ $CNI_COMMAND = ADD ]; then : >${reached}; while [ ! -e ${go} ]; do sleep 0.1; done; printf %s "$before"; fi`,
-  );
+  const reached = cni.path('reached');
+  // It ends only by being killed: what it would do after the DEL, nobody would undo.
+  cni.script('slow', `[ $CNI_COMMAND = ADD ] || exit 0; : >${reached}; sleep 1000 & wait`);
   await cni.use(followedBy('slow'));
   const lost = TestPod.run(berthd).then(
     () => 'made',
@@ -257,7 +267,7 @@ test('a kill -9 between ADD and the pod’s record leaks no address and no names
   await berthd.kill9();
   expect(await lost).toBe('lost');
   await berthd.start();
-  writeFileSync(go, '');
+  expect(processes(({ commandLine }) => commandLine.includes(cni.path('bin/slow')))).toEqual([]);
   await nothingLeft();
   const { items } = await berthd.cri.runtime.listPodSandbox({});
   expect(items).toEqual([]);

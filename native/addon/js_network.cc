@@ -73,9 +73,10 @@ Napi::Value bind_netns_call(const Napi::CallbackInfo& info) {
   if (!in.ok()) return in.refuse();
   const int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
   if (own < 0) return raise(info.Env(), fail("fcntl", "network namespace"));
-  auto work = [own, path] {
+  auto work = [own, path]() -> Done {
     const Fd held(own);
-    return bind_netns(own, path);
+    const Done raised = raise_loopback(own);
+    return raised ? bind_netns(own, path) : raised;
   };
   return on_net(info, make_job(info.Env(), work, to_undefined));
 }

@@ -218,6 +218,16 @@ Result<int> create_netns() {
   return netns.release();
 }
 
+Done raise_loopback(int netns_fd) {
+  Result<NetnsVisit> visit = NetnsVisit::enter(netns_fd);
+  if (!visit) return visit.failure();
+  Result<Netlink> netlink = Netlink::open();
+  if (!netlink) return netlink.failure();
+  NetlinkBatch batch;
+  add_up(batch, "lo");
+  return netlink->send(batch);
+}
+
 Done ensure_bridge(const BridgeRequest& request) {
   Result<Netlink> netlink = Netlink::open();
   if (!netlink) return netlink.failure();

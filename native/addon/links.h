@@ -51,6 +51,8 @@ struct Link {
 
 // A new namespace with `lo` up; the result is its fd.
 Result<int> create_netns();
+// Brings up the `lo` of a namespace that somebody else made.
+Done raise_loopback(int netns_fd);
 Done ensure_bridge(const BridgeRequest& request);
 Result<VethReply> attach_veth(const VethRequest& request);
 // Of the current namespace; a name narrows it to one.

@@ -49,7 +49,10 @@ export interface Addon {
   // ---- thread "net"
   /** A new network namespace with `lo` up, held only by the returned fd. */
   createNetns(): Promise<number>;
-  /** Gives a namespace a file, which must not exist yet: a bind mount. `detachMount` and unlink take it away. */
+  /**
+   * Brings up the `lo` of a namespace and gives it a file, which must not exist yet: a bind mount. `detachMount` and
+   * unlink take it away.
+   */
   bindNetns(netnsFd: number, path: string): Promise<void>;
   /** Creates the bridge if missing, sets its addresses, brings it up. Idempotent. Forwarding is the caller's. */
   ensureBridge(options: BridgeOptions): Promise<void>;

@@ -67,6 +67,10 @@ export class CniBench implements AsyncDisposable {
         close: (fd) => {
           if (!this.openNamespaces.delete(fd)) throw new Error(`closed twice: ${fd}`);
         },
+        pidfdOpen: () => {
+          throw new Error('no plugin is a process here');
+        },
+        pidfdSendSignal: () => false,
         bindNetns: async (_fd, file) => writeFileSync(file, '', { flag: 'wx' }),
         detachMount: async (file) => {
           throw Object.assign(new Error(`umount2 ${file}`), { code: existsSync(file) ? 'EINVAL' : 'ENOENT' });

@@ -16,6 +16,7 @@ import { capabilitiesOf, cniArgs } from './capabilities.ts';
 import { addAll, checkAll, collectGarbage, deleteAll, hasVerbsOf11 } from './chain.ts';
 import type { ConfList } from './conf-list.ts';
 import { ConfSource } from './conf-source.ts';
+import { endOrphans, type OrphanAddon } from './orphans.ts';
 import { Plugins, podInterface, type RunProgram } from './plugins.ts';
 import { NamespaceFiles } from './pod-netns.ts';
 import { hostInterface, podAddresses, type CniResult } from './result.ts';
@@ -23,7 +24,7 @@ import { hostInterface, podAddresses, type CniResult } from './result.ts';
 export interface CniNetworkOptions {
   /** For work nobody waits for; its signal ends with the daemon. */
   readonly ctx: Ctx;
-  readonly addon: Pick<Addon, 'createNetns' | 'close' | 'bindNetns' | 'detachMount'>;
+  readonly addon: Pick<Addon, 'createNetns' | 'bindNetns' | 'detachMount'> & OrphanAddon;
   readonly run: RunProgram;
   readonly attachments: AttachmentRecords;
   readonly config: CniConfig;
@@ -120,10 +121,15 @@ export class CniNetwork implements PodNetwork, AsyncDisposable {
     using deadline = new Deadline(recoveryMs, 'freeing networks nobody owns', ctx.signal);
     const freed: string[] = [];
     const lost = this.#lost(podIds);
-    const work = lost.map(async ({ podId, network }) => {
-      if (await this.#freeLater(podId)) freed.push(attachmentText(podId, network));
-    });
-    await raceSignal(Promise.all(work), deadline.signal).catch((error: unknown) => {
+    const work = async (): Promise<void> => {
+      const ids = new Set(lost.map(({ podId }) => podId));
+      if (ids.size > 0) await endOrphans(ctx.detach(deadline.signal), this.#options.addon, ids);
+      const free = async ({ podId, network }: AttachmentRecord): Promise<void> => {
+        if (await this.#freeLater(podId)) freed.push(attachmentText(podId, network));
+      };
+      await Promise.all(lost.map(free));
+    };
+    await raceSignal(work(), deadline.signal).catch((error: unknown) => {
       ctx.log.warn({ err: error }, 'networks of pods that are gone are freed in the background');
     });
     for (const podId of await this.#lostFiles(podIds)) {
