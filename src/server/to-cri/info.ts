@@ -16,6 +16,8 @@ export function podInfo(pod: Pod): Record<string, string> {
     runtimeHandler: identity.runtimeHandler,
     network: status.network ? network : null,
     cniResult: cni ? (JSON.parse(cni.result) as unknown) : null,
+    resources: status.resources ?? null,
+    overhead: status.overhead ?? null,
     timeline: pod.timeline.entries,
     config: identity.config,
   });
