@@ -248,10 +248,13 @@ void exec_in_container(Shim& shim, Connection& connection, CallRef call, std::st
 }
 
 void execs_client_gone(Shim& shim, uint64_t connection) {
+  bool hung_up = false;
   for (Exec* at = shim.execs.first; at != nullptr; at = at->next) {
-    if (at->call.connection == connection) exec_terminal_close(*at);
+    if (at->call.connection != connection || at->terminal == nullptr) continue;
+    exec_terminal_close(*at);
+    hung_up = true;
   }
-  execs_remove_leaves(shim);
+  if (hung_up) execs_remove_leaves(shim);  // a terminal may be the last thing that kept an exec
 }
 
 void kill_exec(Shim& shim, CallRef call, std::string_view body) {
