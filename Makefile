@@ -10,10 +10,10 @@ RUN := PATH=$(NODE_BIN):$$PATH
 JEST := $(RUN) NODE_OPTIONS=--experimental-vm-modules node_modules/.bin/jest
 CMAKE_FLAGS := -DCMAKE_BUILD_TYPE=Release
 
-.PHONY: help deps build native ts run test unit ctest lint gen sanitize e2e bench crictl critest kubelet clean
+.PHONY: help deps build native ts run test unit ctest lint gen sanitize e2e bench bench-pull crictl critest kubelet clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z0-9]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
 
 deps: ## check npm, install missing Debian packages, npm ci
 	@tools/deps
@@ -80,6 +80,12 @@ bench: ## measure beside other runtimes
 	@tools/need-root 'to measure pods' bench
 	@$(MAKE) build
 	@$(RUN) node -C berth-src bench/main.ts
+
+bench-pull: ## measure pulls beside other runtimes
+	@tools/need-root 'to measure pulls' bench-pull
+	@tools/deps test
+	@$(MAKE) build
+	@$(RUN) node -C berth-src bench/pull/main.ts
 
 crictl: ## build the real crictl into .cache/
 	@tools/get-crictl

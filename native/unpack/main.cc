@@ -24,6 +24,8 @@ namespace {
 constexpr int kStreamFd = 0;
 constexpr int kResultFd = 3;
 constexpr int kDestinationFd = 4;
+// As much as a pipe may have without special rights: fewer turns between us and who fills it.
+constexpr int kPipeSize = 1 << 20;
 
 struct SourceThread {
   const Options* options;
@@ -92,6 +94,8 @@ int run(int argc, char** argv) {
     return 2;
   }
   syscall(SYS_close_range, kDestinationFd + 1, ~0U, 0);
+  // Refused for a file, and where the user has many pipes: then it stays as it is.
+  fcntl(kStreamFd, F_SETPIPE_SZ, kPipeSize);
   use_utf8();
   auto* source = new SourceThread{&options, {}, {}};
   Result result;
