@@ -182,12 +182,17 @@ async function startDaemon(config: Config, log: PinoLog, requestEnd: () => void)
   const calls = new CallHandler({ gate, log, metrics, clock: systemClock });
   const allowPeer = onlyUsers([0, process.geteuid?.() ?? 0], (fd) => addon.peerCredentials(fd).uid);
   const services = [
-    bindService(proto.ImageService.service, imageService, { images, clock: systemClock, runtimeHandlers }, calls),
+    bindService(
+      proto.ImageService.service,
+      imageService,
+      { images, clock: systemClock, runtimeHandlers, writableLayers: () => sandboxes.stats.writableLayers() },
+      calls,
+    ),
     bindService(
       proto.RuntimeService.service,
       runtimeService,
       {
-        ...{ sandboxes, gate, clock: systemClock, version, features: runtime.features, runtimeHandlers },
+        ...{ sandboxes, gate, clock: systemClock, version, bootId, features: runtime.features, runtimeHandlers },
         streams: streams ?? noStreams,
         networkStatus: () => network.status(),
         config: () => config,

@@ -246,6 +246,12 @@ export class Sandboxes implements AsyncDisposable {
     return findSpec(this.#parts, container);
   }
 
+  /** For `inspect`: the spec, and where the writable layer lies. */
+  factsOf(container: Container): { readonly spec: OciSpec | undefined; readonly upper: string } {
+    const upper = path.join(this.#parts.containersDirectory, container.id, 'upper');
+    return { spec: this.findSpec(container), upper };
+  }
+
   subscribe(): EventSubscription {
     return this.#parts.events.subscribe();
   }

@@ -39,18 +39,23 @@ beforeAll(async () => {
     gate,
     clock: systemClock,
     version: '1.2.3',
+    bootId: 'boot-1',
     features: it.runtime.features,
     runtimeHandlers: ['', 'berth'],
     networkStatus: () => node.network.status(),
     streams: { urlOf: ({ kind }: StreamOffer) => `http://127.0.0.1:1/${kind}/token` },
     config: () => ({ root: '/var/lib/berth' }),
   };
+  const imageDeps = {
+    ...{ images: node.images, clock: systemClock, runtimeHandlers: ['', 'berth'] },
+    writableLayers: () => it.sandboxes.stats.writableLayers(),
+  };
   const socket = path.join(directory, 'run/berth.sock');
   server = await CriServer.start({
     socket,
     services: [
       bindService(proto.RuntimeService.service, runtimeService, runtimeDeps, calls),
-      bindService(proto.ImageService.service, imageService, { images: node.images, clock: systemClock }, calls),
+      bindService(proto.ImageService.service, imageService, imageDeps, calls),
     ],
     allowPeer: () => true,
     log: silentLogger,
@@ -296,7 +301,14 @@ describe('the node', () => {
     ]);
     expect(answer.runtime_handlers.map(({ name }) => name)).toEqual(['', 'berth']);
     expect(answer.features?.supplemental_groups_policy).toBe(true);
-    expect(JSON.parse(answer.info['info'] ?? '')).toMatchObject({ config: { root: '/var/lib/berth' } });
+    expect(JSON.parse(answer.info['info'] ?? '')).toMatchObject({
+      version: '1.2.3',
+      kernel: { bootId: 'boot-1', seccomp: true },
+      cgroup: { version: 2, driver: 'cgroupfs', controllers: ['cpu', 'memory', 'pids'] },
+      network: { ready: true },
+      writableLayers: { bytes: expect.any(Number), inodes: expect.any(Number) },
+      config: { root: '/var/lib/berth' },
+    });
   });
 
   test('RuntimeConfig names the cgroup driver, UpdateRuntimeConfig takes the pod CIDR', async () => {

@@ -71,7 +71,10 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const gate = new ReadyGate();
   if (options.ready !== false) gate.open();
   const calls = new CallHandler({ gate, log, metrics, clock: systemClock });
-  const deps = { images: options.images ?? imageStoreOf([]), clock: systemClock, runtimeHandlers: ['', 'berth'] };
+  const deps = {
+    ...{ images: options.images ?? imageStoreOf([]), clock: systemClock, runtimeHandlers: ['', 'berth'] },
+    writableLayers: () => ({ bytes: 2n ** 60n, inodes: 5n }),
+  };
   const server = await CriServer.start({
     socket,
     services: [bindService(loadCriProto().ImageService.service, imageService, deps, calls)],

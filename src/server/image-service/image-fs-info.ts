@@ -7,19 +7,19 @@ import type { ImageServiceDeps } from './deps.ts';
 
 /**
  * Images and the containers' writable layers share one file system: both lists name it, so that the kubelet does not
- * take the node for one with a disk of its own for images.
+ * take the node for one with a disk of its own for images. Each has the bytes of its own.
  */
 export const imageFsInfo: UnaryHandler<ImageFsInfoRequest__Output, ImageFsInfoResponse, ImageServiceDeps> = (
   _ctx,
   _request,
-  { images, clock },
+  { images, writableLayers, clock },
 ) => {
-  const usage = images.usage();
-  const row = {
+  const { mountpoint, ...ofImages } = images.usage();
+  const row = ({ bytes, inodes }: { bytes: bigint | number; inodes: bigint | number }): FilesystemUsage => ({
     timestamp: toInt64(clock.nowNs()),
-    fs_id: { mountpoint: usage.mountpoint },
-    used_bytes: { value: toInt64(usage.bytes) },
-    inodes_used: { value: toInt64(usage.inodes) },
-  } satisfies FilesystemUsage;
-  return { image_filesystems: [row], container_filesystems: [row] };
+    fs_id: { mountpoint },
+    used_bytes: { value: toInt64(bytes) },
+    inodes_used: { value: toInt64(inodes) },
+  });
+  return { image_filesystems: [row(ofImages)], container_filesystems: [row(writableLayers())] };
 };

@@ -136,7 +136,7 @@ describe('PullImage', () => {
   });
 });
 
-test('ImageFsInfo names one file system for images and containers', async () => {
+test('ImageFsInfo names one file system for images and containers, with the bytes of each', async () => {
   await using server = await startTestServer({ images });
   const info = await server.client.images.imageFsInfo({});
   const [row] = info.image_filesystems;
@@ -146,5 +146,7 @@ test('ImageFsInfo names one file system for images and containers', async () => 
     inodes_used: { value: '12' },
   });
   expect(BigInt(row?.timestamp ?? 0)).toBeGreaterThan(1_700_000_000_000_000_000n);
-  expect(info.container_filesystems).toEqual(info.image_filesystems);
+  expect(info.container_filesystems).toEqual([
+    { ...row, timestamp: expect.anything(), used_bytes: { value: '1152921504606846976' }, inodes_used: { value: '5' } },
+  ]);
 });

@@ -13,6 +13,6 @@ export const containerStatus: UnaryHandler<
   const container = sandboxes.getContainer(request.container_id);
   return {
     status: toCriContainerStatus(container),
-    info: request.verbose ? containerInfo(container, sandboxes.findSpec(container)) : {},
+    info: request.verbose ? containerInfo(container, sandboxes.factsOf(container)) : {},
   };
 };

@@ -9,6 +9,8 @@ export interface RuntimeServiceDeps {
   readonly streams: StreamUrls;
   readonly gate: ReadyGate;
   readonly clock: Clock;
+  /** /proc/sys/kernel/random/boot_id */
+  readonly bootId: string;
   /** Of berthd. */
   readonly version: string;
   readonly features: RuntimeFacts;
@@ -25,4 +27,8 @@ export interface RuntimeFacts {
   readonly cgroupDriver: 'cgroupfs' | 'systemd';
   readonly userNamespaces: boolean;
   readonly recursiveReadOnlyMounts: boolean;
+  readonly controllers: readonly string[];
+  readonly seccomp: boolean;
+  readonly apparmor: boolean;
+  readonly selinux: boolean;
 }

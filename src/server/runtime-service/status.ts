@@ -1,3 +1,4 @@
+import os from 'node:os';
 import type { StatusRequest__Output } from '#cri-api/gen/runtime/v1/StatusRequest';
 import type { StatusResponse } from '#cri-api/gen/runtime/v1/StatusResponse';
 import type { RuntimeCondition } from '#cri-api/gen/runtime/v1/RuntimeCondition';
@@ -37,6 +38,25 @@ function networkReady({ networkStatus }: RuntimeServiceDeps): RuntimeCondition {
   return { type: 'NetworkReady', status: ready, reason, message };
 }
 
-function statusInfo({ version, features, config }: RuntimeServiceDeps): Record<string, string> {
-  return info({ version, node: process.version, features, config: config() });
+/** What `crictl info` shows beyond the protocol. */
+function statusInfo(deps: RuntimeServiceDeps): Record<string, string> {
+  const { version, bootId, features, sandboxes, networkStatus, config } = deps;
+  const { cgroupVersion, cgroupDriver, controllers, ...kernel } = features;
+  return info({
+    version,
+    node: process.version,
+    kernel: { release: os.release(), bootId, ...kernel },
+    cgroup: { version: cgroupVersion, driver: cgroupDriver, controllers },
+    network: networkStatus(),
+    pods: countBy(sandboxes.listPods().map(({ status }) => status.state)),
+    containers: countBy(sandboxes.listContainers().map(({ status }) => status.state)),
+    writableLayers: sandboxes.stats.writableLayers(),
+    config: config(),
+  });
+}
+
+function countBy(states: readonly string[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const state of states) counts[state] = (counts[state] ?? 0) + 1;
+  return counts;
 }

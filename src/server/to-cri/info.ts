@@ -8,12 +8,15 @@ export function podInfo(pod: Pod): Record<string, string> {
   const { status, identity } = pod;
   const { cni, ...network } = status.network ?? {};
   return info({
+    sandboxID: pod.id,
+    runtimeType: 'berth',
     pid: status.process?.pausePid ?? 0,
     shimPid: status.process?.shimPid ?? 0,
     processStatus: status.state,
     reason: status.reason,
     message: status.message,
     runtimeHandler: identity.runtimeHandler,
+    cgroupParent: identity.config.linux?.cgroup_parent ?? '',
     network: status.network ? network : null,
     cniResult: cni ? (JSON.parse(cni.result) as unknown) : null,
     resources: status.resources ?? null,
@@ -23,11 +26,24 @@ export function podInfo(pod: Pod): Record<string, string> {
   });
 }
 
-export function containerInfo(container: Container, spec: OciSpec | undefined): Record<string, string> {
+/** What is told of a container beyond its record. */
+export interface ContainerFacts {
+  readonly spec: OciSpec | undefined;
+  /** The directory of its writable layer. */
+  readonly upper: string;
+}
+
+export function containerInfo(container: Container, { spec, upper }: ContainerFacts): Record<string, string> {
   const { status, made, identity } = container;
   return info({
     sandboxID: container.podId,
     pid: status.state === 'running' || status.state === 'created' ? status.pid : 0,
+    runtimeType: 'berth',
+    snapshotter: 'overlayfs',
+    snapshotKey: container.id,
+    writableLayer: upper,
+    imageID: made.imageId,
+    logPath: made.logPath,
     cgroupPath: made.cgroupPath,
     warnings: status.warnings,
     timeline: container.timeline.entries,
