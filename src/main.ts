@@ -9,8 +9,8 @@ import { BerthError, isBerthError, messageOf } from '#base/errors';
 import { randomIds } from '#base/ids';
 import { createMetrics } from '#base/metrics';
 import { createPinoLog, type PinoLog } from '#base/pino-log';
+import { LiveConfig, liveSlice, type ReloadReport } from '#config/live-config';
 import { loadConfig } from '#config/load';
-import type { Config } from '#config/slices';
 import type { Image, ImageStore, LoadSource } from '#images/image-store';
 import { LocalImageStore } from '#images/local-image-store';
 import { pinnedBy } from '#images/pinned';
@@ -18,6 +18,7 @@ import { pullMetrics } from '#images/pull-metrics';
 import { RemoteRegistry } from '#images/registry/remote-registry';
 import { Files } from '#linux/files';
 import { loadAddon } from '#linux/load';
+import { ServiceManager } from '#linux/service-manager';
 import { attachmentRecords } from '#network/cni/attachments';
 import { openNetwork } from '#network/open-network';
 import { leaseRecords } from '#network/store-address-book';
@@ -63,18 +64,22 @@ async function main(): Promise<number> {
   });
   if (values.help) return say(usage);
   if (values.version) return say(`berthd ${version}\n`);
-  const { config, files } = loadConfig({ file: values.config });
-  const log = createPinoLog({ level: config.log.level });
+  const load = () => loadConfig({ file: values.config });
+  const first = load();
+  const live = new LiveConfig({ first, load, now: () => new Date() });
+  const log = createPinoLog({ level: first.config.log.level });
+  live.onChange((config) => log.setLevel(config.log.level));
   dieOnBugs(log);
-  log.info({ version, node: process.version, config: files }, 'berthd starts');
+  log.info({ version, node: process.version, config: first.files }, 'berthd starts');
   const ended = Promise.withResolvers<string>();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => ended.resolve(signal));
-  // Without a handler it would end berthd, as it did others.
-  process.on('SIGHUP', () => log.warn({}, 'SIGHUP: this berthd does not reload its config; restart it, pods go on'));
+  let reload = (): unknown => live.reload();
+  process.on('SIGHUP', () => void reload());
   try {
-    const daemon = await startDaemon(config, log, () => ended.resolve('the admin socket'));
+    const daemon = await startDaemon(live, log, () => ended.resolve('the admin socket'));
+    reload = daemon.reload;
     log.info({ by: await ended.promise }, 'berthd ends; pods go on');
-    await daemon[Symbol.asyncDispose]();
+    await daemon.stop();
   } finally {
     await log.flush(2000);
   }
@@ -97,8 +102,14 @@ function dieOnBugs(log: PinoLog): void {
   process.on('unhandledRejection', die('unhandled rejection: this is a bug in Berth'));
 }
 
+interface Daemon {
+  readonly reload: () => ReloadReport;
+  readonly stop: () => Promise<void>;
+}
+
 /** Builds every module and joins them. Listens at once; answers when recovery has ended. */
-async function startDaemon(config: Config, log: PinoLog, requestEnd: () => void): Promise<AsyncDisposable> {
+async function startDaemon(live: LiveConfig, log: PinoLog, requestEnd: () => void): Promise<Daemon> {
+  const config = live.current;
   await using starting = new AsyncDisposableStack();
   const ending = new AbortController();
   starting.defer(() => ending.abort());
@@ -107,6 +118,15 @@ async function startDaemon(config: Config, log: PinoLog, requestEnd: () => void)
   const { paths } = config;
   const addon = loadAddon();
   addon.disableCoreDumps();
+  const manager = starting.use(
+    new ServiceManager({
+      addon,
+      env: process.env,
+      onFailure: (error) => log.warn({ err: error }, 'could not tell systemd'),
+      monotonicUs: () => process.hrtime.bigint() / 1000n,
+    }),
+  );
+  const reloads = metrics.counter('config_reloads', 'Reloads of the configuration, by result.', ['result']);
   for (const [directory, mode] of [
     [paths.root, 0o711],
     [paths.run, 0o711],
@@ -118,6 +138,7 @@ async function startDaemon(config: Config, log: PinoLog, requestEnd: () => void)
   const store = starting.use(await LevelStore.create(ctx, { directory: path.join(paths.root, 'db'), bootId }));
   const registry = new RemoteRegistry({ config: config.registries });
   starting.defer(() => registry.close());
+  live.onChange(({ registries }) => registry.reconfigure(registries));
   const images = starting.use(
     await LocalImageStore.open(ctx, {
       addon,
@@ -125,7 +146,7 @@ async function startDaemon(config: Config, log: PinoLog, requestEnd: () => void)
       store,
       unpackBinary: nativeProgram('unpack/berth-unpack'),
       registry,
-      isPinned: pinnedBy(config.images.pinned),
+      isPinned: (names) => pinnedBy(live.current.images.pinned)(names),
       parallelPulls: config.images.parallelPulls,
       pullMetrics: pullMetrics(metrics),
     }),
@@ -163,7 +184,15 @@ async function startDaemon(config: Config, log: PinoLog, requestEnd: () => void)
         clock: systemClock,
         ids: randomIds,
       },
-      ...{ log, metrics, bootId, root: paths.root, hostname, timeouts: config.timeouts, runtimeHandlers },
+      ...{
+        log,
+        metrics,
+        bootId,
+        root: paths.root,
+        hostname,
+        timeouts: liveSlice(() => live.current.timeouts),
+        runtimeHandlers,
+      },
       defaultCgroupParent: config.cgroup.defaultParent,
       statsIntervalMs: config.stats.intervalMs,
     }),
@@ -176,7 +205,7 @@ async function startDaemon(config: Config, log: PinoLog, requestEnd: () => void)
         ...{ log, metrics, clock: systemClock },
       })
     : undefined;
-  starting.defer(() => streams?.close(config.timeouts.shutdownMs));
+  starting.defer(() => streams?.close(live.current.timeouts.shutdownMs));
 
   const gate = new ReadyGate();
   const calls = new CallHandler({ gate, log, metrics, clock: systemClock });
@@ -195,19 +224,31 @@ async function startDaemon(config: Config, log: PinoLog, requestEnd: () => void)
         ...{ sandboxes, gate, clock: systemClock, version, bootId, features: runtime.features, runtimeHandlers },
         streams: streams ?? noStreams,
         networkStatus: () => network.status(),
-        config: () => config,
+        config: () => live.current,
       },
       calls,
     ),
   ];
   const cri = await CriServer.start({ socket: paths.socket, allowPeer, log, services });
-  starting.defer(() => cri.close(config.timeouts.shutdownMs));
+  starting.defer(() => cri.close(live.current.timeouts.shutdownMs));
+  const reload = (): ReloadReport => {
+    void manager.reloading();
+    const report = live.reload();
+    const result = report.error === '' ? 'done' : 'refused';
+    reloads.add({ result });
+    if (report.error === '') log.info({ changes: report.changes }, 'the config was reloaded');
+    else log.error({ error: report.error }, 'the config was not reloaded: berthd goes on with the old one');
+    void manager.reloaded(report.error === '' ? 'serving' : `config refused: ${report.error}`);
+    return report;
+  };
   const actions: AdminActions = {
-    loadImage: (own, source) => loadWithin(own, images, source, config.images.loadTimeoutMs),
+    loadImage: (own, source) => loadWithin(own, images, source, live.current.images.loadTimeoutMs),
     pullImage: (own, request) => images.pull(own, request),
     pulls: () => images.pulls(),
     strays: (own) => sandboxes.check(own),
-    config: () => config,
+    config: () => live.current,
+    lastReload: () => live.lastReload,
+    reloadConfig: reload,
     pods: () => podTimelines(sandboxes.listPods()),
     removeAll: async (own) => {
       await sandboxes.removeAll(own);
@@ -239,7 +280,13 @@ async function startDaemon(config: Config, log: PinoLog, requestEnd: () => void)
   // The first container would do it; its caller need not wait.
   runtime.warmUp().catch((error: unknown) => log.warn({ err: error }, 'could not compile the usual seccomp profile'));
   log.info({ socket: paths.socket }, 'berthd serves');
-  return starting.move();
+  await manager.ready();
+  const all = starting.move();
+  const stop = async (): Promise<void> => {
+    await manager.stopping();
+    await all.disposeAsync();
+  };
+  return { reload, stop };
 }
 
 async function loadWithin(ctx: Ctx, images: ImageStore, source: LoadSource, ms: number): Promise<readonly Image[]> {

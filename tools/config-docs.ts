@@ -8,6 +8,11 @@ berthd reads \`/etc/berth/config.toml\` (or the file named by \`--config\`), the
 \`config.d\` beside it in lexical order; a later file overrides single keys of earlier ones. Without any file the
 defaults below hold. A key that is not listed here, or a value of another type, stops berthd at start with a message
 that names the file and the key.
+
+\`berth config check [FILE]\` reads the files without berthd and shows what they say. SIGHUP (\`systemctl reload berthd\`)
+or \`berth config reload\` reads them again: keys that are changed by a reload are taken over, the others wait for a
+restart and are named. Files with a mistake change nothing. \`berth config show\` tells what berthd runs with and how the
+last reload went.
 `;
 
 /** The text of docs/config.md. */
@@ -21,7 +26,8 @@ export function configDocs(): string {
 
 function table(keys: readonly KeyDescription[]): string {
   const rows = keys.map(
-    ({ key, type, default: value, meaning }) => `| \`${key}\` | ${type} | \`${JSON.stringify(value)}\` | ${meaning} |`,
+    ({ key, type, default: value, meaning, live }) =>
+      `| \`${key}\` | ${type} | \`${JSON.stringify(value)}\` | ${live ? 'reload' : 'restart'} | ${meaning} |`,
   );
-  return ['| key | type | default | meaning |', '|---|---|---|---|', ...rows, ''].join('\n');
+  return ['| key | type | default | changed by | meaning |', '|---|---|---|---|---|', ...rows, ''].join('\n');
 }

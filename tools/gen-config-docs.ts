@@ -2,5 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { configDocs } from './config-docs.ts';
+import { configSample } from './config-sample.ts';
 
 writeFileSync(path.join(path.dirname(import.meta.dirname), 'docs/config.md'), configDocs());
+writeFileSync(path.join(path.dirname(import.meta.dirname), 'deploy/config.toml'), configSample());

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Command, CommanderError } from 'commander';
+import { checkConfig, reloadConfig, showConfig } from './config.ts';
 import { execInContainer, inspect, remove, removeImages, showLogs, stop } from './containers.ts';
 import { explain, ownFailure } from './failure.ts';
 import { listImages, listPods, type ListOptions } from './list.ts';
@@ -109,6 +110,21 @@ program
   .command('check')
   .description('list what lies on the machine that berthd does not own; exit code 1 when there is something')
   .action(() => inSession(check));
+const config = program.command('config').description('check, show or reload the configuration');
+config
+  .command('check [file]')
+  .description('read the files without berthd and show what they say; names unknown keys and wrong values')
+  .action((file: string | undefined) =>
+    checkConfig(file ?? program.opts<GlobalOptions>().config, (text) => void process.stdout.write(`${text}\n`)),
+  );
+config
+  .command('show')
+  .description('show what berthd runs with, and how the last reload went')
+  .action(() => inSession(showConfig));
+config
+  .command('reload')
+  .description('let berthd read its files again: what was applied, and what needs a restart')
+  .action(() => inSession(reloadConfig));
 program
   .command('info')
   .description('show status and configuration of berthd, as JSON')

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { configSchema } from './schema.ts';
-import { keyNotes } from './values.ts';
+import { isLive, keyNotes } from './values.ts';
 
 export type DefaultValue = string | number | boolean | readonly string[];
 
@@ -10,6 +10,8 @@ export interface KeyDescription {
   readonly type: string;
   readonly default: DefaultValue;
   readonly meaning: string;
+  /** Whether a reload takes it over; else it needs a restart. */
+  readonly live: boolean;
 }
 
 export interface GroupDescription {
@@ -44,6 +46,7 @@ function describeKey(key: string, field: z.ZodType): KeyDescription {
     type: values ?? note?.type ?? 'string',
     default: (field as z.ZodDefault).def.defaultValue as DefaultValue,
     meaning: field.description ?? '',
+    live: isLive(field),
   };
 }
 

@@ -3,7 +3,8 @@ import path from 'node:path';
 import { parse, TomlError } from 'smol-toml';
 import type { z } from 'zod';
 import { BerthError, errnoOf, messageOf } from '#base/errors';
-import { configSchema } from './schema.ts';
+import { didYouMean } from './did-you-mean.ts';
+import { configSchema, type ConfigFile } from './schema.ts';
 import { toConfig, type Config } from './slices.ts';
 
 export const defaultConfigFile = '/etc/berth/config.toml';
@@ -15,6 +16,8 @@ export interface LoadOptions {
 
 export interface LoadedConfig {
   readonly config: Config;
+  /** The files' words, checked and complete. */
+  readonly values: ConfigFile;
   /** The files that were read, in the order of their precedence. Empty: embedded defaults. */
   readonly files: readonly string[];
 }
@@ -35,7 +38,8 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
     throw new BerthError('CONFIG_INVALID', `config file ${file} does not exist`, { details: { file } });
   }
   for (const name of dropIns(path.join(path.dirname(file), 'config.d'))) merged.addFile(name);
-  return { config: merged.check(), files: merged.files };
+  const values = merged.check();
+  return { config: toConfig(values), values, files: merged.files };
 }
 
 function dropIns(directory: string): string[] {
@@ -70,9 +74,9 @@ class Merged {
     return true;
   }
 
-  check(): Config {
+  check(): ConfigFile {
     const result = configSchema.safeParse(this.#values);
-    if (result.success) return toConfig(result.data);
+    if (result.success) return result.data;
     const problems = result.error.issues.flatMap((issue) => this.#sentences(issue));
     throw new BerthError('CONFIG_INVALID', problems.join('; '));
   }
@@ -94,7 +98,7 @@ class Merged {
     if (issue.code === 'unrecognized_keys') {
       return issue.keys.map((name) => {
         const unknown = key === '' ? name : `${key}.${name}`;
-        return `${this.#where(unknown)}: unknown key ${unknown}`;
+        return `${this.#where(unknown)}: unknown key ${unknown}${didYouMean(unknown)}`;
       });
     }
     return [`${this.#where(key)}: ${key}: ${expectation(issue)}`];

@@ -10,6 +10,7 @@ import {
   interfaceName,
   listOf,
   listenAddress,
+  live,
   oneOf,
   registryHost,
   socketPath,
@@ -76,17 +77,23 @@ const cgroup = z.strictObject({
 });
 
 const log = z.strictObject({
-  level: oneOf(['debug', 'info', 'warn', 'error']).default('info').describe('The least important lines to write.'),
+  level: live(
+    oneOf(['debug', 'info', 'warn', 'error']).default('info').describe('The least important lines to write.'),
+  ),
 });
 
 const timeouts = z.strictObject({
-  run_pod: duration().default('2m').describe('For a pod to be set up, network included.'),
-  create_container: duration().default('2m').describe('For a container to be set up.'),
-  start_container: duration().default('1m').describe('For a container’s command to be executed.'),
-  remove: duration().default('1m').describe('For a pod or container to be removed, and for a pod’s network to go.'),
-  kill: duration().default('10s').describe('For processes to be gone after SIGKILL.'),
-  volume: duration().default('30s').describe('For a volume’s path to answer; one that does not fails its container.'),
-  shutdown: duration().default('10s').describe('For berthd to end its calls after SIGTERM; pods go on.'),
+  run_pod: live(duration().default('2m').describe('For a pod to be set up, network included.')),
+  create_container: live(duration().default('2m').describe('For a container to be set up.')),
+  start_container: live(duration().default('1m').describe('For a container’s command to be executed.')),
+  remove: live(
+    duration().default('1m').describe('For a pod or container to be removed, and for a pod’s network to go.'),
+  ),
+  kill: live(duration().default('10s').describe('For processes to be gone after SIGKILL.')),
+  volume: live(
+    duration().default('30s').describe('For a volume’s path to answer; one that does not fails its container.'),
+  ),
+  shutdown: live(duration().default('10s').describe('For berthd to end its calls after SIGTERM; pods go on.')),
 });
 
 const stats = z.strictObject({
@@ -96,42 +103,56 @@ const stats = z.strictObject({
 });
 
 const images = z.strictObject({
-  load_timeout: duration().default('30m').describe('For one image to be loaded from a file.'),
+  load_timeout: live(duration().default('30m').describe('For one image to be loaded from a file.')),
   parallel_pulls: integer(1, 64)
     .default(8)
     .describe('Images that are pulled at once; more wait in their order. Of each a few layers come at once.'),
-  pinned: listOf(imagePattern())
-    .default([])
-    .describe(
-      'Images that the kubelet’s clean-up leaves alone: names, or full names with `*` for any characters ("localhost/infra/*").',
-    ),
+  pinned: live(
+    listOf(imagePattern())
+      .default([])
+      .describe(
+        'Images that the kubelet’s clean-up leaves alone: names, or full names with `*` for any characters ("localhost/infra/*").',
+      ),
+  ),
 });
 
 const registries = z.strictObject({
-  hosts_directories: listOf(absolutePath())
-    .default(['/etc/berth/certs.d', '/etc/containerd/certs.d'])
-    .describe('Directories of `<registry>/hosts.toml`; the first that has one for a registry counts.'),
-  registries_conf: z
-    .union([z.literal(''), absolutePath()])
-    .default('/etc/containers/registries.conf')
-    .describe('registries.conf(5), version 2, with its `.d` beside it; "" for none.'),
-  auth_files: listOf(absolutePath())
-    .default([])
-    .describe('Files of credentials (docker’s config.json, containers-auth.json) for calls that bring none.'),
-  plain_http: listOf(registryHost())
-    .default([])
-    .describe('Registries ("host" or "host:port") spoken to in plain HTTP.'),
-  minimum_throughput: integer(0, 1_000_000_000)
-    .default(1024)
-    .describe(
-      'Bytes a second below which a download is broken off and resumed; 0 for a single byte in `stall_timeout`.',
-    ),
-  stall_timeout: duration()
-    .default('30s')
-    .describe('How long a download may stay below `minimum_throughput`, and a registry silent.'),
-  attempts: integer(1, 100)
-    .default(6)
-    .describe('Attempts without progress for one document or blob, over all mirrors, before its pull fails.'),
+  hosts_directories: live(
+    listOf(absolutePath())
+      .default(['/etc/berth/certs.d', '/etc/containerd/certs.d'])
+      .describe('Directories of `<registry>/hosts.toml`; the first that has one for a registry counts.'),
+  ),
+  registries_conf: live(
+    z
+      .union([z.literal(''), absolutePath()])
+      .default('/etc/containers/registries.conf')
+      .describe('registries.conf(5), version 2, with its `.d` beside it; "" for none.'),
+  ),
+  auth_files: live(
+    listOf(absolutePath())
+      .default([])
+      .describe('Files of credentials (docker’s config.json, containers-auth.json) for calls that bring none.'),
+  ),
+  plain_http: live(
+    listOf(registryHost()).default([]).describe('Registries ("host" or "host:port") spoken to in plain HTTP.'),
+  ),
+  minimum_throughput: live(
+    integer(0, 1_000_000_000)
+      .default(1024)
+      .describe(
+        'Bytes a second below which a download is broken off and resumed; 0 for a single byte in `stall_timeout`.',
+      ),
+  ),
+  stall_timeout: live(
+    duration()
+      .default('30s')
+      .describe('How long a download may stay below `minimum_throughput`, and a registry silent.'),
+  ),
+  attempts: live(
+    integer(1, 100)
+      .default(6)
+      .describe('Attempts without progress for one document or blob, over all mirrors, before its pull fails.'),
+  ),
 });
 
 export const configSchema = z.strictObject({

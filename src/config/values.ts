@@ -13,6 +13,19 @@ export interface KeyNote {
 
 export const keyNotes = z.registry<KeyNote>();
 
+/** Keys that a reload takes over; the others need a restart. */
+const liveKeys = z.registry<{ readonly live: true }>();
+
+/** Marks a finished key, default and meaning included. */
+export function live<T extends z.ZodType>(key: T): T {
+  liveKeys.add(key, { live: true });
+  return key;
+}
+
+export function isLive(key: z.ZodType): boolean {
+  return liveKeys.has(key);
+}
+
 /** The longest a unix socket's path may be; the kernel has 108 bytes including the closing zero. */
 const socketPathLimit = 107;
 

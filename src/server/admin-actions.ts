@@ -1,4 +1,5 @@
 import type { Ctx } from '#base/ctx';
+import type { ReloadReport } from '#config/live-config';
 import type { Image, LoadSource, PullRequest, PullStatus } from '#images/image-store';
 
 /** What the admin server can be asked to do; main.ts joins it with the modules that do it. */
@@ -11,6 +12,10 @@ export interface AdminActions {
   strays(ctx: Ctx): Promise<readonly string[]>;
   /** The configuration berthd runs with, paths included, as plain values. */
   config(): object;
+  /** How the last reload of the configuration went; undefined: none was tried. */
+  lastReload(): ReloadReport | undefined;
+  /** Reads the configuration again and takes over what can be. */
+  reloadConfig(): ReloadReport;
   /** Every pod with its containers and the time each step took. From memory. */
   pods(): readonly PodTimeline[];
   /** Stops and removes every pod, for a berthd that is to leave nothing behind. */

@@ -30,7 +30,13 @@ const routes: readonly Route[] = [
     method: 'GET',
     path: '/config',
     beforeReady: true,
-    answer: (_ctx, _body, lines, actions) => lines.write({ config: actions.config() }),
+    answer: (_ctx, _body, lines, actions) => lines.write({ config: actions.config(), reload: actions.lastReload() }),
+  },
+  {
+    method: 'POST',
+    path: '/config/reload',
+    beforeReady: true,
+    answer: (_ctx, _body, lines, actions) => lines.write({ reload: actions.reloadConfig() }),
   },
   { method: 'GET', path: '/pods', answer: (_ctx, _body, lines, actions) => lines.write({ pods: actions.pods() }) },
   {

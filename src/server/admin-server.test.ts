@@ -39,6 +39,8 @@ async function startAdmin(actions: Partial<AdminActions> = {}, ready = true): Pr
       pulls: refuse,
       strays: refuse,
       config: refuse,
+      lastReload: () => undefined,
+      reloadConfig: refuse,
       pods: refuse,
       removeAll: refuse,
       shutdown: refuse,

@@ -1,0 +1,74 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { type Berthd, startBerthd } from './harness/berthd.ts';
+import { shell, TestPod } from './harness/pods.ts';
+import { eventually } from './harness/wait.ts';
+
+// The files of a running berthd are changed.
+let berthd: Berthd;
+let pod: TestPod;
+let dropIn: string;
+beforeAll(async () => {
+  berthd = await startBerthd({ logLevel: 'info' });
+  await berthd.loadBusybox();
+  pod = await TestPod.run(berthd);
+  await pod.start(shell('sleep 1000'));
+  const directory = path.join(path.dirname(berthd.configFile), 'config.d');
+  mkdirSync(directory);
+  dropIn = path.join(directory, '10-change.toml');
+});
+afterAll(() => berthd.teardown(), 120_000);
+
+test('SIGHUP applies what can be: the log becomes talkative at once', async () => {
+  expect(berthd.log).not.toContain('"level":"debug"');
+  writeFileSync(dropIn, '[log]\nlevel = "debug"\n');
+  process.kill(berthd.pid, 'SIGHUP');
+  await eventually('the reload is logged', () => berthd.log.includes('the config was reloaded'));
+  await berthd.cri.runtime.version({});
+  await eventually('a debug line', () => berthd.log.includes('"level":"debug"'));
+});
+
+test('`berth config reload` says what was applied and what needs a restart', async () => {
+  writeFileSync(dropIn, '[log]\nlevel = "debug"\n[timeouts]\nkill = "7s"\n[network]\npool_size = 7\n');
+  const { code, stdout } = await berthd.berth(['config', 'reload']);
+  expect(code).toBe(0);
+  expect(stdout).toContain('applied         timeouts.kill: "10s" -> "7s"');
+  expect(stdout).toContain('needs a restart network.pool_size: 4 -> 7');
+  const shown = await berthd.berth(['config', 'show']);
+  const config = JSON.parse(shown.stdout) as { timeouts: { killMs: number }; network: { poolSize: number } };
+  expect([config.timeouts.killMs, config.network.poolSize]).toEqual([7000, 4]);
+  expect(shown.stderr).toContain('needs a restart network.pool_size');
+});
+
+test('a mistake keeps the old config, and is named by reload, show, check and the log', async () => {
+  writeFileSync(dropIn, '[timeouts]\nkil = "1s"\n');
+  const wrong = /10-change\.toml: unknown key timeouts\.kil: did you mean timeouts\.kill\?/;
+  const { code, stdout } = await berthd.berth(['config', 'reload']);
+  expect(code).toBe(1);
+  expect(stdout).toMatch(wrong);
+  const shown = await berthd.berth(['config', 'show']);
+  expect(shown.stderr).toMatch(wrong);
+  expect(shown.stdout).toContain('"killMs": 7000');
+  const checked = await berthd.berth(['config', 'check', berthd.configFile]);
+  expect(checked.code).not.toBe(0);
+  expect(checked.stderr).toMatch(wrong);
+  await eventually('the log names it', () => wrong.test(berthd.log));
+  expect(readFileSync(berthd.configFile, 'utf8')).toContain(berthd.root);
+});
+
+test('`berth config check` shows what right files say', async () => {
+  rmSync(dropIn);
+  const { code, stdout } = await berthd.berth(['config', 'check', berthd.configFile]);
+  expect(code).toBe(0);
+  expect(stdout).toContain(`# from ${berthd.configFile}\n`);
+  expect(stdout).toContain(`"root": "${berthd.root}"`);
+  expect(stdout).toContain('"pool_size": 4');
+});
+
+test('pods went through all of it', async () => {
+  expect(await pod.status()).toBe('SANDBOX_READY');
+  const { containers } = await berthd.cri.runtime.listContainers({});
+  expect(containers.map(({ state }) => state)).toEqual(['CONTAINER_RUNNING']);
+  expect(await berthd.strays()).toEqual([]);
+});

@@ -1,0 +1,39 @@
+import type { ConfigChange, ReloadReport } from '#config/live-config';
+import { defaultConfigFile, loadConfig } from '#config/load';
+import { ExitWith } from './failure.ts';
+import type { Session } from './session.ts';
+
+type Print = (text: string) => void;
+
+/** Reads the files without berthd and shows what they say. @throws CONFIG_INVALID naming every mistake */
+export function checkConfig(file: string | undefined, print: Print): void {
+  const { values, files } = loadConfig({ file });
+  print(files.length === 0 ? `# no ${defaultConfigFile}: the defaults` : `# from ${files.join(', ')}`);
+  print(JSON.stringify(values, null, 2));
+}
+
+/** What berthd runs with, and how the last reload went. */
+export async function showConfig(session: Session): Promise<void> {
+  const { config, reload } = await session.admin.call('GET', '/config');
+  session.print(JSON.stringify(config, null, 2));
+  if (reload === undefined) session.note('not reloaded since berthd started');
+  else describe(reload as ReloadReport, session.note);
+}
+
+/** Lets berthd read its files again; exit code 1 when it refused them. */
+export async function reloadConfig(session: Session): Promise<void> {
+  const { reload } = await session.admin.call('POST', '/config/reload');
+  const report = reload as ReloadReport;
+  describe(report, session.print);
+  if (report.error !== '') throw new ExitWith(1);
+}
+
+function describe({ at, error, changes }: ReloadReport, print: Print): void {
+  if (error !== '') print(`${at} refused, the old config holds: ${error}`);
+  else if (changes.length === 0) print(`${at} reloaded: nothing was changed`);
+  for (const change of changes) print(line(change));
+}
+
+function line({ key, from, to, applied }: ConfigChange): string {
+  return `${applied ? 'applied        ' : 'needs a restart'} ${key}: ${JSON.stringify(from)} -> ${JSON.stringify(to)}`;
+}

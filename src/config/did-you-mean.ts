@@ -1,0 +1,29 @@
+import { describeConfig } from './describe.ts';
+
+const farthest = 3;
+
+/** ": did you mean network.bridge?" for a key that is nearly one, else "". */
+export function didYouMean(unknown: string): string {
+  const names = describeConfig().flatMap(({ group, keys }) =>
+    group === '' ? keys.map(({ key }) => key) : [group, ...keys.map(({ key }) => `${group}.${key}`)],
+  );
+  const [nearest] = names
+    .map((name) => ({ name, distance: distance(unknown.slice(0, 100), name) }))
+    .filter(({ distance: steps }) => steps <= farthest)
+    .sort((one, other) => one.distance - other.distance);
+  return nearest === undefined ? '' : `: did you mean ${nearest.name}?`;
+}
+
+/** Levenshtein's: letters to insert, remove or change. */
+function distance(one: string, other: string): number {
+  let row = Array.from({ length: other.length + 1 }, (_, at) => at);
+  for (const [at, letter] of [...one].entries()) {
+    const next = [at + 1];
+    for (let to = 0; to < other.length; to++) {
+      const change = (row[to] ?? 0) + (letter === other[to] ? 0 : 1);
+      next.push(Math.min(change, (row[to + 1] ?? 0) + 1, (next[to] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[other.length] ?? 0;
+}
