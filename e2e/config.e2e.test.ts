@@ -1,4 +1,5 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type Berthd, startBerthd } from './harness/berthd.ts';
@@ -9,7 +10,9 @@ import { eventually } from './harness/wait.ts';
 let berthd: Berthd;
 let pod: TestPod;
 let dropIn: string;
+let manager: FakeServiceManager;
 beforeAll(async () => {
+  manager = await FakeServiceManager.start();
   berthd = await startBerthd({ logLevel: 'info' });
   await berthd.loadBusybox();
   pod = await TestPod.run(berthd);
@@ -18,7 +21,10 @@ beforeAll(async () => {
   mkdirSync(directory);
   dropIn = path.join(directory, '10-change.toml');
 });
-afterAll(() => berthd.teardown(), 120_000);
+afterAll(async () => {
+  await berthd.teardown();
+  await manager.end();
+}, 120_000);
 
 test('SIGHUP applies what can be: the log becomes talkative at once', async () => {
   expect(berthd.log).not.toContain('"level":"debug"');
@@ -66,9 +72,58 @@ test('`berth config check` shows what right files say', async () => {
   expect(stdout).toContain('"pool_size": 4');
 });
 
+test('systemd is told when berthd serves, reloads, lives and ends', async () => {
+  await eventually('the watchdog hears', () => manager.said.includes('WATCHDOG=1'));
+  expect(manager.said).toContain('READY=1 STATUS=serving');
+  expect(manager.said).toContainEqual(expect.stringMatching(/^RELOADING=1 MONOTONIC_USEC=\d+$/));
+  expect(manager.said).toContainEqual(expect.stringMatching(/^READY=1 STATUS=config refused: .*timeouts\.kil/));
+  await berthd.restart();
+  await eventually('the end is told', () => manager.said.includes('STOPPING=1'));
+});
+
 test('pods went through all of it', async () => {
   expect(await pod.status()).toBe('SANDBOX_READY');
   const { containers } = await berthd.cri.runtime.listContainers({});
   expect(containers.map(({ state }) => state)).toEqual(['CONTAINER_RUNNING']);
   expect(await berthd.strays()).toEqual([]);
 });
+
+/** Listens where systemd would, and makes berthd speak: Node has no such sockets, perl is on every Debian. */
+class FakeServiceManager {
+  readonly #process: ChildProcess;
+  readonly #directory: string;
+  #text = '';
+
+  private constructor(process: ChildProcess, directory: string) {
+    this.#process = process;
+    this.#directory = directory;
+    process.stdout?.setEncoding('utf8').on('data', (text: string) => (this.#text += text));
+  }
+
+  static async start(): Promise<FakeServiceManager> {
+    const directory = mkdtempSync('/tmp/berth-notify-');
+    const socket = path.join(directory, 'socket');
+    const script = `
+      use Socket; $| = 1; socket(my $s, AF_UNIX, SOCK_DGRAM, 0) or die; bind($s, pack_sockaddr_un($ARGV[0])) or die;
+      print "bound\\n"; while (1) { recv($s, my $text, 4096, 0); $text =~ s/\\n/ /g; print "$text\\n"; }`;
+    const own = new FakeServiceManager(
+      spawn('perl', ['-e', script, socket], { stdio: ['ignore', 'pipe', 'inherit'] }),
+      directory,
+    );
+    await eventually('the socket is bound', () => own.said.includes('bound'));
+    process.env['NOTIFY_SOCKET'] = socket;
+    process.env['WATCHDOG_USEC'] = '200000';
+    return own;
+  }
+
+  get said(): readonly string[] {
+    return this.#text.split('\n');
+  }
+
+  async end(): Promise<void> {
+    const ended = new Promise((resolve) => this.#process.once('exit', resolve));
+    this.#process.kill();
+    await ended;
+    rmSync(this.#directory, { recursive: true });
+  }
+}

@@ -65,3 +65,7 @@ test('crictl finds the default socket of both services', () => {
   const socket = toConfig(configSchema.parse({})).paths.socket;
   expect(read('crictl.yaml')).toContain(`runtime-endpoint: unix://${socket}\nimage-endpoint: unix://${socket}\n`);
 });
+
+test('the start script lets through what systemd says to a service', () => {
+  expect(read('berthd')).toMatch(/for name in[^;]* NOTIFY_SOCKET WATCHDOG_USEC WATCHDOG_PID /);
+});

@@ -120,7 +120,7 @@ export class Berthd {
   spawn(configFile = this.configFile): ChildProcess {
     const log = openSync(this.logFile, 'a');
     const [file = '', ...args] = this.node.enter([path.join(top, 'deploy/berthd'), '--config', configFile]);
-    const child = spawn(file, args, { stdio: ['ignore', 'ignore', log], cwd: '/' });
+    const child = spawn(file, args, { stdio: ['ignore', 'ignore', log], cwd: '/', env: process.env });
     closeSync(log);
     if (child.pid !== undefined) this.node.remember(child.pid);
     return child;

@@ -17,14 +17,14 @@ export async function showConfig(session: Session): Promise<void> {
   const { config, reload } = await session.admin.call('GET', '/config');
   session.print(JSON.stringify(config, null, 2));
   if (reload === undefined) session.note('not reloaded since berthd started');
-  else describe(reload as ReloadReport, session.note);
+  else describe(reload as ReloadReport, (text) => session.note(text));
 }
 
 /** Lets berthd read its files again; exit code 1 when it refused them. */
 export async function reloadConfig(session: Session): Promise<void> {
   const { reload } = await session.admin.call('POST', '/config/reload');
   const report = reload as ReloadReport;
-  describe(report, session.print);
+  describe(report, (text) => session.print(text));
   if (report.error !== '') throw new ExitWith(1);
 }
 

@@ -17,10 +17,10 @@ export function didYouMean(unknown: string): string {
 /** Levenshtein's: letters to insert, remove or change. */
 function distance(one: string, other: string): number {
   let row = Array.from({ length: other.length + 1 }, (_, at) => at);
-  for (const [at, letter] of [...one].entries()) {
+  for (let at = 0; at < one.length; at++) {
     const next = [at + 1];
     for (let to = 0; to < other.length; to++) {
-      const change = (row[to] ?? 0) + (letter === other[to] ? 0 : 1);
+      const change = (row[to] ?? 0) + (one[at] === other[to] ? 0 : 1);
       next.push(Math.min(change, (row[to + 1] ?? 0) + 1, (next[to] ?? 0) + 1));
     }
     row = next;
