@@ -225,10 +225,10 @@ export function cgroupsContract(name: string, parent: string, addon: Addon, cgro
       expect(await exit).toEqual({ signal: 9 });
     });
 
-    needs('cpuset')('a cpuset shrinks and grows while an exec has its group inside', async () => {
+    needs('cpuset')('a cpuset shrinks and grows with the groups inside', async () => {
       const group = `${parent}/pinned`;
       const handle = await cgroups.create(ctx, group, { cpusetCpus: '0-1' });
-      await cgroups.create(ctx, `${group}/exec`, { cpusetCpus: '0-1' });
+      await cgroups.create(ctx, `${group}/inside`, { cpusetCpus: '0-1' });
       for (const cpus of ['1', '0-1', '0']) {
         await cgroups.update(ctx, group, { cpusetCpus: cpus });
         expect(read(handle, 'cpuset.cpus')).toBe(cpus);

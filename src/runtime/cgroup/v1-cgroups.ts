@@ -201,7 +201,7 @@ export class V1Cgroups implements Cgroups {
     return ordered;
   }
 
-  /** A cpuset must hold those of the groups below it (an exec's): it grows first, then they change, then it shrinks. */
+  /** A cpuset must hold those of groups that a container has made below it: it grows first, then they change, then it shrinks. */
   async #withCpusetsBelow(writes: readonly LimitWrite[]): Promise<readonly LimitWrite[]> {
     const all: LimitWrite[] = [];
     for (const write of writes) {
@@ -210,7 +210,7 @@ export class V1Cgroups implements Cgroups {
       if (below.length > 0) {
         const [present = ''] = await presentValues(this.#addon, [write.path]);
         all.push({ ...write, data: present === '' ? write.data : `${present},${write.data}` });
-        // An exec that ends meanwhile takes its group along.
+        // They may go meanwhile.
         const gone = ['ENOENT', 'ENODEV'];
         all.push(...below.map((directory) => ({ ...write, path: path.join(directory, file), optional: gone })));
       }
