@@ -146,11 +146,12 @@ async function startDaemon(live: LiveConfig, log: PinoLog, requestEnd: () => voi
       store,
       unpackBinary: nativeProgram('unpack/berth-unpack'),
       registry,
-      isPinned: (names) => pinnedBy(live.current.images.pinned)(names),
+      isPinned: pinnedBy(config.images.pinned),
       parallelPulls: config.images.parallelPulls,
       pullMetrics: pullMetrics(metrics),
     }),
   );
+  live.onChange(({ images: { pinned } }) => images.pin(pinnedBy(pinned)));
   const network = starting.use(
     openNetwork({
       ...{ ctx, addon, metrics, clock: systemClock, config: config.network, cni: config.cni },

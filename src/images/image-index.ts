@@ -10,11 +10,17 @@ const prefixPattern = /^(?:sha256:)?([0-9a-f]{7,63})$/;
 export class ImageIndex {
   readonly #rows = new Map<string, ImageRow>();
   readonly #names = new Map<string, string>();
-  readonly #isPinned: (row: ImageRow) => boolean;
+  #isPinned: (names: readonly string[]) => boolean;
   #list: readonly Image[] | undefined;
 
-  constructor(isPinned: (row: ImageRow) => boolean = () => false) {
+  constructor(isPinned: (names: readonly string[]) => boolean = () => false) {
     this.#isPinned = isPinned;
+  }
+
+  /** From now on these are pinned. */
+  pin(isPinned: (names: readonly string[]) => boolean): void {
+    this.#isPinned = isPinned;
+    this.#list = undefined;
   }
 
   get(id: string): ImageRow | undefined {
@@ -62,7 +68,15 @@ export class ImageIndex {
 
   toImage(row: ImageRow): Image {
     const { id, repoTags, repoDigests, size, config, createdAtNs } = row;
-    return { id, repoTags, repoDigests, size, config, pinned: this.#isPinned(row), createdAtNs };
+    return {
+      id,
+      repoTags,
+      repoDigests,
+      size,
+      config,
+      pinned: this.#isPinned([...repoTags, ...repoDigests]),
+      createdAtNs,
+    };
   }
 
   #findByName(reference: string): ImageRow | undefined {

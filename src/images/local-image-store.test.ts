@@ -328,6 +328,19 @@ if ('missing' in natives) {
       expect(await images.strays(ctx)).toEqual([]);
     });
 
+    it('says of an image whether it is pinned, by what the owner chose last', async () => {
+      const registry = new FakeRegistry();
+      const options = { ...natives, registry, root: fresh(), store: new FakeStore() };
+      await using images = await LocalImageStore.open(ctx, { ...options, isPinned: (names) => names.includes('none') });
+      const { id } = await loadOne(images, await archive([image([textFile('a', 'x')])]));
+      expect(images.list().map(({ pinned }) => pinned)).toEqual([false]);
+      images.pin((names) => names.includes('localhost/t:1'));
+      expect([images.list()[0]?.pinned, images.find(id)?.pinned]).toEqual([true, true]);
+      await images.keepLeases(ctx, new Set());
+      await images.remove(ctx, id);
+      expect(images.list()).toEqual([]);
+    });
+
     it('keeps whiteouts as devices and hard links as links', async () => {
       await using images = await open(fresh(), new FakeStore());
       const rootfs = await loadOne(

@@ -90,9 +90,9 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
     this.#dirs = dirs;
     this.#rows = rows;
     this.#blobs = new Blobs(dirs);
-    const { addon, registry, store, unpackBinary, isPinned = () => false } = options;
+    const { addon, registry, store, unpackBinary, isPinned } = options;
     const { platform = hostPlatform(), clock = systemClock } = options;
-    this.#index = new ImageIndex(({ repoTags, repoDigests }) => isPinned([...repoTags, ...repoDigests]));
+    this.#index = new ImageIndex(isPinned);
     const isUsed = (key: string): boolean => this.#isUsed(key);
     this.#layers = new Layers({ addon, dirs, rows: rows.layers, unpackBinary, isUsed }, names);
     this.#accounts = new Accounts(addon);
@@ -171,6 +171,11 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
 
   async pull(ctx: Ctx, request: PullRequest): Promise<Image> {
     return await this.#pulls.pull(ctx, request);
+  }
+
+  /** Another choice of the owner: what clean-up shall leave alone from now on. */
+  pin(isPinned: (names: readonly string[]) => boolean): void {
+    this.#index.pin(isPinned);
   }
 
   /** Ends those under way and waits for that: berthd is ending. */
