@@ -44,27 +44,6 @@ function parsed(text: string): unknown {
   }
 }
 
-export async function execInContainer(
-  session: Session,
-  word: string,
-  cmd: readonly string[],
-  options: { readonly timeout: string },
-): Promise<void> {
-  const timeout = Number(options.timeout);
-  if (!Number.isSafeInteger(timeout) || timeout < 0) {
-    throw new BerthError('INVALID_ARGUMENT', `--timeout ${options.timeout}: expected seconds, 0 for none`);
-  }
-  const { id } = await findContainer(session.cri, word);
-  const timeoutMs = timeout === 0 ? 24 * 3_600_000 : timeout * 1000 + 30_000;
-  const reply = await session.cri.runtime.execSync(
-    { container_id: id, cmd: [...cmd], timeout: String(timeout) },
-    { timeoutMs },
-  );
-  process.stdout.write(reply.stdout);
-  process.stderr.write(reply.stderr);
-  throw new ExitWith(reply.exit_code & 0xff);
-}
-
 export async function stop(
   session: Session,
   words: readonly string[],

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { checkConfig, reloadConfig, showConfig } from './config.ts';
-import { execInContainer, inspect, remove, removeImages, showLogs, stop } from './containers.ts';
+import { inspect, remove, removeImages, showLogs, stop } from './containers.ts';
+import { attachToContainer, execInContainer, type ExecOptions } from './exec.ts';
 import { explain, ownFailure } from './failure.ts';
 import { listImages, listPods, type ListOptions } from './list.ts';
 import { check, info, loadImage, shutdown, version } from './node.ts';
@@ -66,10 +67,16 @@ program
   .command('exec <container> <command...>')
   .description('run a command in a container')
   .passThroughOptions()
-  .option('-t, --timeout <seconds>', 'kill it after this time; 0: never', '0')
-  .action((word: string, command: string[], options: { timeout: string }) =>
+  .option('-i, --interactive', 'hand over standard input')
+  .option('-t, --tty', 'with a terminal; ctrl-p ctrl-q detaches')
+  .option('--timeout <seconds>', 'kill it after this time; 0: never', '0')
+  .action((word: string, command: string[], options: ExecOptions) =>
     inSession((session) => execInContainer(session, word, command, options)),
   );
+program
+  .command('attach <container>')
+  .description('join a container’s own input and output; ctrl-p ctrl-q detaches from a terminal')
+  .action((word: string) => inSession((session) => attachToContainer(session, word)));
 program
   .command('inspect <id...>')
   .description('show all that is known about pods or containers, as JSON')

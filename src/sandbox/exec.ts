@@ -1,6 +1,6 @@
 import type { Ctx } from '#base/ctx';
 import { BerthError } from '#base/errors';
-import type { RunningExec, StreamChoice } from '#runtime/streams';
+import type { RunningExec, StreamChoice, TerminalSize } from '#runtime/streams';
 import { toBytes } from './container-env.ts';
 import type { SandboxParts } from './parts.ts';
 import { specOf } from './specs.ts';
@@ -22,13 +22,23 @@ export function checkExec(parts: SandboxParts, request: ExecRequest): ExecReques
   return { ...request, containerId: runningContainer(parts, request.containerId, 'exec').id };
 }
 
-/** Starts the command. `ctx` covers the start alone. Between the check and now the container may have ended. */
-export async function exec(parts: SandboxParts, ctx: Ctx, request: ExecRequest): Promise<RunningExec> {
+/**
+ * Starts the command. `ctx` covers the start alone. Between the check and now the container may have ended.
+ *
+ * @param size of its terminal from the first moment on, if it is known
+ */
+export async function exec(
+  parts: SandboxParts,
+  ctx: Ctx,
+  request: ExecRequest,
+  size?: TerminalSize,
+): Promise<RunningExec> {
   const container = runningContainer(parts, request.containerId, 'exec');
   const { stdin, stdout, stderr, tty } = request;
   return parts.runtime.exec(ctx, container.podId, container.id, {
     ...{ stdin, stdout, stderr, tty },
     args: request.command.map(toBytes),
     spec: specOf(parts, container),
+    ...(size ? { size } : {}),
   });
 }

@@ -15,7 +15,7 @@ import type { LinuxContainerResources__Output } from '#cri-api/gen/runtime/v1/Li
 import type { PodNetwork } from '#network/pod-network';
 import type { ExecResult, Runtime } from '#runtime/runtime';
 import type { OciSpec } from '#runtime/spec/oci';
-import type { Attachment, RunningExec } from '#runtime/streams';
+import type { Attachment, RunningExec, TerminalSize } from '#runtime/streams';
 import type { Store } from '#store/collection';
 import { attach, checkAttach, type AttachRequest } from './attach.ts';
 import { claimContainer, claimPod } from './claims.ts';
@@ -174,8 +174,8 @@ export class Sandboxes implements AsyncDisposable {
     return checkExec(this.#parts, request);
   }
 
-  exec(ctx: Ctx, request: ExecRequest): Promise<RunningExec> {
-    return exec(this.#parts, ctx, request);
+  exec(ctx: Ctx, request: ExecRequest, size?: TerminalSize): Promise<RunningExec> {
+    return exec(this.#parts, ctx, request, size);
   }
 
   checkAttach(request: AttachRequest): AttachRequest {

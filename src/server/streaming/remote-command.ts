@@ -7,7 +7,7 @@ import type { Conversations } from './offers.ts';
 import type { Outcome } from './outcome.ts';
 import { OutputPump } from './output-pump.ts';
 import type { Session } from './sessions.ts';
-import { TerminalSizeReader, type TerminalSize } from './terminal-sizes.ts';
+import { TerminalSizes, type TerminalSize } from './terminal-sizes.ts';
 
 /** The streams of one client, whatever carries them. What was not asked for is undefined. */
 export interface CommandClient {
@@ -34,6 +34,8 @@ interface Running extends AsyncDisposable {
 
 /** For the command to be started, or the container's streams to be joined. */
 const startTimeoutMs = 60_000;
+/** For the size of the client's terminal; not every client sends one. */
+const sizePatienceMs = 200;
 /** After the end of the process. */
 const quietMs = 500;
 
@@ -43,9 +45,10 @@ export async function runExec(
   client: CommandClient,
   request: ExecRequest,
 ): Promise<void> {
-  await run(session, client, async () => {
+  await run(session, client, async (sizes) => {
     using deadline = new Deadline(startTimeoutMs, 'starting the command', session.signal);
-    const exec = await conversations.exec(session.ctx.detach(deadline.signal), request);
+    const size = request.tty ? await sizes.first(sizePatienceMs) : undefined;
+    const exec = await conversations.exec(session.ctx.detach(deadline.signal), request, size);
     return { ...handleOf(exec), ended: exec.exited };
   });
 }
@@ -75,7 +78,11 @@ function handleOf(running: Omit<Running, 'ended'>): Omit<Running, 'ended'> {
 }
 
 /** Starts it, carries its streams to their end, and tells the client how it ended. A failure is the client's to know. */
-async function run(session: Session, client: CommandClient, start: () => Promise<Running>): Promise<void> {
+async function run(
+  session: Session,
+  client: CommandClient,
+  start: (sizes: TerminalSizes) => Promise<Running>,
+): Promise<void> {
   const outcome = await attempt(session, client, start);
   if (outcome === undefined) return;
   session.note('failure' in outcome ? { end: outcome.failure } : { end: 'exit', exitCode: outcome.exitCode });
@@ -86,20 +93,26 @@ async function run(session: Session, client: CommandClient, start: () => Promise
 async function attempt(
   session: Session,
   client: CommandClient,
-  start: () => Promise<Running>,
+  start: (sizes: TerminalSizes) => Promise<Running>,
 ): Promise<Outcome | undefined> {
+  const sizes = new TerminalSizes(client.resize);
   try {
-    await using running = await start();
-    return await carry(session, client, running);
+    await using running = await start(sizes);
+    return await carry(session, client, sizes, running);
   } catch (error) {
     return { failure: messageOf(error) };
   }
 }
 
-async function carry(session: Session, client: CommandClient, running: Running): Promise<Outcome | undefined> {
+async function carry(
+  session: Session,
+  client: CommandClient,
+  sizes: TerminalSizes,
+  running: Running,
+): Promise<Outcome | undefined> {
   const { streams } = running;
   feed(client.stdin, streams.stdin);
-  followSizes(client.resize, running);
+  sizes.follow((size) => void running.resize(size).catch(() => undefined));
   const pumps = [pump(streams.stdout, client.stdout), pump(streams.stderr, client.stderr)];
   const ended = (async () => {
     const outcome = await running.ended;
@@ -130,17 +143,6 @@ function feed(from: Readable | undefined, to: Writable | undefined): void {
   to.on('error', drop);
   to.once('close', drop);
   from.pipe(to);
-}
-
-function followSizes(from: Readable | undefined, running: Pick<Running, 'resize'>): void {
-  if (from === undefined) return;
-  const reader = new TerminalSizeReader();
-  from.on('error', () => undefined);
-  from.on('data', (chunk: Buffer) => {
-    // Only the last one matters.
-    const size = reader.read(chunk).at(-1);
-    if (size) running.resize(size).catch(() => undefined);
-  });
 }
 
 function pump(from: Readable | undefined, to: Writable | undefined): OutputPump | undefined {

@@ -1,3 +1,5 @@
+import type { Readable } from 'node:stream';
+
 export interface TerminalSize {
   readonly columns: number;
   readonly rows: number;
@@ -16,6 +18,40 @@ export class TerminalSizeReader {
     const rest = parts.pop() ?? '';
     this.#text = rest.length > longest ? '' : rest;
     return parts.flatMap((part) => sizeOf(`${part}}`) ?? []);
+  }
+}
+
+/** The sizes one client sends. Only the last one matters. */
+export class TerminalSizes {
+  #last: TerminalSize | undefined;
+  #onSize: (size: TerminalSize) => void = () => undefined;
+
+  constructor(from: Readable | undefined) {
+    const reader = new TerminalSizeReader();
+    from?.on('error', () => undefined);
+    from?.on('data', (chunk: Buffer) => {
+      const size = reader.read(chunk).at(-1);
+      if (size === undefined) return;
+      this.#last = size;
+      this.#onSize(size);
+    });
+  }
+
+  /** The first one: clients send it with their streams, and what starts in a terminal asks for it at once. */
+  async first(patienceMs: number): Promise<TerminalSize | undefined> {
+    if (this.#last) return this.#last;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#onSize = () => resolve();
+    const timer = setTimeout(resolve, patienceMs);
+    await promise;
+    clearTimeout(timer);
+    return this.#last;
+  }
+
+  /** Tells the last one, and every later one. */
+  follow(onSize: (size: TerminalSize) => void): void {
+    this.#onSize = onSize;
+    if (this.#last) onSize(this.#last);
   }
 }
 

@@ -1,0 +1,76 @@
+import { BerthError } from '#base/errors';
+import { ExitWith } from './failure.ts';
+import { findContainer } from './find.ts';
+import type { Session } from './session.ts';
+import { converse } from './stream-client.ts';
+import { requireTerminal } from './terminal.ts';
+
+export interface ExecOptions {
+  readonly interactive?: boolean;
+  readonly tty?: boolean;
+  /** Seconds; "0" for none. */
+  readonly timeout: string;
+}
+
+/** Ends with the command's exit code. */
+export async function execInContainer(
+  session: Session,
+  word: string,
+  cmd: readonly string[],
+  options: ExecOptions,
+): Promise<void> {
+  const timeout = Number(options.timeout);
+  if (!Number.isSafeInteger(timeout) || timeout < 0) {
+    throw new BerthError('INVALID_ARGUMENT', `--timeout ${options.timeout}: expected seconds, 0 for none`);
+  }
+  const { interactive: stdin = false, tty = false } = options;
+  if (timeout > 0 && (stdin || tty)) {
+    throw new BerthError('INVALID_ARGUMENT', '--timeout is for commands without --interactive and --tty');
+  }
+  if (tty && !stdin) throw new BerthError('INVALID_ARGUMENT', '--tty needs --interactive: exec -it');
+  if (tty) requireTerminal();
+  const { id } = await findContainer(session.cri, word);
+  if (timeout > 0) return execWithTimeout(session, id, cmd, timeout);
+  const request = { container_id: id, cmd: [...cmd], stdin, stdout: true, stderr: !tty, tty };
+  const { url } = await session.cri.runtime.exec(request);
+  const exitCode = await converse(url, { stdin, tty });
+  if (exitCode === undefined) session.note('detached');
+  throw new ExitWith(exitCode ?? 0);
+}
+
+/** Only ExecSync kills a command that takes too long. Its output comes at the end. */
+async function execWithTimeout(session: Session, id: string, cmd: readonly string[], timeout: number): Promise<void> {
+  const reply = await session.cri.runtime.execSync(
+    { container_id: id, cmd: [...cmd], timeout: String(timeout) },
+    { timeoutMs: timeout * 1000 + 30_000 },
+  );
+  process.stdout.write(reply.stdout);
+  process.stderr.write(reply.stderr);
+  throw new ExitWith(reply.exit_code & 0xff);
+}
+
+/** Joins the container's own streams; ends with its exit code if it ends before the user leaves. */
+export async function attachToContainer(session: Session, word: string): Promise<void> {
+  const { id } = await findContainer(session.cri, word);
+  const { runtime } = session.cri;
+  const { info } = await runtime.containerStatus({ container_id: id, verbose: true });
+  const tty = hasTerminal(info['info'] ?? '');
+  const { url } = await runtime.attach({ container_id: id, stdin: true, stdout: true, stderr: !tty, tty });
+  // A container with a terminal can be watched without one.
+  const exitCode = await converse(url, { stdin: true, tty: tty && process.stdin.isTTY });
+  if (exitCode === undefined) {
+    session.note('detached');
+    return;
+  }
+  const { status } = await runtime.containerStatus({ container_id: id });
+  throw new ExitWith(status?.state === 'CONTAINER_EXITED' ? status.exit_code & 0xff : exitCode);
+}
+
+function hasTerminal(info: string): boolean {
+  try {
+    const { runtimeSpec } = JSON.parse(info) as { runtimeSpec?: { process?: { terminal?: boolean } } };
+    return runtimeSpec?.process?.terminal === true;
+  } catch {
+    return false;
+  }
+}
