@@ -90,7 +90,7 @@ bench-pull: ## measure pulls beside other runtimes
 crictl: ## build the real crictl into .cache/
 	@tools/get-crictl
 
-critest: ## the CRI's conformance tests (FOCUS=regexp, WEBSOCKET=1, SEED=n)
+critest: ## the CRI's conformance tests (FOCUS=regexp, MODE=cni, WEBSOCKET=1, SEED=n)
 	@tools/need-root 'to run pods' critest
 	@tools/deps test
 	@$(MAKE) build

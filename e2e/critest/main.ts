@@ -1,9 +1,10 @@
 // make critest: the CRI's own conformance tests against a built berthd, on a node of namespaces with a registry that holds
-// look-alikes of the images they pull. FOCUS=regexp chooses specs, WEBSOCKET=1 streams over websockets, SEED=n repeats an
-// order.
+// look-alikes of the images they pull. FOCUS=regexp chooses specs, MODE=cni connects pods by Debian's CNI plugins, WEBSOCKET=1
+// streams over websockets, SEED=n repeats an order.
 import { closeSync, existsSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
 import path from 'node:path';
+import { CniFiles, cniConfig } from '../harness/cni.ts';
 import { startBerthd, type Berthd } from '../harness/berthd.ts';
 import { output } from '../harness/command.ts';
 import { buildImage } from '../harness/made-image.ts';
@@ -14,7 +15,7 @@ import { makeBases } from './bases.ts';
 import { critestImages } from './images.ts';
 import { describeReport, failures, readReport, type Report } from './report.ts';
 
-const { FOCUS = '', SEED = '', WEBSOCKET = '' } = process.env;
+const { FOCUS = '', MODE = 'builtin', SEED = '', WEBSOCKET = '' } = process.env;
 const directory = path.join(cache, 'critest');
 const ginkgoFile = path.join(directory, 'ginkgo.json');
 const logFile = path.join(directory, 'critest.log');
@@ -42,6 +43,24 @@ async function fill(node: TestNode): Promise<void> {
   mkdirSync(hosts, { recursive: true });
   writeFileSync(path.join(hosts, 'hosts.toml'), hostsToml(registry));
 }
+
+/** The chain of a usual node: a bridge with addresses of its own, and ports of the node. */
+function cniNetwork(node: TestNode): string {
+  const lines = cniConfig(node);
+  const ranges = [[{ subnet: '10.77.0.0/16' }]];
+  const routes = [{ dst: '0.0.0.0/0' }];
+  const ipam = { type: 'host-local', dataDir: path.join(node.directory, 'ipam'), ranges, routes };
+  const bridge = { type: 'bridge', bridge: cniBridge, isGateway: true, ipMasq: true, hairpinMode: true, ipam };
+  const chain = {
+    cniVersion: '1.0.0',
+    name: 'critest',
+    plugins: [bridge, { type: 'portmap', capabilities: { portMappings: true } }],
+  };
+  writeFileSync(path.join(node.directory, 'net.d/10-critest.conflist'), JSON.stringify(chain));
+  return lines;
+}
+
+const cniBridge = 'cnicritest';
 
 async function runCritest(berthd: Berthd, program: string): Promise<void> {
   rmSync(ginkgoFile, { force: true });
@@ -89,6 +108,7 @@ async function main(): Promise<boolean> {
   const berthd = await startBerthd({
     node: { whole: true },
     prepare: fill,
+    network: MODE === 'cni' ? cniNetwork : () => `mode = "${MODE}"\n`,
     config: (node) => `[registries]\nhosts_directories = ["${node.directory}/hosts"]\n`,
   });
   try {
@@ -98,6 +118,7 @@ async function main(): Promise<boolean> {
     console.log(`berthd's log: ${berthd.logFile}`);
     return verdict(report);
   } finally {
+    if (MODE === 'cni') await new CniFiles(berthd).removeLeftovers(cniBridge);
     await berthd.teardown();
   }
 }

@@ -126,11 +126,14 @@ export function mountsOf(pid: number | 'self'): string[] {
  * out, which it opens and closes as it likes.
  */
 export function fdsOf(pid: number): string[] {
-  return safeList(`/proc/${pid}/fd`)
-    .map((fd) => link(`/proc/${pid}/fd/${fd}`))
-    .filter((target) => target !== '' && !target.includes('/db/'))
-    .map((target) => target.replace(/^(socket|pipe|net|mnt):\[\d+\]$/, '$1'))
-    .sort();
+  return (
+    safeList(`/proc/${pid}/fd`)
+      .map((fd) => link(`/proc/${pid}/fd/${fd}`))
+      .filter((target) => target !== '' && !target.includes('/db/'))
+      // A program that is built again while it runs is the same open file as before.
+      .map((target) => target.replace(/ \(deleted\)$/, '').replace(/^(socket|pipe|net|mnt):\[\d+\]$/, '$1'))
+      .sort()
+  );
 }
 
 /** What is in `after` and not in `before`, each as often as it is more. */
