@@ -21,7 +21,15 @@ beforeEach(async () => {
   const { machine } = it.node;
   machine.usage.set(it.sandboxes.getContainer(id).made.cgroupPath, {
     cpu: { usageNs: most, userNs: 2_500_000_000n, systemNs: 1n, pressure: { some: line, full: line } },
-    memory: { usage: 100n, workingSet: 80n, limit: 90n, rss: 70n, pressure: { some: line }, maxUsage: 120n },
+    memory: {
+      usage: 100n,
+      workingSet: 80n,
+      limit: 90n,
+      rss: 70n,
+      cache: 9n,
+      mappedFile: 8n,
+      pressure: { some: line, full: line },
+    },
     swap: { usage: 5n, limit: 4n },
     pids: { current: 3n, limit: 10n },
     ioPressure: { some: line, full: line },
