@@ -4,7 +4,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startBerthd, type Berthd } from './harness/berthd.ts';
-import { fdsOf } from './harness/machine.ts';
+import { added, fdsOf } from './harness/machine.ts';
 import { crictlBinary, top } from './harness/paths.ts';
 import { shell, TestPod, type TestContainer } from './harness/pods.ts';
 import { eventually } from './harness/wait.ts';
@@ -265,6 +265,35 @@ test('a process goes on when berthd is killed in the middle of its stream', asyn
   await berthd.start();
   expect(await container.sh('ps -o args')).toMatch(/^sleep 777777$/m);
   await container.sh(`kill $(ps -o pid,args | awk '$2 == "sleep" && $3 == "777777" { print $1 }')`);
+});
+
+test('a pod that is removed ends its streams, and leaves nothing of them', async () => {
+  const before = fdsOf(berthd.pid);
+  const other = await TestPod.run(berthd);
+  const idle = await other.start(shell('echo ready; sleep 1000000'));
+  const terminal = [
+    'script',
+    '-qec',
+    quoted(crictl('exec', '-it', idle.id, 'sh', '-c', 'echo here; cat')),
+    '/dev/null',
+  ];
+  const clients = [
+    terminal,
+    crictl('exec', '-i', idle.id, 'sh', '-c', 'echo here; cat'),
+    crictl('attach', '-i', idle.id),
+  ];
+  const children = clients.map((argv) => berthd.node.spawn(argv, ['pipe', 'pipe', 'ignore']));
+  const closed = Promise.all(children.map((child) => new Promise((resolve) => child.once('close', resolve))));
+  const streams = async (): Promise<number> =>
+    (await metric('berth_streams_open')).reduce((sum, count) => sum + count, 0);
+  await eventually('all are connected', async () => (await streams()) === 3);
+  await other.stop();
+  await other.remove();
+  await closed;
+  await eventually('no stream is open', async () => (await streams()) === 0);
+  await eventually('no descriptor is left', () => added(before, fdsOf(berthd.pid)).length === 0).catch(() => {
+    expect(added(before, fdsOf(berthd.pid))).toEqual([]);
+  });
 });
 
 test('a thousand execs and a thousand streams that break off leave nothing', async () => {
