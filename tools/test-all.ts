@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { createWriteStream, mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { countCtest, countJest, type Count } from './test-counts.ts';
+import { countCritest, countCtest, countJest, type Count } from './test-counts.ts';
 
 const top = path.dirname(import.meta.dirname);
 const results = path.join(top, '.cache/test-results');
@@ -28,6 +28,11 @@ const suites: readonly Suite[] = [
     name: 'end to end',
     command: [...jest, '--selectProjects', 'e2e', '--runInBand', ...jsonTo('end to end')],
     count: (_output, json) => countJest(json),
+  },
+  {
+    name: 'critest',
+    command: [process.execPath, '-C', 'berth-src', 'e2e/critest/main.ts'],
+    count: countCritest,
   },
 ];
 

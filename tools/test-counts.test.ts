@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { countCtest, countJest } from './test-counts.ts';
+import { countCritest, countCtest, countJest } from './test-counts.ts';
 
 describe('countJest', () => {
   test('a file that could not be run counts as a failure', () => {
@@ -21,5 +21,17 @@ describe('countCtest', () => {
     ['No tests were found!!!', undefined],
   ])('%s', (line, count) => {
     expect(countCtest(`Test project\n${line}\n`)).toEqual(count);
+  });
+});
+
+describe('countCritest', () => {
+  const impossible = 'nobody passes here: a spec: why';
+  test.each([
+    ['critest: 107 passed, 1 failed, 9 skipped (50 s)', { passed: 107, failed: 1 }],
+    [`critest: 107 passed, 3 failed, 9 skipped (50 s)\n${impossible}`, { passed: 107, failed: 2 }],
+    ['critest: 0 passed, 0 failed, 117 skipped (1 s)', undefined],
+    ['no report', undefined],
+  ])('%s', (lines, count) => {
+    expect(countCritest(`before\n${lines}\n`)).toEqual(count);
   });
 });
