@@ -8,7 +8,7 @@ import { startContainerd } from '../node/containerd.ts';
 import type { RuntimeUnderTest } from '../node/runtime-under-test.ts';
 import { parseOptions, runtimeNames, type RuntimeName } from '../options.ts';
 import { MissingError, prepare } from '../prepare.ts';
-import { mountDisk, syncDisk } from './disk.ts';
+import { mountDisk, rootOf, syncDisk } from './disk.ts';
 import { pullImages, storeImage, type Packing, type StoredImage } from './images.ts';
 import { registryHost, startRegistry } from './node-registry.ts';
 import { renderPulls, type PullSample, type PullSeries } from './report.ts';
@@ -19,6 +19,7 @@ const usage = `node bench/pull/main.ts [options]: pulls the same images with Ber
   --only RUNTIME    berth or containerd
   --image NAME      big or files (both)
   --packing NAME    gzip or zstd (both)
+  --machine-disk    on the machine's own disk, with all that others do there
   --cpu-profile DIR with a CPU profile of berthd, written to DIR
   --json FILE       the samples as JSON (.cache/bench/pulls.json)`;
 
@@ -57,6 +58,7 @@ interface Chosen {
   readonly runtimes: readonly RuntimeName[];
   readonly images: readonly string[];
   readonly packings: readonly Packing[];
+  readonly machineDisk: boolean;
   readonly cpuProfile: string | undefined;
 }
 
@@ -104,7 +106,8 @@ async function run(chosen: Chosen, json: string | undefined): Promise<void> {
     await startRegistry(node, storage);
     const runtimes: RuntimeUnderTest[] = [];
     for (const name of chosen.runtimes) {
-      await mountDisk(node, name);
+      if (chosen.machineDisk) mkdirSync(rootOf(node, name), { recursive: true });
+      else await mountDisk(node, name);
       const start = name === 'berth' ? startBerth(node, prepared, chosen.cpuProfile) : startContainerd(node, prepared);
       runtimes.push(await start);
     }
@@ -125,6 +128,7 @@ const { values } = parseArgs({
     ...{ rounds: { type: 'string', default: '5' }, only: { type: 'string' }, image: { type: 'string' } },
     ...{ packing: { type: 'string' }, json: { type: 'string' }, help: { type: 'boolean' } },
     'cpu-profile': { type: 'string' },
+    'machine-disk': { type: 'boolean' },
   },
 });
 if (values.help === true) {
@@ -136,6 +140,7 @@ if (values.help === true) {
       runtimes: runtimeNames.filter((name) => values.only === undefined || name === values.only),
       images: pullImages.map(({ name }) => name).filter((name) => values.image === undefined || name === values.image),
       packings: packings.filter((name) => values.packing === undefined || name === values.packing),
+      machineDisk: values['machine-disk'] === true,
       cpuProfile: values['cpu-profile'],
     };
     await run(chosen, values.json);

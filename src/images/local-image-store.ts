@@ -40,6 +40,7 @@ import { parseReference } from './reference.ts';
 import type { Registry } from './registry/registry.ts';
 import { imageSpec, layerSpec, leaseSpec } from './rows.ts';
 import type { LayerRow, LeaseRow, Rows } from './rows.ts';
+import { spreadDirectories } from './spread-directories.ts';
 
 export interface LocalImageStoreOptions {
   readonly addon: Addon;
@@ -123,6 +124,7 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
     const { store, root } = options;
     const dirs = new ImageDirs(root);
     await dirs.create();
+    await spreadDirectories(ctx, options.addon, dirs.tmp);
     const rows: Rows = {
       images: await store.open(ctx, imageSpec),
       layers: await store.open(ctx, layerSpec),

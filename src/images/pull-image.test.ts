@@ -91,6 +91,14 @@ if ('missing' in natives) {
       expect(await images.strays(ctx)).toEqual([]);
     });
 
+    it('has an ext4 begin every layer in a part of the disk of its own', async () => {
+      const images = await open();
+      const tmp = path.join(images.usage().mountpoint, 'tmp');
+      const isExt4 = spawnSync('stat', ['-f', '-c', '%T', tmp], { encoding: 'utf8' }).stdout.trim() === 'ext2/ext3';
+      const flags = spawnSync('lsattr', ['-d', tmp], { encoding: 'utf8' }).stdout.split(' ', 1)[0] ?? '';
+      expect(flags.includes('T')).toBe(isExt4);
+    });
+
     it('tells the config, the chain and the layers of what it pulled', async () => {
       const images = await open();
       const built = publish(['bottom', 'top']);
