@@ -1,3 +1,4 @@
+import { sleep } from '#base/deadline';
 import { BerthError } from '#base/errors';
 import { ExitWith } from './failure.ts';
 import { findContainer } from './find.ts';
@@ -62,8 +63,21 @@ export async function attachToContainer(session: Session, word: string): Promise
     session.note('detached');
     return;
   }
-  const { status } = await runtime.containerStatus({ container_id: id });
-  throw new ExitWith(status?.state === 'CONTAINER_EXITED' ? status.exit_code & 0xff : exitCode);
+  throw new ExitWith((await exitCodeOf(session, id)) ?? exitCode);
+}
+
+/** Output ends a moment before the exit is on record. */
+const exitPatienceMs = 5_000;
+const pollMs = 50;
+
+/** Undefined: it goes on, and only its output has ended. */
+async function exitCodeOf({ cri }: Session, id: string): Promise<number | undefined> {
+  for (const since = performance.now(); performance.now() - since < exitPatienceMs;) {
+    const { status } = await cri.runtime.containerStatus({ container_id: id });
+    if (status?.state === 'CONTAINER_EXITED') return status.exit_code & 0xff;
+    await sleep(pollMs);
+  }
+  return undefined;
 }
 
 function hasTerminal(info: string): boolean {
