@@ -9,7 +9,10 @@ import { repositoryOf, repoTagOf } from './reference.ts';
 import type { ImageRow, LayerRow } from './rows.ts';
 import type { SourceImage } from './source-image.ts';
 
-/** Layers under way at once, downloads included. bench/README.md has the measurement behind it. */
+/**
+ * Layers under way at once, downloads included. From a near registry two, three and four take the same time on two
+ * processors; the third is for a far one, whose single connections are slow.
+ */
 const atOnce = 3;
 
 /** An image whose layers are all on disk, held, and not yet visible to anybody. */
