@@ -136,16 +136,4 @@ describe('inside', () => {
     const { status } = await berthd.cri.runtime.podSandboxStatus({ pod_sandbox_id: pod.id });
     expect(status?.network?.ip ?? '').toBe('');
   });
-
-  test('a user namespace, which is not built yet, is refused and leaves nothing', async () => {
-    const userns_options = {
-      mode: 'POD' as const,
-      uids: [{ host_id: 100_000, container_id: 0, length: 65_536 }],
-      gids: [{ host_id: 100_000, container_id: 0, length: 65_536 }],
-    };
-    await expect(
-      TestPod.run(berthd, { linux: { security_context: { namespace_options: { userns_options } } } }),
-    ).rejects.toMatchObject({ status: 'UNIMPLEMENTED' });
-    expect(await berthd.strays()).toEqual([]);
-  });
 });
