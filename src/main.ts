@@ -7,7 +7,7 @@ import { createCtx, type Ctx } from '#base/ctx';
 import { Deadline } from '#base/deadline';
 import { BerthError, isBerthError, messageOf } from '#base/errors';
 import { randomIds } from '#base/ids';
-import { createMetrics } from '#base/metrics';
+import { createMetrics, type Metrics } from '#base/metrics';
 import { createPinoLog, type PinoLog } from '#base/pino-log';
 import { LiveConfig, liveSlice, type ReloadReport } from '#config/live-config';
 import { loadConfig } from '#config/load';
@@ -16,10 +16,12 @@ import { LocalImageStore } from '#images/local-image-store';
 import { pinnedBy } from '#images/pinned';
 import { pullMetrics } from '#images/pull-metrics';
 import { RemoteRegistry } from '#images/registry/remote-registry';
+import type { Addon } from '#linux/addon';
 import { Files } from '#linux/files';
 import { loadAddon } from '#linux/load';
 import { ServiceManager } from '#linux/service-manager';
 import { attachmentRecords } from '#network/cni/attachments';
+import type { NetworkByMode } from '#network/network-by-mode';
 import { openNetwork } from '#network/open-network';
 import { leaseRecords } from '#network/store-address-book';
 import { openCgroups } from '#runtime/cgroup/open-cgroups';
@@ -31,11 +33,13 @@ import { loadCriProto } from '#server/cri-proto';
 import { CriServer } from '#server/cri-server';
 import { CallHandler } from '#server/handle-call';
 import { RequestCodec } from '#server/identity-codec';
+import type { ImageServiceDeps } from '#server/image-service/deps';
 import { imageService } from '#server/image-service/image-service';
 import { MetricsServer } from '#server/metrics-server';
 import { onlyUsers } from '#server/peers';
 import { podTimelines } from '#server/pod-timelines';
 import { ReadyGate } from '#server/ready-gate';
+import type { RuntimeServiceDeps } from '#server/runtime-service/deps';
 import { runtimeService } from '#server/runtime-service/runtime-service';
 import { noStreams } from '#server/streaming/no-streams';
 import { StreamingServer } from '#server/streaming/streaming-server';
@@ -107,180 +111,68 @@ interface Daemon {
   readonly stop: () => Promise<void>;
 }
 
+/** What every module is made from. */
+interface Base {
+  readonly ctx: Ctx;
+  readonly live: LiveConfig;
+  readonly log: PinoLog;
+  readonly metrics: Metrics;
+  readonly addon: Addon;
+  readonly store: LevelStore;
+  readonly bootId: string;
+}
+
+interface Modules {
+  readonly images: LocalImageStore;
+  readonly network: NetworkByMode;
+  readonly runtime: LinuxRuntime;
+}
+
+/** What the servers share. */
+interface Doors {
+  readonly gate: ReadyGate;
+  readonly calls: CallHandler;
+  readonly allowPeer: ReturnType<typeof onlyUsers>;
+}
+
 /** Builds every module and joins them. Listens at once; answers when recovery has ended. */
 async function startDaemon(live: LiveConfig, log: PinoLog, requestEnd: () => void): Promise<Daemon> {
-  const config = live.current;
   await using starting = new AsyncDisposableStack();
-  const ending = new AbortController();
-  starting.defer(() => ending.abort());
-  const ctx = createCtx({ signal: ending.signal, log, requestId: 'start' });
-  const metrics = createMetrics({ processMetrics: true });
-  const { paths } = config;
-  const addon = loadAddon();
-  addon.disableCoreDumps();
-  const manager = starting.use(
-    new ServiceManager({
-      addon,
-      env: process.env,
-      onFailure: (error) => log.warn({ err: error }, 'could not tell systemd'),
-      monotonicUs: () => process.hrtime.bigint() / 1000n,
-    }),
-  );
-  const reloads = metrics.counter('config_reloads', 'Reloads of the configuration, by result.', ['result']);
-  for (const [directory, mode] of [
-    [paths.root, 0o711],
-    [paths.run, 0o711],
-  ] as const)
-    mkdirSync(directory, { recursive: true, mode });
-  const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-
-  // The lock of the state directory comes first: a second berthd must not touch a socket of the first.
-  const store = starting.use(await LevelStore.create(ctx, { directory: path.join(paths.root, 'db'), bootId }));
-  const registry = new RemoteRegistry({ config: config.registries });
-  starting.defer(() => registry.close());
-  live.onChange(({ registries }) => registry.reconfigure(registries));
-  const images = starting.use(
-    await LocalImageStore.open(ctx, {
-      addon,
-      root: paths.root,
-      store,
-      unpackBinary: nativeProgram('unpack/berth-unpack'),
-      registry,
-      isPinned: pinnedBy(config.images.pinned),
-      parallelPulls: config.images.parallelPulls,
-      pullMetrics: pullMetrics(metrics),
-    }),
-  );
-  live.onChange(({ images: { pinned } }) => images.pin(pinnedBy(pinned)));
-  const network = starting.use(
-    openNetwork({
-      ...{ ctx, addon, metrics, clock: systemClock, config: config.network, cni: config.cni },
-      leases: await store.open(ctx, leaseRecords),
-      attachments: await store.open(ctx, attachmentRecords),
-    }),
-  );
-  const runtime = await LinuxRuntime.open({
-    addon,
-    cgroups: openCgroups(addon),
-    log,
-    shimBinary: nativeProgram('shim/berth-shim'),
-    podsDirectory: path.join(paths.run, 'pods'),
-    shimCgroupParent: config.cgroup.shimParent,
-    defaultCgroupParent: config.cgroup.defaultParent,
-    buildId: version,
-    features: { apparmor: existsSync('/sys/kernel/security/apparmor'), selinux: existsSync('/sys/fs/selinux/enforce') },
-  });
-  starting.defer(() => runtime.close());
+  const base = await openBase(starting, live, log);
+  const { ctx, metrics, addon } = base;
+  const manager = starting.use(serviceManager(addon, log));
+  const modules: Modules = {
+    images: await openImages(starting, base),
+    network: await openPodNetwork(starting, base),
+    runtime: await openRuntime(starting, base),
+  };
   const proto = loadCriProto();
-  const hostname = os.hostname();
-  const sandboxes = starting.use(
-    await Sandboxes.open(ctx, {
-      ...{
-        store,
-        runtime,
-        images,
-        network,
-        files: new Files(addon),
-        codec: new RequestCodec(proto.RuntimeService.service),
-        clock: systemClock,
-        ids: randomIds,
-      },
-      ...{
-        log,
-        metrics,
-        bootId,
-        root: paths.root,
-        hostname,
-        timeouts: liveSlice(() => live.current.timeouts),
-        runtimeHandlers,
-      },
-      defaultCgroupParent: config.cgroup.defaultParent,
-      statsIntervalMs: config.stats.intervalMs,
-    }),
-  );
-
-  const streams = config.streaming.address
-    ? await StreamingServer.start({
-        config: config.streaming,
-        conversations: sandboxes,
-        ...{ log, metrics, clock: systemClock },
-      })
-    : undefined;
-  starting.defer(() => streams?.close(live.current.timeouts.shutdownMs));
+  const sandboxes = await openSandboxes(starting, base, modules, new RequestCodec(proto.RuntimeService.service));
+  const streams = await startStreaming(starting, base, sandboxes);
 
   const gate = new ReadyGate();
-  const calls = new CallHandler({ gate, log, metrics, clock: systemClock });
-  const allowPeer = onlyUsers([0, process.geteuid?.() ?? 0], (fd) => addon.peerCredentials(fd).uid);
-  const services = [
-    bindService(
-      proto.ImageService.service,
-      imageService,
-      { images, clock: systemClock, runtimeHandlers, writableLayers: () => sandboxes.stats.writableLayers() },
-      calls,
-    ),
-    bindService(
-      proto.RuntimeService.service,
-      runtimeService,
-      {
-        ...{ sandboxes, gate, clock: systemClock, version, bootId, features: runtime.features, runtimeHandlers },
-        streams: streams ?? noStreams,
-        networkStatus: () => network.status(),
-        config: () => live.current,
-      },
-      calls,
-    ),
-  ];
-  const cri = await CriServer.start({ socket: paths.socket, allowPeer, log, services });
-  starting.defer(() => cri.close(live.current.timeouts.shutdownMs));
-  const reload = (): ReloadReport => {
-    void manager.reloading();
-    const report = live.reload();
-    const result = report.error === '' ? 'done' : 'refused';
-    reloads.add({ result });
-    if (report.error === '') log.info({ changes: report.changes }, 'the config was reloaded');
-    else log.error({ error: report.error }, 'the config was not reloaded: berthd goes on with the old one');
-    void manager.reloaded(report.error === '' ? 'serving' : `config refused: ${report.error}`);
-    return report;
-  };
-  const actions: AdminActions = {
-    loadImage: (own, source) => loadWithin(own, images, source, live.current.images.loadTimeoutMs),
-    pullImage: (own, request) => images.pull(own, request),
-    pulls: () => images.pulls(),
-    strays: (own) => sandboxes.check(own),
-    config: () => live.current,
-    lastReload: () => live.lastReload,
-    reloadConfig: reload,
-    pods: () => podTimelines(sandboxes.listPods()),
-    removeAll: async (own) => {
-      await sandboxes.removeAll(own);
-      await network.removeAll(own);
-      await runtime.removeParents(own);
-    },
-    shutdown: requestEnd,
-  };
-  const admin = await AdminServer.start({
-    socket: paths.adminSocket,
-    actions,
+  const doors: Doors = {
     gate,
-    allowPeer,
-    log,
-    clock: systemClock,
-  });
-  starting.defer(() => admin.close());
-  if (config.metrics.address) {
-    const http = await MetricsServer.start({ ...config.metrics.address, metrics, gate, log });
-    starting.defer(() => http.close());
-  }
+    calls: new CallHandler({ gate, log, metrics, clock: systemClock }),
+    allowPeer: onlyUsers([0, process.geteuid?.() ?? 0], (fd) => addon.peerCredentials(fd).uid),
+  };
+  await startCri(starting, base, modules, doors, { proto, sandboxes, streams });
+  const reload = reloader(base, manager);
+  await startAdmin(starting, base, doors, adminActions(base, modules, sandboxes, { reload, requestEnd }));
+  await startMetrics(starting, base, gate);
   starting.defer(() => {
     gate.close('berthd is shutting down');
-    calls.endWatches();
-    void images.endPulls();
+    doors.calls.endWatches();
+    void modules.images.endPulls();
   });
+
   await sandboxes.recover(ctx);
   gate.open();
   // The first container would do it; its caller need not wait.
-  runtime.warmUp().catch((error: unknown) => log.warn({ err: error }, 'could not compile the usual seccomp profile'));
-  log.info({ socket: paths.socket }, 'berthd serves');
+  modules.runtime
+    .warmUp()
+    .catch((error: unknown) => log.warn({ err: error }, 'could not compile the usual seccomp profile'));
+  log.info({ socket: live.current.paths.socket }, 'berthd serves');
   await manager.ready();
   const all = starting.move();
   const stop = async (): Promise<void> => {
@@ -288,6 +180,214 @@ async function startDaemon(live: LiveConfig, log: PinoLog, requestEnd: () => voi
     await all.disposeAsync();
   };
   return { reload, stop };
+}
+
+async function openBase(starting: AsyncDisposableStack, live: LiveConfig, log: PinoLog): Promise<Base> {
+  const ending = new AbortController();
+  starting.defer(() => ending.abort());
+  const ctx = createCtx({ signal: ending.signal, log, requestId: 'start' });
+  const metrics = createMetrics({ processMetrics: true });
+  const addon = loadAddon();
+  addon.disableCoreDumps();
+  const { root, run } = live.current.paths;
+  for (const directory of [root, run]) mkdirSync(directory, { recursive: true, mode: 0o711 });
+  const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  // The lock of the state directory comes first: a second berthd must not touch a socket of the first.
+  const store = starting.use(await LevelStore.create(ctx, { directory: path.join(root, 'db'), bootId }));
+  return { ctx, live, log, metrics, addon, store, bootId };
+}
+
+function serviceManager(addon: Addon, log: PinoLog): ServiceManager {
+  return new ServiceManager({
+    addon,
+    env: process.env,
+    onFailure: (error) => log.warn({ err: error }, 'could not tell systemd'),
+    monotonicUs: () => process.hrtime.bigint() / 1000n,
+  });
+}
+
+async function openImages(starting: AsyncDisposableStack, base: Base): Promise<LocalImageStore> {
+  const { ctx, live, metrics, addon, store } = base;
+  const { paths, registries, images: config } = live.current;
+  const registry = new RemoteRegistry({ config: registries });
+  starting.defer(() => registry.close());
+  live.onChange((changed) => registry.reconfigure(changed.registries));
+  const images = starting.use(
+    await LocalImageStore.open(ctx, {
+      addon,
+      root: paths.root,
+      store,
+      unpackBinary: nativeProgram('unpack/berth-unpack'),
+      registry,
+      isPinned: pinnedBy(config.pinned),
+      parallelPulls: config.parallelPulls,
+      pullMetrics: pullMetrics(metrics),
+    }),
+  );
+  live.onChange((changed) => images.pin(pinnedBy(changed.images.pinned)));
+  return images;
+}
+
+async function openPodNetwork(starting: AsyncDisposableStack, base: Base): Promise<NetworkByMode> {
+  const { ctx, live, metrics, addon, store } = base;
+  const { network, cni } = live.current;
+  return starting.use(
+    openNetwork({
+      ...{ ctx, addon, metrics, clock: systemClock, config: network, cni },
+      leases: await store.open(ctx, leaseRecords),
+      attachments: await store.open(ctx, attachmentRecords),
+    }),
+  );
+}
+
+async function openRuntime(starting: AsyncDisposableStack, { live, log, addon }: Base): Promise<LinuxRuntime> {
+  const { paths, cgroup } = live.current;
+  const runtime = await LinuxRuntime.open({
+    addon,
+    cgroups: openCgroups(addon),
+    log,
+    shimBinary: nativeProgram('shim/berth-shim'),
+    podsDirectory: path.join(paths.run, 'pods'),
+    shimCgroupParent: cgroup.shimParent,
+    defaultCgroupParent: cgroup.defaultParent,
+    buildId: version,
+    features: { apparmor: existsSync('/sys/kernel/security/apparmor'), selinux: existsSync('/sys/fs/selinux/enforce') },
+  });
+  starting.defer(() => runtime.close());
+  return runtime;
+}
+
+async function openSandboxes(
+  starting: AsyncDisposableStack,
+  base: Base,
+  modules: Modules,
+  codec: RequestCodec,
+): Promise<Sandboxes> {
+  const { ctx, live, log, metrics, addon, store, bootId } = base;
+  const { paths, cgroup, stats } = live.current;
+  return starting.use(
+    await Sandboxes.open(ctx, {
+      ...modules,
+      ...{ store, log, metrics, bootId, codec, runtimeHandlers },
+      files: new Files(addon),
+      clock: systemClock,
+      ids: randomIds,
+      root: paths.root,
+      hostname: os.hostname(),
+      timeouts: liveSlice(() => live.current.timeouts),
+      defaultCgroupParent: cgroup.defaultParent,
+      statsIntervalMs: stats.intervalMs,
+    }),
+  );
+}
+
+/** Undefined when the config wants no streams. */
+async function startStreaming(
+  starting: AsyncDisposableStack,
+  { live, log, metrics }: Base,
+  conversations: Sandboxes,
+): Promise<StreamingServer | undefined> {
+  const { streaming: config } = live.current;
+  if (!config.address) return undefined;
+  const streams = await StreamingServer.start({ config, conversations, log, metrics, clock: systemClock });
+  starting.defer(() => streams.close(live.current.timeouts.shutdownMs));
+  return streams;
+}
+
+async function startCri(
+  starting: AsyncDisposableStack,
+  { live, log, bootId }: Base,
+  { images, network, runtime }: Modules,
+  { gate, calls, allowPeer }: Doors,
+  parts: {
+    readonly proto: ReturnType<typeof loadCriProto>;
+    readonly sandboxes: Sandboxes;
+    readonly streams: StreamingServer | undefined;
+  },
+): Promise<void> {
+  const { proto, sandboxes, streams } = parts;
+  const forImages: ImageServiceDeps = {
+    ...{ images, runtimeHandlers },
+    clock: systemClock,
+    writableLayers: () => sandboxes.stats.writableLayers(),
+  };
+  const forRuntime: RuntimeServiceDeps = {
+    ...{ sandboxes, gate, version, bootId, runtimeHandlers },
+    clock: systemClock,
+    features: runtime.features,
+    streams: streams ?? noStreams,
+    networkStatus: () => network.status(),
+    config: () => live.current,
+  };
+  const cri = await CriServer.start({
+    ...{ socket: live.current.paths.socket, allowPeer, log },
+    services: [
+      bindService(proto.ImageService.service, imageService, forImages, calls),
+      bindService(proto.RuntimeService.service, runtimeService, forRuntime, calls),
+    ],
+  });
+  starting.defer(() => cri.close(live.current.timeouts.shutdownMs));
+}
+
+/** SIGHUP's, and the owner's by the admin socket. */
+function reloader({ live, log, metrics }: Base, manager: ServiceManager): () => ReloadReport {
+  const reloads = metrics.counter('config_reloads', 'Reloads of the configuration, by result.', ['result']);
+  return () => {
+    void manager.reloading();
+    const report = live.reload();
+    const done = report.error === '';
+    reloads.add({ result: done ? 'done' : 'refused' });
+    if (done) log.info({ changes: report.changes }, 'the config was reloaded');
+    else log.error({ error: report.error }, 'the config was not reloaded: berthd goes on with the old one');
+    void manager.reloaded(done ? 'serving' : `config refused: ${report.error}`);
+    return report;
+  };
+}
+
+function adminActions(
+  { live }: Base,
+  { images, network, runtime }: Modules,
+  sandboxes: Sandboxes,
+  owner: { readonly reload: () => ReloadReport; readonly requestEnd: () => void },
+): AdminActions {
+  return {
+    loadImage: (own, source) => loadWithin(own, images, source, live.current.images.loadTimeoutMs),
+    pullImage: (own, request) => images.pull(own, request),
+    pulls: () => images.pulls(),
+    strays: (own) => sandboxes.check(own),
+    config: () => live.current,
+    lastReload: () => live.lastReload,
+    reloadConfig: owner.reload,
+    pods: () => podTimelines(sandboxes.listPods()),
+    removeAll: async (own) => {
+      await sandboxes.removeAll(own);
+      await network.removeAll(own);
+      await runtime.removeParents(own);
+    },
+    shutdown: owner.requestEnd,
+  };
+}
+
+async function startAdmin(
+  starting: AsyncDisposableStack,
+  { live, log }: Base,
+  { gate, allowPeer }: Doors,
+  actions: AdminActions,
+): Promise<void> {
+  const { adminSocket: socket } = live.current.paths;
+  const admin = await AdminServer.start({ socket, actions, gate, allowPeer, log, clock: systemClock });
+  starting.defer(() => admin.close());
+}
+
+async function startMetrics(
+  starting: AsyncDisposableStack,
+  { live, log, metrics }: Base,
+  gate: ReadyGate,
+): Promise<void> {
+  const { address } = live.current.metrics;
+  if (!address) return;
+  const http = await MetricsServer.start({ ...address, metrics, gate, log });
+  starting.defer(() => http.close());
 }
 
 async function loadWithin(ctx: Ctx, images: ImageStore, source: LoadSource, ms: number): Promise<readonly Image[]> {
