@@ -48,4 +48,19 @@ describe('raceSignal', () => {
     await expect(raceSignal(Promise.reject(new Error('no')), signal)).rejects.toThrow('no');
     expect(getEventListeners(signal, 'abort')).toHaveLength(0);
   });
+
+  test('leaves no failure unhandled, also when the signal has aborted before', async () => {
+    const unhandled: unknown[] = [];
+    const note = (error: unknown): void => void unhandled.push(error);
+    process.on('unhandledRejection', note);
+    try {
+      const late = Promise.withResolvers<void>();
+      await expect(raceSignal(late.promise, AbortSignal.abort(new Error('left')))).rejects.toThrow('left');
+      late.reject(new Error('failed later'));
+      await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
+      expect(unhandled).toEqual([]);
+    } finally {
+      process.off('unhandledRejection', note);
+    }
+  });
 });

@@ -50,6 +50,8 @@ export class Deadline implements Disposable {
  * well if it should stop.
  */
 export async function raceSignal<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  // Nobody waits for it then: its failure must not end the process.
+  if (signal.aborted) promise.catch(() => undefined);
   signal.throwIfAborted();
   let onAbort: (() => void) | undefined;
   const aborted = new Promise<never>((_resolve, reject) => {
