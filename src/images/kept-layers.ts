@@ -6,6 +6,8 @@ export interface KeptLayersOptions {
   readonly ms: number;
   /** Removes those of the layers that nobody needs any more. */
   readonly free: (keys: readonly string[]) => Promise<void>;
+  /** A layer that could not be removed: it is a stray now. The others go nevertheless. */
+  readonly onError: (error: unknown) => void;
 }
 
 interface Kept {
@@ -59,9 +61,11 @@ export class KeptLayers implements AsyncDisposable {
     return this.#going;
   }
 
+  /** Never throws: it runs by a timer, and one bad layer must not keep the others. */
   async #free(pins: readonly PinnedLayer[]): Promise<void> {
-    for (const pin of pins) await pin.unpin();
-    await this.#options.free(pins.map((pin) => pin.row.key));
+    const { free, onError } = this.#options;
+    for (const pin of pins) await pin.unpin().catch(onError);
+    await free(pins.map((pin) => pin.row.key)).catch(onError);
   }
 }
 

@@ -104,7 +104,12 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
       ...{ changes: this.#changes, ownsBlob: this.#ownsBlob },
       freeLayers: (own, keys) => this.#freeLayers(own, keys),
     });
-    const kept = new KeptLayers({ ms: keepMs, free: (keys) => this.#freeLayers(ctx, keys) });
+    const kept = new KeptLayers({
+      ms: keepMs,
+      free: (keys) => this.#freeLayers(ctx, keys),
+      onError: (error) =>
+        ctx.log.warn({ err: error }, 'could not remove a layer of a broken pull; the next start will'),
+    });
     this.#kept = kept;
     this.#pulls = new Pulls({
       clock,
