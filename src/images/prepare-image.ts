@@ -15,6 +15,9 @@ import type { SourceImage } from './source-image.ts';
  */
 const atOnce = 3;
 
+/** A petabyte, packed: more is no honest image. */
+const maxImageBytes = 2 ** 50;
+
 /** An image whose layers are all on disk, held, and not yet visible to anybody. */
 export interface PreparedImage {
   readonly row: Omit<ImageRow, 'createdAtNs'>;
@@ -42,11 +45,15 @@ export async function prepareImage(ctx: Ctx, image: SourceImage, options: Prepar
     const message = `image ${id} has ${image.layers.length} layers, its config ${diffIds.length}`;
     throw new BerthError('IMAGE_INVALID', message);
   }
+  // Of a layer that is here already nobody counts the bytes, and a size that cannot be sent would break every list.
+  const layerBytes = image.layers.reduce((sum, layer) => sum + layer.size, 0);
+  if (layerBytes > maxImageBytes) {
+    throw new BerthError('IMAGE_INVALID', `image ${id} calls itself larger than ${maxImageBytes} bytes`);
+  }
   const pins = await ensureLayers(ctx, image, diffIds, options);
   const documents = [...image.manifests, image.config];
   const { manifestDigest } = image;
   const repositories = [...new Set(options.names.map(repositoryOf))];
-  const layerBytes = image.layers.reduce((sum, layer) => sum + layer.size, 0);
   return {
     pins,
     documents,

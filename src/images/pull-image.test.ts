@@ -198,6 +198,19 @@ if ('missing' in natives) {
       await nothingLeft(images);
     });
 
+    it('refuses an image that lies about the size of a layer that is here', async () => {
+      const images = await open();
+      publish(['a']);
+      const { size } = await images.pull(ctx, { reference: app });
+      const other = 'registry.test/liar:1';
+      registry.add({ names: [other], layers: tars(['a']), layerSize: Number.MAX_SAFE_INTEGER });
+      await expect(images.pull(ctx, { reference: other })).rejects.toMatchObject({
+        code: 'IMAGE_INVALID',
+        message: expect.stringMatching(/calls itself larger than/),
+      });
+      expect(images.list().map((image) => image.size)).toEqual([size]);
+    });
+
     it('says RESOURCE_EXHAUSTED with the path on a full disk, and keeps nothing', async () => {
       const root = await mkdtemp(path.join(top, 'full-'));
       expect(spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', root]).status).toBe(0);

@@ -20,6 +20,8 @@ export interface FakeRemoteImage {
   /** Of the layers once they are decompressed. Default: they are sent plain. */
   readonly diffIds?: readonly string[];
   readonly layerMediaType?: string;
+  /** What the manifest says of each layer's size. Default: the truth. */
+  readonly layerSize?: number;
   /** The config's `config`. */
   readonly config?: Readonly<Record<string, unknown>>;
   /** Overrides of the whole config document. */
@@ -58,7 +60,11 @@ export function buildRemoteImage(image: FakeRemoteImage): BuiltImage {
     ...image.document,
   });
   const mediaType = image.layerMediaType ?? ociLayer;
-  const layers = image.layers.map((bytes) => ({ digest: digestOf(bytes), size: bytes.length, mediaType }));
+  const layers = image.layers.map((bytes) => ({
+    digest: digestOf(bytes),
+    size: image.layerSize ?? bytes.length,
+    mediaType,
+  }));
   const manifest = json({
     ...{ schemaVersion: 2, mediaType: ociManifest, layers },
     config: { mediaType: ociConfig, digest: digestOf(config), size: config.length },
