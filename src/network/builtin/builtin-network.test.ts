@@ -405,6 +405,24 @@ describe('host ports', () => {
     expect(bench.leases.values()).toHaveLength(1);
   });
 
+  test('of a family that pods have no addresses of keep neither address nor port, and no berthd from starting', async () => {
+    await using bench = new Bench({ ipv4Subnet: '10.1.1.0/30', ipv6Subnet: '' });
+    await expect(connect(bench, [{ ...mapping, hostIp: 'fd00::1' }])).rejects.toMatchObject({
+      code: 'FAILED_PRECONDITION',
+      message: /no IPv6 address/,
+    });
+    expect(bench.leases.values()).toEqual([]);
+    expect([...bench.addon.links.keys()]).toEqual(['berth0']);
+    const podId = randomIds.next();
+    const portMappings = [{ ...mapping, hostIp: '::' }];
+    await bench.leases.put(ctx, podId, { podId, addresses: ['10.1.1.2'], portMappings });
+    await bench.network[Symbol.asyncDispose]();
+    bench.network = bench.open({ ipv4Subnet: '10.1.1.0/30', ipv6Subnet: '' });
+    await bench.network.prepare(ctx);
+    await bench.network.keepOnly(ctx, new Set());
+    expect((await connect(bench)).record.addresses).toEqual(['10.1.1.2']);
+  });
+
   test('a pod keeps its network until its ports are gone from the table', async () => {
     await using bench = new Bench();
     const { podId, record } = await connect(bench);

@@ -302,11 +302,15 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
     readonly lease: AddressLease;
   } {
     this.#ports.claim(podId, portMappings);
+    let addresses: readonly string[] = [];
     try {
       const taken = this.#pools.take(podId);
-      const lease = { podId, addresses: addressesOf(taken) };
-      return { taken, lease: portMappings.length === 0 ? lease : { ...lease, portMappings } };
+      addresses = addressesOf(taken);
+      const lease = portMappings.length === 0 ? { podId, addresses } : { podId, addresses, portMappings };
+      this.#ports.check(lease);
+      return { taken, lease };
     } catch (error) {
+      this.#pools.release(addresses, podId);
       this.#ports.release(podId);
       throw error;
     }

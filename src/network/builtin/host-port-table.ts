@@ -6,7 +6,7 @@ import type { AddressLease, PortMapping } from '../pod-network.ts';
 import { routeLocalnet } from './host-settings.ts';
 import type { NodeTable } from './node-table.ts';
 import { PortClaims } from './port-claims.ts';
-import { forwardsOf, hostPorts, type Forward } from './port-forwards.ts';
+import { forwardsOf, forwardsOfRecord, hostPorts, type Forward } from './port-forwards.ts';
 
 export interface HostPortTableOptions {
   readonly ctx: Ctx;
@@ -33,6 +33,11 @@ export class HostPortTable {
     if (mappings.length > 0) this.#claims.take(podId, hostPorts(mappings));
   }
 
+  /** Before anything is written down or made. @throws FAILED_PRECONDITION for a port that would lead nowhere */
+  check({ addresses, portMappings = [] }: AddressLease): void {
+    forwardsOf(hostPorts(portMappings), addresses);
+  }
+
   /** Frees what claim() took. */
   release(podId: string): void {
     this.#claims.release(podId);
@@ -47,7 +52,7 @@ export class HostPortTable {
   /** From when it ends, the ports lead to the pod. Nothing to be done for a pod without. */
   async open(ctx: Ctx, { podId, addresses, portMappings = [] }: AddressLease): Promise<void> {
     if (portMappings.length === 0) return;
-    const forwards = forwardsOf(hostPorts(portMappings), addresses);
+    const forwards = forwardsOfRecord(hostPorts(portMappings), addresses);
     await raceSignal(Promise.all([this.#options.table.add(podId, forwards), this.#throughLocalhost()]), ctx.signal);
     await this.#forgetFlows(forwards);
   }
@@ -56,7 +61,7 @@ export class HostPortTable {
   async close(ctx: Ctx, { podId, addresses, portMappings = [] }: AddressLease): Promise<void> {
     if (portMappings.length === 0) return;
     await raceSignal(this.#options.table.remove(podId), ctx.signal);
-    await this.#forgetFlows(forwardsOf(hostPorts(portMappings), addresses));
+    await this.#forgetFlows(forwardsOfRecord(hostPorts(portMappings), addresses));
     this.#claims.release(podId);
   }
 
@@ -86,7 +91,7 @@ export class HostPortTable {
 /** Where the ports of living pods lead, for the table's first write. What an old record has and cannot be, is passed over. */
 export function forwardsOfLeases(leases: readonly AddressLease[]): ReadonlyMap<string, readonly Forward[]> {
   const all = leases.map(({ podId, addresses, portMappings = [] }) => {
-    return [podId, portMappings.length === 0 ? [] : forwardsOf(hostPorts(portMappings), addresses)] as const;
+    return [podId, forwardsOfRecord(hostPorts(portMappings), addresses)] as const;
   });
   return new Map(all.filter(([, forwards]) => forwards.length > 0));
 }

@@ -89,22 +89,32 @@ export function portText({ protocol, port, family, address }: HostPort): string 
  * @throws FAILED_PRECONDITION for a port of a family in which the pod has no address
  */
 export function forwardsOf(ports: readonly HostPort[], addresses: readonly string[]): readonly Forward[] {
-  const families = addresses.map((address) => ({ address, family: parseAddress(address)?.family }));
-  return ports.flatMap((port) => {
-    const targets = families.filter(({ family }) => port.family === undefined || family === port.family);
-    if (targets.length === 0) {
-      throw new BerthError(
-        'FAILED_PRECONDITION',
-        `host port ${portText(port)}: pods have no IPv${port.family} address`,
-      );
-    }
-    return targets.map(({ address, family = 4 }) => ({
-      family,
-      protocol: port.protocol,
-      hostAddress: port.address,
-      hostPort: port.port,
-      podAddress: address,
-      podPort: port.containerPort,
-    }));
+  const nowhere = ports.find((port) => leadsOf(port, addresses).length === 0);
+  if (nowhere === undefined) return forwardsOfRecord(ports, addresses);
+  throw new BerthError(
+    'FAILED_PRECONDITION',
+    `host port ${portText(nowhere)}: pods have no IPv${nowhere.family} address`,
+  );
+}
+
+/** As forwardsOf, of what was written down before: a port that leads nowhere is passed over. */
+export function forwardsOfRecord(ports: readonly HostPort[], addresses: readonly string[]): readonly Forward[] {
+  return ports.flatMap((port) => leadsOf(port, addresses));
+}
+
+function leadsOf(port: HostPort, addresses: readonly string[]): readonly Forward[] {
+  return addresses.flatMap((podAddress) => {
+    const family = parseAddress(podAddress)?.family ?? 4;
+    if (port.family !== undefined && port.family !== family) return [];
+    return [
+      {
+        family,
+        protocol: port.protocol,
+        hostAddress: port.address,
+        hostPort: port.port,
+        podAddress,
+        podPort: port.containerPort,
+      },
+    ];
   });
 }
