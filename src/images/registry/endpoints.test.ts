@@ -81,6 +81,25 @@ describe('hosts.toml', () => {
     ]);
   });
 
+  it('asks a host that is the server once, with the credentials for the server', async () => {
+    const server = 'server = "https://real.test"\n';
+    await bench.hosts('reg.test', `${server}[host."https://real.test/v2/"]\nskip_verify = true\n`);
+    expect(await find('reg.test/app:1')).toMatchObject([
+      { origin: 'https://real.test', primary: true, tls: { skipVerify: true } },
+    ]);
+    await bench.hosts('own.test', '[host."https://own.test"]\n[host."https://m.test"]\n');
+    expect(await origins('own.test/app:1')).toEqual(['https://own.test', 'https://m.test']);
+  });
+
+  it.each([
+    ['another path', '', '[host."https://real.test/other"]\n', false],
+    ['less that the host may do', '', '[host."https://real.test"]\ncapabilities = ["pull"]\n', true],
+    ['settings that the host has not', 'skip_verify = true\n', '[host."https://real.test"]\n', true],
+  ])('asks the server as well where there is %s', async (_what, more, host, primary) => {
+    await bench.hosts('reg.test', `server = "https://real.test"\n${more}${host}`);
+    expect((await find('reg.test/app:1')).map((endpoint) => endpoint.primary)).toEqual([primary, true]);
+  });
+
   it('applies what it says outside of hosts to the registry itself', async () => {
     await bench.hosts('reg.test', 'skip_verify = true\n[header]\nx = "y"\n');
     expect(await find('reg.test/app:1')).toMatchObject([{ tls: { skipVerify: true }, headers: { x: ['y'] } }]);

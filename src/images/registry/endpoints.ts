@@ -1,5 +1,6 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { BerthError, errnoOf } from '#base/errors';
 import type { RegistryConfig } from '#config/slices';
 import { repositoryOf, serverOf, type Reference } from '../reference.ts';
@@ -98,8 +99,24 @@ function endpointsOf(config: RegistryConfig, reference: Reference, file: HostsFi
   const { skipVerify, ca } = file.rest.tls;
   const tls = { ...file.rest.tls, skipVerify: skipVerify || (ca.length === 0 && itself.tls.skipVerify) };
   const last = file.server ? named(file.server, true) : { ...itself, ...file.rest, tls };
-  return [...file.hosts.map((host) => named(host, false)), last];
+  // A host that is the registry itself: the call's credentials are meant for it there as well.
+  const hosts = file.hosts.map((host) => named(host, isSamePlace(host, last)));
+  return hosts.some((host) => isSamePlace(host, last) && saysAsMuch(host, last)) ? hosts : [...hosts, last];
 }
+
+function isSamePlace(one: HostEntry, other: HostEntry): boolean {
+  return one.origin === other.origin && one.fallback === other.fallback && one.base === other.base;
+}
+
+/** Whether `host` may do all that `last` may, and `last`, the same place, has no settings that `host` has not. */
+function saysAsMuch(host: HostEntry, last: HostEntry): boolean {
+  const adds = (['tls', 'headers', 'dialMs', 'proxy'] as const).some(
+    (key) => !isDeepStrictEqual(last[key], unset[key]) && !isDeepStrictEqual(last[key], host[key]),
+  );
+  return !adds && (host.canResolve || !last.canResolve) && (host.canPull || !last.canPull);
+}
+
+const unset = { tls: plainTls, headers: {}, dialMs: undefined, proxy: undefined } as const;
 
 /** Without any file of the owner. */
 function registryItself(config: RegistryConfig, reference: Reference): Endpoint {
