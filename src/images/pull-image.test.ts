@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 // eslint-disable-next-line no-restricted-imports -- tests may start processes
 import { spawnSync } from 'node:child_process';
-import { cp, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
@@ -280,6 +280,17 @@ if ('missing' in natives) {
       const first = await images.pull(ctx, { reference: app });
       disk.failNextWrite = new Error('it wrote');
       expect(await images.pull(ctx, { reference: app })).toEqual(first);
+    });
+
+    it('shows the registry’s client the config that is here, unless it is damaged', async () => {
+      const images = await open();
+      const { id, config } = publish(['a']);
+      for (let pulls = 0; pulls < 2; pulls += 1) await images.pull(ctx, { reference: app });
+      const blob = path.join(images.usage().mountpoint, 'blobs/sha256', id.slice('sha256:'.length));
+      await writeFile(blob, 'damaged');
+      await images.pull(ctx, { reference: app });
+      const known = registry.requests.map(({ knownConfig }) => knownConfig && Buffer.from(knownConfig));
+      expect(known).toEqual([undefined, config, undefined]);
     });
 
     describe('a berthd that is killed', () => {

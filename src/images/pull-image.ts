@@ -8,6 +8,7 @@ import type { Platform } from './platform.ts';
 import { prepareImage } from './prepare-image.ts';
 import type { PullProgress } from './pull-progress.ts';
 import type { Reference } from './reference.ts';
+import { repoDigestOf, repoTagOf } from './reference.ts';
 import type { BlobDescriptor, Registry, RegistryCredentials } from './registry/registry.ts';
 import { remoteLayer } from './remote-layer.ts';
 
@@ -29,7 +30,12 @@ export async function pullImage(
   const { addon, registry, platform, commit, kept } = deps;
   const { reference, credentials } = request;
   ctx.stage('resolve');
-  const image = await registry.resolve(ctx, { reference, platform, ...(credentials && { credentials }) });
+  const knownConfig = await configOfName(commit, reference);
+  const image = await registry.resolve(ctx, {
+    ...{ reference, platform },
+    ...(credentials && { credentials }),
+    ...(knownConfig && { knownConfig }),
+  });
   progress.expect(image.layers);
   ctx.stage('layers');
   const toSource = (blob: BlobDescriptor, index: number): LayerSource =>
@@ -48,6 +54,18 @@ export async function pullImage(
     );
   });
   return ids[0] ?? '';
+}
+
+/** The config of the image that has the name here, which most pulls find unchanged. */
+async function configOfName({ index, blobs }: CommitDeps, reference: Reference): Promise<Uint8Array | undefined> {
+  const name = repoDigestOf(reference) ?? repoTagOf(reference);
+  const row = name === undefined ? undefined : index.ownerOf(name);
+  try {
+    return row && (await blobs.read(row.id));
+  } catch {
+    // Damaged, or removed just now: the registry has it.
+    return undefined;
+  }
 }
 
 /** Of name:tag@digest the digest counts: what the tag means now nobody has asked. */

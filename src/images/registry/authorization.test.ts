@@ -193,7 +193,7 @@ describe('bearer', () => {
     const stop = new AbortController();
     const session = bench.session(name, me);
     const platform = { os: 'linux', architecture: 'amd64' };
-    const leaving = bench.client.resolve({ ...bench.call, signal: stop.signal }, session, platform);
+    const leaving = bench.client.resolve({ ...bench.call, signal: stop.signal }, session, { platform });
     await asked;
     const staying = bench.resolve(name, me);
     stop.abort(new Error('gone'));

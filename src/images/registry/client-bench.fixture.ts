@@ -75,7 +75,7 @@ export class ClientBench implements AsyncDisposable {
     credentials?: Partial<RegistryCredentials>,
     platform: Platform = hostPlatform(),
   ): Promise<Omit<RemoteImage, 'session'>> {
-    return await this.client.resolve(this.call, this.session(name, credentials), platform);
+    return await this.client.resolve(this.call, this.session(name, credentials), { platform });
   }
 
   /** The bytes that came. */

@@ -1,7 +1,7 @@
 import { errorCodes, type ErrorCode } from '#base/error-codes';
 import { BerthError, isBerthError, messageOf, type ErrorDetails } from '#base/errors';
-import type { Platform } from '../platform.ts';
 import type { BlobDescriptor, RemoteImage } from './registry.ts';
+import type { WantedImage } from './resolve-image.ts';
 import type { Session } from './source.ts';
 
 // Every sentence that RemoteRegistry and its worker say to each other. A call is named by a number that is never used
@@ -15,7 +15,7 @@ import type { Session } from './source.ts';
 //                      ◀────────────────  resolved | fetched | failed
 
 export type ToWorker =
-  | { readonly kind: 'resolve'; readonly call: number; readonly session: Session; readonly platform: Platform }
+  | { readonly kind: 'resolve'; readonly call: number; readonly session: Session; readonly wanted: WantedImage }
   | {
       readonly kind: 'fetch';
       readonly call: number;

@@ -1,12 +1,11 @@
 import type { Writable } from 'node:stream';
-import type { Platform } from '../platform.ts';
 import type { Call } from './attempts.ts';
 import { AuthFiles } from './auth-files.ts';
 import { Endpoints } from './endpoints.ts';
 import { Exchange } from './exchange.ts';
 import { fetchBlob } from './fetch-blob.ts';
 import type { BlobDescriptor, OnBytes, RemoteImage } from './registry.ts';
-import { resolveImage } from './resolve-image.ts';
+import { resolveImage, type WantedImage } from './resolve-image.ts';
 import { openSource, type Session, type SourceParts } from './source.ts';
 import { Transport } from './transport.ts';
 
@@ -26,8 +25,8 @@ export class RegistryClient {
     };
   }
 
-  async resolve(call: Call, session: Session, platform: Platform): Promise<Omit<RemoteImage, 'session'>> {
-    return await resolveImage(call, await openSource(this.#parts, session), platform);
+  async resolve(call: Call, session: Session, wanted: WantedImage): Promise<Omit<RemoteImage, 'session'>> {
+    return await resolveImage(call, await openSource(this.#parts, session), wanted);
   }
 
   /** The sink is closed after a success; after an error the caller destroys it. */

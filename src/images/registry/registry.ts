@@ -32,6 +32,8 @@ export interface RemoteRequest {
   readonly reference: Reference;
   readonly platform: Platform;
   readonly credentials?: RegistryCredentials;
+  /** A config that is here already: it is not fetched if it is the one that the image has. */
+  readonly knownConfig?: Uint8Array;
 }
 
 /** As in the CRI's AuthConfig. */

@@ -49,9 +49,14 @@ export class RemoteRegistry implements Registry {
   }
 
   async resolve(ctx: Ctx, request: RemoteRequest): Promise<RemoteImage> {
-    const { reference, platform, credentials } = request;
+    const { reference, platform, credentials, knownConfig } = request;
     const session: Session = { reference, credentials, config: this.#config };
-    const { image } = await this.#call(ctx, (call) => ({ kind: 'resolve', call, session, platform }));
+    const { image } = await this.#call(ctx, (call) => ({
+      kind: 'resolve',
+      call,
+      session,
+      wanted: { platform, knownConfig },
+    }));
     if (!image) throw new BerthError('INTERNAL', 'registry worker: an answer of another kind');
     return { session, ...image };
   }

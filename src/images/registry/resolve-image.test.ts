@@ -56,6 +56,20 @@ async function markFor(platform: Platform): Promise<unknown> {
   return last.annotations?.['mark'];
 }
 
+it('does not fetch a config that is here, and fetches any other', async () => {
+  serve(manifest);
+  const asked = async (knownConfig: Uint8Array): Promise<string[]> => {
+    const before = double.requests.length;
+    const wanted = { platform: hostPlatform(), knownConfig };
+    const image = await bench.client.resolve(bench.call, bench.session(name), wanted);
+    expect(digestOf(image.config)).toBe(built.id);
+    return double.requests.slice(before).map(({ url }) => url);
+  };
+  const [ofManifest, ofConfig] = ['/v2/team/app/manifests/1', `/v2/team/app/blobs/${built.id}`];
+  expect(await asked(built.config)).toEqual([ofManifest]);
+  expect(await asked(Buffer.alloc(built.config.length))).toEqual([ofManifest, ofConfig]);
+});
+
 describe('media types', () => {
   it('asks for every kind it understands', async () => {
     serve(manifest);

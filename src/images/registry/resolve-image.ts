@@ -8,7 +8,7 @@ import { withEndpoints, type Call } from './attempts.ts';
 import type { Endpoint } from './endpoint.ts';
 import { drop, headerOf, readBody, type Answer } from './follow.ts';
 import { acceptedTypes, configOf, entriesFor, layersOf, parseDocument, type Descriptor } from './manifest.ts';
-import type { RemoteImage } from './registry.ts';
+import type { RemoteImage, RemoteRequest } from './registry.ts';
 import { Setback, toSetback } from './setback.ts';
 import { shownUrl } from './shown-url.ts';
 import type { Source } from './source.ts';
@@ -19,11 +19,17 @@ const maxDocuments = 16;
 /** A document may take this many times as long as a host may be silent. */
 const documentPatience = 4;
 
+/** What of a request is not the source's. */
+export interface WantedImage {
+  readonly platform: Platform;
+  readonly knownConfig?: RemoteRequest['knownConfig'] | undefined;
+}
+
 type Resolved = Omit<RemoteImage, 'session'>;
 
 /** Index, manifest, config, layers: each document is what its digest says, and no larger than allowed. */
-export async function resolveImage(call: Call, source: Source, platform: Platform): Promise<Resolved> {
-  return await new Walk(call, source, platform).image();
+export async function resolveImage(call: Call, source: Source, wanted: WantedImage): Promise<Resolved> {
+  return await new Walk(call, source, wanted).image();
 }
 
 interface Found {
@@ -47,13 +53,15 @@ class Walk {
   readonly #call: Call;
   readonly #source: Source;
   readonly #platform: Platform;
+  readonly #knownConfig: Uint8Array | undefined;
   readonly #name: string;
   #documents = 0;
 
-  constructor(call: Call, source: Source, platform: Platform) {
+  constructor(call: Call, source: Source, { platform, knownConfig }: WantedImage) {
     this.#call = call;
     this.#source = source;
     this.#platform = platform;
+    this.#knownConfig = knownConfig;
     this.#name = nameOf(source.reference);
   }
 
@@ -116,7 +124,9 @@ class Walk {
     return await this.#document({ ...wanted, accept: acceptedTypes });
   }
 
-  async #config({ digest, size }: Descriptor): Promise<Buffer> {
+  async #config({ digest, size }: Descriptor): Promise<Uint8Array> {
+    const known = this.#knownConfig;
+    if (known?.length === size && digestOf(known) === digest) return known;
     const what = `${this.#name}: config ${digest}`;
     const endpoints = this.#endpoints('canPull');
     return (await this.#document({ path: `/blobs/${digest}`, what, endpoints, digest, size })).bytes;

@@ -29,7 +29,7 @@ class Calls {
         return;
       case 'resolve':
         void this.#answer(message.call, async (call) => {
-          const image = await this.#client.resolve(call, message.session, message.platform);
+          const image = await this.#client.resolve(call, message.session, message.wanted);
           this.#say({ kind: 'resolved', call: message.call, image: detached(image) });
         });
         return;
