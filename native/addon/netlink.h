@@ -1,4 +1,5 @@
-// Requests to rtnetlink (or to netfilter), many in one send: the kernel answers each, and the first that failed is the batch's failure.
+// Requests to rtnetlink (or to netfilter), many in one send: the kernel answers each, and the first that failed is the
+// batch's failure.
 #pragma once
 
 #include <libmnl/libmnl.h>
