@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startBerthd, type Berthd } from './harness/berthd.ts';
+import { busyboxLayer, writeImage } from './harness/image-archive.ts';
 import { shell, TestPod } from './harness/pods.ts';
 
 // Pods whose root is not the node's (KEP-127).
@@ -83,6 +84,23 @@ describe('a pod with users of its own', () => {
     const attempt = await container.exec(['sh', '-c', 'echo 99 > /proc/sys/kernel/panic']);
     expect(attempt.code).not.toBe(0);
     expect(readFileSync('/proc/sys/kernel/panic', 'utf8')).toBe(before);
+  });
+
+  test('does not reach the node’s disks by nodes that its image brings along', async () => {
+    const disk = { name: 'disk', mode: 0o666, blockDevice: { major: 7, minor: 0 } };
+    const reference = 'localhost/disk:1';
+    const file = path.join(berthd.node.directory, 'disk.tar');
+    await berthd.load(writeImage(file, { reference, layers: [[...busyboxLayer, disk]] }));
+    const linux = {
+      security_context: { privileged: true, namespace_options: { pid: 'CONTAINER', userns_options: users } },
+    } as const;
+    const pod = await TestPod.run(berthd, { linux });
+    const privileged = { linux: { security_context: { privileged: true } }, image: { image: reference } };
+    const container = await pod.start(shell('sleep 1000', privileged));
+    const attempt = await container.exec(['sh', '-c', 'test -b /disk && : < /disk']);
+    expect(attempt.stderr).toContain('Operation not permitted');
+    expect(attempt.code).not.toBe(0);
+    expect(await container.sh(': < /dev/zero && echo open')).toBe('open\n');
   });
 
   test('shares one pid namespace when it shall', async () => {

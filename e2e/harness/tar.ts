@@ -12,6 +12,7 @@ export interface LayerEntry {
   readonly gid?: number;
   readonly symlinkTo?: string;
   readonly hardlinkTo?: string;
+  readonly blockDevice?: { readonly major: number; readonly minor: number };
 }
 
 const block = 512;
@@ -54,6 +55,8 @@ function header(entry: LayerEntry, size: number): Buffer {
   out.write(kindOf(entry, directory), 156, 'latin1');
   out.write(entry.symlinkTo ?? entry.hardlinkTo ?? '', 157, 100);
   out.write('ustar\u000000', 257, 'latin1');
+  octal(entry.blockDevice?.major ?? 0, 329, 8);
+  octal(entry.blockDevice?.minor ?? 0, 337, 8);
   const sum = out.reduce((total, byte) => total + byte, 0);
   out.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
   return out;
@@ -62,5 +65,6 @@ function header(entry: LayerEntry, size: number): Buffer {
 function kindOf(entry: LayerEntry, directory: boolean): string {
   if (entry.symlinkTo !== undefined) return '2';
   if (entry.hardlinkTo !== undefined) return '1';
+  if (entry.blockDevice !== undefined) return '4';
   return directory ? '5' : '0';
 }

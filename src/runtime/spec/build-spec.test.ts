@@ -93,6 +93,19 @@ describe('the OCI spec of a container', () => {
     expect(spec.mounts.find(({ destination }) => destination === '/sys')?.options).toContain('rw');
   });
 
+  test('privileged with users of its own: of the devices those that everybody may use', async () => {
+    const users = { uids: { hostId: 300_000, length: 65_536 }, gids: { hostId: 300_000, length: 65_536 } };
+    const { resources, devices } = (await specOf({ privileged: true, users })).linux;
+    expect(resources.devices?.[0]).toEqual({ allow: false, type: 'a', access: 'rwm' });
+    const allowed = resources.devices?.filter(({ allow, access }) => allow && access !== 'm') ?? [];
+    expect(allowed.filter(({ type }) => type === 'a')).toEqual([]);
+    const closed = devices.filter(({ fileMode }) => (fileMode & 0o6) === 0);
+    const isAllowed = ({ type, major, minor }: (typeof devices)[number]): boolean =>
+      allowed.some((rule) => rule.type === type && rule.major === major && rule.minor === minor);
+    expect(closed.filter(isAllowed).map(({ path }) => path)).toEqual([]);
+    expect(allowed).toContainEqual({ allow: true, type: 'c', major: 1, minor: 3, access: 'rwm' });
+  });
+
   test('unprivileged: deny all devices first', async () => {
     const spec = await specOf({});
     expect(spec.linux.resources.devices?.[0]).toEqual({ allow: false, type: 'a', access: 'rwm' });

@@ -59,24 +59,41 @@ export interface ContainerDevices {
 
 const maxDevices = 4096;
 
-/** Nodes and rules: the default ones, the requested ones (a directory means all devices below it), all for privileged. */
+/**
+ * Nodes and rules: the default ones, the requested ones (a directory means all devices below it), all for privileged.
+ *
+ * With users of its own a privileged container may use of the node's devices what everybody may: an image's own node of
+ * the node's disk belongs to the container's root.
+ */
 export async function containerDevices(ctx: Ctx, input: ContainerInput): Promise<ContainerDevices> {
   const requested: { device: OciDevice; permissions: string }[] = [];
   for (const wanted of input.devices) requested.push(...(await requestedDevices(ctx, wanted)));
   if (input.privileged) {
     const host = await walk('/dev', '/dev', hostDirsLeftOut);
     const devices = unique([...defaultDevices, ...host, ...requested.map((entry) => entry.device)]);
-    return { devices, rules: everyDevice };
+    return { devices, rules: input.users ? [...listedRules(requested), ...host.flatMap(everybodysRule)] : everyDevice };
   }
   return {
     devices: unique([...defaultDevices, ...requested.map((entry) => entry.device)]),
-    rules: [
-      ...baseRules,
-      ...requested.map(({ device, permissions }) =>
-        rule(device.major, device.minor, permissions, device.type === 'b' ? 'b' : 'c'),
-      ),
-    ],
+    rules: listedRules(requested),
   };
+}
+
+function listedRules(
+  requested: readonly { readonly device: OciDevice; readonly permissions: string }[],
+): readonly DeviceRule[] {
+  return [...baseRules, ...requested.map(({ device, permissions }) => ruleOf(device, permissions))];
+}
+
+/** What the mode allows to those who neither own the device nor are of its group. */
+function everybodysRule(device: OciDevice): readonly DeviceRule[] {
+  const mode = device.fileMode;
+  const access = `${mode & 0o4 ? 'r' : ''}${mode & 0o2 ? 'w' : ''}`;
+  return access === '' ? [] : [ruleOf(device, access)];
+}
+
+function ruleOf({ major, minor, type }: OciDevice, access: string): DeviceRule {
+  return rule(major, minor, access, type === 'b' ? 'b' : 'c');
 }
 
 /** Of two devices at one path the later one wins. */
