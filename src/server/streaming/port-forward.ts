@@ -39,6 +39,11 @@ export async function forward(ctx: Ctx, { port, data, error, dial }: Forward): P
 
 /** Resolves when both are closed. */
 async function join(data: Duplex, remote: Duplex): Promise<void> {
+  if (data.destroyed) {
+    // The client has left while the port was dialled: no event will tell of it any more.
+    remote.on('error', () => undefined).destroy();
+    return;
+  }
   const closed = Promise.all([closing(data), closing(remote)]);
   let late: NodeJS.Timeout | undefined;
   remote.on('error', () => {

@@ -38,6 +38,8 @@ const startTimeoutMs = 60_000;
 const sizePatienceMs = 200;
 /** After the end of the process. */
 const quietMs = 500;
+/** For the last word to a client whose session is to end. */
+const farewellMs = 2_000;
 
 export async function runExec(
   conversations: Conversations,
@@ -86,7 +88,25 @@ async function run(
   const outcome = await attempt(session, client, start);
   if (outcome === undefined) return;
   session.note('failure' in outcome ? { end: outcome.failure } : { end: 'exit', exitCode: outcome.exitCode });
-  await Promise.race([client.finish(outcome), client.gone]);
+  await farewell(session, client, outcome);
+}
+
+/** Tells the client how it ended. One that does not read is not waited for once its session is to end. */
+async function farewell(session: Session, client: CommandClient, outcome: Outcome): Promise<void> {
+  const { signal } = session;
+  const late = Promise.withResolvers<void>();
+  let timer: NodeJS.Timeout | undefined;
+  const onAbort = (): void => {
+    timer = setTimeout(late.resolve, farewellMs);
+  };
+  if (signal.aborted) onAbort();
+  else signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    await Promise.race([client.finish(outcome), client.gone, late.promise]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', onAbort);
+  }
 }
 
 /** Undefined: there is nobody left to tell. */
@@ -112,7 +132,7 @@ async function carry(
 ): Promise<Outcome | undefined> {
   const { streams } = running;
   feed(client.stdin, streams.stdin);
-  sizes.follow((size) => void running.resize(size).catch(() => undefined));
+  sizes.follow((size) => running.resize(size));
   const pumps = [pump(streams.stdout, client.stdout), pump(streams.stderr, client.stderr)];
   const ended = (async () => {
     const outcome = await running.ended;
@@ -136,6 +156,8 @@ function feed(from: Readable | undefined, to: Writable | undefined): void {
     from.resume();
     return;
   }
+  // A stream that was reset ends as well, for the process. After its own end this changes nothing.
+  from.once('close', () => to.end());
   const drop = (): void => {
     from.unpipe(to);
     from.resume();

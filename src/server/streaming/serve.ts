@@ -92,17 +92,17 @@ const servePortForward: Readonly<
     return true;
   },
   websocket: async (serving, upgrade, request) => {
-    const { acceptWebSocket, portForwardProtocols: protocols } = await webSockets.accept();
+    // All before the socket is ours: nobody would see it close while something is loaded.
+    const [{ acceptWebSocket, portForwardProtocols: protocols }, { servePortForwardChannels }, { WebSocketTunnel }] =
+      await Promise.all([webSockets.accept(), webSockets.portForward(), webSockets.tunnel()]);
     const ports = request.ports.length > 0 ? request.ports : portsOf(upgrade);
     // Without ports there is nothing to do in the old form.
     const accepted = await acceptWebSocket(upgrade, ports.length > 0 ? protocols : protocols.slice(0, 1));
     if (accepted === undefined) return false;
     const options = forwardOptions(serving, request);
     if (accepted.protocol === 'v4.channel.k8s.io') {
-      const { servePortForwardChannels } = await webSockets.portForward();
       await servePortForwardChannels({ ...options, socket: accepted.socket, ports });
     } else {
-      const { WebSocketTunnel } = await webSockets.tunnel();
       await serveSpdyPortForward({ ...options, socket: new WebSocketTunnel(accepted.socket) });
     }
     return true;

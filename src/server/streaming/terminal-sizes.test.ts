@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { TerminalSizeReader } from './terminal-sizes.ts';
+import { PassThrough } from 'node:stream';
+import { TerminalSizeReader, TerminalSizes, type TerminalSize } from './terminal-sizes.ts';
 
 const read = (...chunks: readonly string[]) => {
   const reader = new TerminalSizeReader();
@@ -39,4 +40,26 @@ describe('terminal sizes', () => {
       }),
     );
   });
+});
+
+test('a client that sends sizes faster than they can be told: one at a time, and the last one', async () => {
+  const from = new PassThrough();
+  const told: TerminalSize[] = [];
+  let gate = Promise.withResolvers<void>();
+  const sizes = new TerminalSizes(from);
+  sizes.follow(async (size) => {
+    told.push(size);
+    await gate.promise;
+  });
+  for (let columns = 1; columns <= 100; columns++) from.emit('data', Buffer.from(`{"Width":${columns},"Height":1}`));
+  expect(told).toEqual([{ columns: 1, rows: 1 }]);
+  const first = gate;
+  gate = Promise.withResolvers();
+  first.resolve();
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(told.slice(1)).toEqual([{ columns: 100, rows: 1 }]);
+  gate.reject(new Error('gone'));
+  await new Promise((resolve) => setImmediate(resolve));
+  from.emit('data', Buffer.from('{"Width":7,"Height":7}'));
+  expect(told.at(-1)).toEqual({ columns: 7, rows: 7 });
 });

@@ -48,10 +48,22 @@ export class TerminalSizes {
     return this.#last;
   }
 
-  /** Tells the last one, and every later one. */
-  follow(onSize: (size: TerminalSize) => void): void {
-    this.#onSize = onSize;
-    if (this.#last) onSize(this.#last);
+  /** Tells the last one, and every later one, but one at a time: what came and went meanwhile is left out. */
+  follow(tell: (size: TerminalSize) => Promise<void>): void {
+    let telling = false;
+    this.#onSize = () => {
+      if (telling) return;
+      telling = true;
+      void (async () => {
+        for (let told: TerminalSize | undefined; told !== this.#last;) {
+          told = this.#last;
+          // A terminal that is gone has no size.
+          if (told) await tell(told).catch(() => undefined);
+        }
+        telling = false;
+      })();
+    };
+    if (this.#last) this.#onSize(this.#last);
   }
 }
 

@@ -62,6 +62,16 @@ describe('exec over SPDY', () => {
     expect(stdin.ended).toBe(true);
   });
 
+  test('a client that resets stdin has ended it', async () => {
+    fakes().onExec = (exec) => void exec.stdin?.resume().once('end', () => exec.exit(0));
+    const client = await connectSpdy(streaming.exec({ stdin: true, stdout: true }));
+    const { error, stdin } = await openCommand(client, ['error', 'stdin', 'stdout']);
+    await until(() => fakes().execs.length === 1);
+    stdin.cancel();
+    await gone(client);
+    expect(JSON.parse(error.text)).toMatchObject({ status: 'Success' });
+  });
+
   test('terminal sizes', async () => {
     const client = await connectSpdy(streaming.exec({ stdin: true, stdout: true, tty: true }));
     const { resize } = await openCommand(client, ['error', 'stdin', 'stdout', 'resize']);
@@ -90,7 +100,7 @@ describe('exec over SPDY', () => {
   });
 
   test('a client that does not read slows the process', async () => {
-    const total = 50 * 1024 * 1024;
+    const total = 16 * 1024 * 1024;
     let written = 0;
     fakes().onExec = (exec) => {
       const chunk = Buffer.alloc(64 * 1024, 'x');
@@ -113,7 +123,7 @@ describe('exec over SPDY', () => {
       before = written;
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    expect(written).toBeLessThan(30 * 1024 * 1024);
+    expect(written).toBeLessThan(12 * 1024 * 1024);
     client.socket.resume();
     await gone(client);
     expect(stdout.bytes).toHaveLength(total);
@@ -206,3 +216,16 @@ describe('the handshake', () => {
     await until(() => streaming.server.sessions === 0);
   });
 });
+
+test('a client that never reads is not waited for when its time is over', async () => {
+  await using short = await startStreaming({ config: { handshakeTimeoutMs: 300, idleTimeoutMs: 100 } });
+  short.it.runtime.streams.onExec = (exec) => {
+    exec.stdout?.on('drain', () => exec.stdout?.write(Buffer.alloc(64 * 1024)));
+    exec.stdout?.write(Buffer.alloc(64 * 1024));
+  };
+  const client = await connectSpdy(short.exec({ stdout: true }));
+  await openCommand(client, ['error', 'stdout']);
+  client.socket.pause();
+  await until(() => short.server.sessions === 0, 'its session has ended');
+  expect(short.it.runtime.streams.open).toBe(0);
+}, 20_000);

@@ -44,6 +44,8 @@ export async function acceptWebSocket<P extends string>(
   // The name of Kubernetes' tunnel has a slash, which ws knows to be wrong: it shall not see it.
   delete request.headers['sec-websocket-protocol'];
   chosen.set(request, protocol);
+  // It may have left while this module was loaded; then nothing tells of it any more.
+  if (socket.destroyed) return undefined;
   return new Promise((resolve) => {
     // A handshake that is wrong is answered, and the socket closed.
     socket.once('close', () => resolve(undefined));
