@@ -140,6 +140,15 @@ describe('lengths', () => {
 describe('stalls', () => {
   beforeEach(() => bench.configure({ stallMs: 200, minimumBytesPerSecond: 1000, attempts: 2 }));
 
+  it('is content with all bytes of a host that does not say that this was the end', async () => {
+    double.trick(/blobs/, (_request, response) => {
+      // Without a length: chunks, of which the last one never comes.
+      response.write(bytes);
+    });
+    expect((await bench.fetch(name, blob)).equals(bytes)).toBe(true);
+    expect(ranges()).toEqual([undefined]);
+  });
+
   it('breaks off a download that trickles, and resumes it', async () => {
     double.trick(
       /blobs/,

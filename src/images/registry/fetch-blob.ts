@@ -85,7 +85,10 @@ class BlobFetch {
       const skip = this.#judge(endpoint, answer, shown);
       await this.#pour(answer, skip);
     } catch (error) {
-      throw toSetback(error, this.#what, shown);
+      this.#call.signal.throwIfAborted();
+      const setback = toSetback(error, this.#what, shown);
+      // With all bytes here it does not matter that the answer's end was lost, and there is no rest to ask for.
+      if (!setback.retry || this.#offset < this.#blob.size) throw setback;
     } finally {
       drop(answer);
     }
