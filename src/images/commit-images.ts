@@ -47,6 +47,8 @@ export async function commitImages(
   const { blobs, ownsBlob, freeLayers } = deps;
   const prepared: PreparedImage[] = [];
   const stored: string[] = [];
+  // Before anything is written: a file system tells of lost writes only those who had it open when they were lost.
+  using directory = openRoot(deps);
   try {
     await prepare(prepared);
     if (prepared.every((image) => isHere(deps, image))) return prepared.map(({ row }) => row.id);
@@ -55,7 +57,7 @@ export async function commitImages(
       await blobs.put(ctx, document);
     }
     ctx.stage('sync');
-    await sync(deps);
+    await sync(deps, directory);
     ctx.signal.throwIfAborted();
     ctx.stage('record');
     return await record(ctx, deps, prepared);
@@ -81,9 +83,16 @@ function isHere({ index, layers }: CommitDeps, { row }: PreparedImage): boolean 
   );
 }
 
-async function sync({ addon, root }: CommitDeps): Promise<void> {
+function openRoot({ addon, root }: CommitDeps): Fd {
   try {
-    using directory = new Fd(addon.open(root, 0, 0), (fd) => addon.close(fd));
+    return new Fd(addon.open(root, 0, 0), (fd) => addon.close(fd));
+  } catch (error) {
+    throw toBerthError(error, `open ${root}`);
+  }
+}
+
+async function sync({ addon, root }: CommitDeps, directory: Fd): Promise<void> {
+  try {
     await addon.syncfs(directory.number);
   } catch (error) {
     throw toBerthError(error, `sync ${root}`);

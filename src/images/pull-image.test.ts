@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 // eslint-disable-next-line no-restricted-imports -- tests may start processes
 import { spawnSync } from 'node:child_process';
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -280,6 +280,22 @@ if ('missing' in natives) {
       const first = await images.pull(ctx, { reference: app });
       disk.failNextWrite = new Error('it wrote');
       expect(await images.pull(ctx, { reference: app })).toEqual(first);
+    });
+
+    it('has the file system open, to be told of lost writes, before the first of them', async () => {
+      const images = await open();
+      publish(['a']);
+      const opens = jest.spyOn(natives.addon, 'open');
+      const spawns = jest.spyOn(natives.addon, 'spawn');
+      const syncs = jest.spyOn(natives.addon, 'syncfs');
+      try {
+        await images.pull(ctx, { reference: app });
+        const [opened, unpacked] = [opens, spawns].map(({ mock }) => mock.invocationCallOrder[0]!);
+        expect(opened).toBeLessThan(unpacked!);
+        expect(syncs.mock.calls).toEqual([[opens.mock.results[0]!.value]]);
+      } finally {
+        for (const spy of [opens, spawns, syncs]) spy.mockRestore();
+      }
     });
 
     it('shows the registry’s client the config that is here, unless it is damaged', async () => {
