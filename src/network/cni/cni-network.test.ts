@@ -216,6 +216,14 @@ describe('DEL', () => {
     await eventually(() => bench.records.get(podId) === undefined);
   });
 
+  test('what recovery had no time to begin with is freed after it', async () => {
+    await using bench = new CniBench({ retryMs: 1 });
+    const { podId } = await bench.connect();
+    const late = createCtx({ signal: AbortSignal.abort(new Error('no time')) });
+    expect(await bench.network.keepOnly(late, new Set())).toEqual([]);
+    await eventually(() => bench.records.get(podId) === undefined);
+  });
+
   test('files of namespaces without a record are found and removed', async () => {
     await using bench = new CniBench();
     const { podId } = await bench.connect();

@@ -131,6 +131,8 @@ export class CniNetwork implements PodNetwork, AsyncDisposable {
     };
     await raceSignal(work(), deadline.signal).catch((error: unknown) => {
       ctx.log.warn({ err: error }, 'networks of pods that are gone are freed in the background');
+      // Also those that were not begun with, because a plugin of the berthd before does not end.
+      for (const { podId } of lost) if (this.#options.attachments.get(podId) !== undefined) this.#unfreed.add(podId);
     });
     for (const podId of await this.#lostFiles(podIds)) {
       await this.#files.remove(this.#files.pathOf(podId));
