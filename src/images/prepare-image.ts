@@ -15,7 +15,7 @@ import type { SourceImage } from './source-image.ts';
  */
 const atOnce = 3;
 
-/** A petabyte, packed: more is no honest image. */
+/** A pebibyte, packed: more is no honest image. */
 const maxImageBytes = 2 ** 50;
 
 /** An image whose layers are all on disk, held, and not yet visible to anybody. */
