@@ -405,6 +405,18 @@ describe('host ports', () => {
     expect(bench.leases.values()).toHaveLength(1);
   });
 
+  test('that could not be freed when their pod was not made are freed later', async () => {
+    await using bench = new Bench();
+    await bench.network.prepare(ctx);
+    bench.tools.codes.push(...Array<number>(4).fill(1));
+    await expect(connect(bench)).rejects.toMatchObject({ code: 'KERNEL' });
+    await expect(connect(bench)).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' });
+    bench.network.status();
+    for (let turns = 0; turns < 20 && bench.leases.size > 0; turns++) await turn();
+    await connect(bench);
+    expect(bench.leases.size).toBe(1);
+  });
+
   test('of a family that pods have no addresses of keep neither address nor port, and no berthd from starting', async () => {
     await using bench = new Bench({ ipv4Subnet: '10.1.1.0/30', ipv6Subnet: '' });
     await expect(connect(bench, [{ ...mapping, hostIp: 'fd00::1' }])).rejects.toMatchObject({

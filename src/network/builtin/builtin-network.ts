@@ -1,6 +1,6 @@
 import type { Clock } from '#base/clock';
 import type { Ctx } from '#base/ctx';
-import { raceSignal } from '#base/deadline';
+import { Deadline, raceSignal } from '#base/deadline';
 import { BerthError, messageOf, toBerthError } from '#base/errors';
 import { shortId } from '#base/ids';
 import { Rollback } from '#base/rollback';
@@ -64,6 +64,9 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
   readonly #sweeper: LinkSweeper;
   /** Leases that may not be in the book yet. */
   readonly #connecting = new Map<string, AddressLease>();
+  /** Of pods that were not connected, and could not be undone either: nobody else knows them. */
+  readonly #unfreed = new Map<string, (ctx: Ctx) => Promise<void>>();
+  #triedMs = Number.NEGATIVE_INFINITY;
   #pools: AddressPools;
   /** All that pods may have addresses of: those of the config, and what useSubnets gave. */
   #subnets: readonly Subnet[];
@@ -100,6 +103,7 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
   status(): NetworkStatus {
     const state = this.#state;
     if (state.kind === 'failed' && this.#since(state.atMs) > retryMs) void this.#prepared();
+    if (this.#unfreed.size > 0 && this.#since(this.#triedMs) > retryMs) void this.#freeUnfreed();
     if (state.kind === 'ready' && this.#since(this.#checkedMs) > firewallCheckMs) void this.#checkFirewalls();
     switch (state.kind) {
       case 'ready':
@@ -155,7 +159,6 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
       }
     };
     await Promise.all(leases.map((lease) => attempt(leaseText(lease), () => this.#free(ctx, lease))));
-
     for (const name of await this.#strayLinks(podIds, leases)) {
       await attempt(linkText(name), () => this.#options.addon.deleteLink(name));
     }
@@ -261,7 +264,6 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
   async #connect(ctx: Ctx, request: NetworkRequest, mtu: number | undefined): Promise<PodNetworkRecord> {
     ctx.signal.throwIfAborted();
     const { podId } = request;
-    const netnsFd = request.netns.number;
     const { addon, config, addresses: book } = this.#options;
     const { taken, lease } = this.#take(request);
     this.#connecting.set(podId, lease);
@@ -269,7 +271,7 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
     const stored = book.put(ctx, lease);
     const attached = (async () =>
       addon.attachVeth({
-        netnsFd,
+        netnsFd: request.netns.number,
         hostName: hostInterface,
         containerName: containerInterface,
         bridge: config.bridge,
@@ -280,17 +282,18 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
       }))();
     const opened = this.#ports.open(ctx, lease);
     const rollback = new Rollback();
-    rollback.push(`network of pod ${podId}`, async (undo) => {
+    const free = async (undo: Ctx): Promise<void> => {
       // Neither can be called back once it runs.
       const [, link] = await raceSignal(Promise.allSettled([stored, attached, opened]), undo.signal);
       if (link.status === 'fulfilled') await addon.deleteLink(hostInterface);
       await this.#free(undo, lease);
-    });
+    };
+    rollback.push(`network of pod ${podId}`, free);
     try {
       await raceSignal(Promise.all([stored, attached, opened]), ctx.signal);
       rollback.commit();
     } catch (error) {
-      await rollback.rollBack(ctx);
+      if ((await rollback.rollBack(ctx)).length > 0) this.#unfreed.set(podId, free);
       throw error;
     }
     return { mode: this.mode, addresses: lease.addresses, hostInterface };
@@ -328,6 +331,22 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
     await this.#ports.close(ctx, lease);
     await this.#options.addresses.delete(ctx, podId);
     this.#pools.release(addresses, podId);
+  }
+
+  /** Otherwise a port would stay taken by a pod that never was. */
+  async #freeUnfreed(): Promise<void> {
+    const { ctx, clock } = this.#options;
+    this.#triedMs = clock.monotonicMs();
+    for (const [podId, free] of [...this.#unfreed]) {
+      this.#unfreed.delete(podId);
+      using deadline = new Deadline(2 * retryMs, `free the network of pod ${podId}`, ctx.signal);
+      try {
+        await free(ctx.detach(deadline.signal));
+      } catch (error) {
+        this.#unfreed.set(podId, free);
+        ctx.log.debug({ err: error, podId }, 'could not free the network of a pod that was not made');
+      }
+    }
   }
 
   #strayLeases(podIds: ReadonlySet<string>): readonly AddressLease[] {
