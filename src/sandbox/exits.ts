@@ -58,13 +58,14 @@ export async function acknowledge(parts: SandboxParts, container: Container): Pr
 
 /** The pod's shim is gone, and its processes with it. */
 export async function losePod(parts: SandboxParts, pod: Pod, why: string): Promise<void> {
+  // One that is being made is undone by its maker: at once if it waits for the shim, else before the pod is ready.
+  pod.lost = true;
   await Promise.allSettled(pod.creates);
   const message = `the pod lost its shim: ${why}`;
   await persist(parts, pod.id, async () => {
     using own = background(parts, `record the loss of pod ${pod.id}`, parts.timeouts.removeMs);
     const { ctx } = own;
     const changed = await parts.pods.changePod(ctx, pod, (status) =>
-      // One that is being made is undone by its maker, who has an error by now.
       status.state === 'creating' ? undefined : toNotReady(status, 'ShimDied', message),
     );
     await Promise.all(

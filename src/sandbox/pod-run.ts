@@ -120,7 +120,7 @@ async function start(parts: SandboxParts, ctx: Ctx, making: Making, netns: Fd | 
   ]);
   ctx.stage('record');
   const ready = await pod.timeline.measure('record', () =>
-    parts.pods.changePod(ctx, pod, (status) => toReady(status, process, making.network)),
+    parts.pods.changePod(ctx, pod, (status) => (pod.lost ? undefined : toReady(status, process, making.network))),
   );
   if (!ready) throw new BerthError('SHIM_DIED', `pod ${pod.id} ended while it was made`);
   rollback.commit();

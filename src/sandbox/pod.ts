@@ -30,6 +30,8 @@ export class Pod implements PodView {
 
   // In flight, never stored.
   stopping = false;
+  /** Its shim is gone: it does not become ready any more. */
+  lost = false;
   /** Containers being made: a stop waits until they are undone. */
   readonly creates = new Set<Promise<unknown>>();
 

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
 import { createCtx } from '#base/ctx';
 import { BerthError } from '#base/errors';
@@ -322,6 +323,20 @@ describe('ends', () => {
     it.runtime.exit(id, 137, { oomKilled: true, signal: 9 });
     await it.sandboxes.getContainer(id).exited.promise;
     expect(it.sandboxes.getContainer(id).status).toMatchObject({ reason: 'OOMKilled', exitCode: 137 });
+  });
+
+  test('a pod that loses its shim while its network is made is not made', async () => {
+    const it = await new FakeNode().start();
+    const { network } = it.node;
+    const setUp = network.setUp.bind(network);
+    network.setUp = async (from, request) => {
+      const record = await setUp(from, request);
+      for (let turns = 0; turns < 5; turns++) await turn();
+      it.runtime.loseShim(request.podId);
+      return record;
+    };
+    await expect(it.sandboxes.runPod(ctx, podIdentity())).rejects.toMatchObject({ code: 'SHIM_DIED' });
+    await expectClean(it);
   });
 
   test('a pod that loses its shim: not ready, its containers exited 137, all can be removed', async () => {
