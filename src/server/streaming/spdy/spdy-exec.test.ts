@@ -192,7 +192,7 @@ describe('exec over SPDY', () => {
     expect(fakes().open).toBe(0);
     expect(streaming.server.waiting).toBe(0);
     expect(await streaming.metrics.text()).toMatch(/^berth_streams_open\{kind="exec"\} 0$/m);
-  });
+  }, 20_000);
 });
 
 describe('the handshake', () => {

@@ -194,6 +194,28 @@ test('a client that asks without end and reads nothing is not read any more', as
   await until(() => served.reason !== undefined);
 });
 
+test('a client that sends one byte at a time to a consumer that does not read fills no memory', async () => {
+  const served = serve();
+  const client = new SpdyTestClient(served.client);
+  await client.open({});
+  await until(() => served.streams.length === 1);
+  const [stream] = served.streams;
+  stream?.pause();
+  const frames = 50_000;
+  const piece = Buffer.concat([dataHeader(1, 1, false), Buffer.of(7)]);
+  client.raw(Buffer.alloc(frames * piece.length, piece));
+  for (let before = -1; before !== stream?.readableLength;) {
+    before = stream?.readableLength ?? 0;
+    for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect(stream?.readableLength).toBeGreaterThan(1000);
+  expect(stream?.readableLength).toBeLessThan(3000);
+  let received = 0;
+  stream?.on('data', (bytes: Buffer) => (received += bytes.length)).resume();
+  await until(() => received === frames);
+  client.end();
+});
+
 describe('whatever bytes come', () => {
   const frame = fc.oneof(
     fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(bytes)),
@@ -219,5 +241,5 @@ describe('whatever bytes come', () => {
       }),
       { numRuns: 300 },
     );
-  });
+  }, 20_000);
 });

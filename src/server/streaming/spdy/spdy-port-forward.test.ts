@@ -199,4 +199,4 @@ test('more pairs than anybody needs are refused, the others go on', async () => 
   expect(pairs.every(({ data }) => data.reset === undefined)).toBe(true);
   client.end();
   await until(() => fakes().open === 0);
-});
+}, 20_000);

@@ -1,4 +1,5 @@
 import { Duplex } from 'node:stream';
+import { maxPieces } from '../pieces.ts';
 
 /** What a stream needs of its connection. */
 export interface StreamOwner {
@@ -27,6 +28,8 @@ export class SpdyStream extends Duplex {
   #remoteOver = false;
   #localOver = false;
   #room: (() => void) | undefined;
+  /** Held since it was empty last. */
+  #pieces = 0;
 
   constructor(owner: StreamOwner, id: number, headers: ReadonlyMap<string, string>, buffer: number) {
     super({ readableHighWaterMark: buffer, writableHighWaterMark: 64 * 1024, decodeStrings: true });
@@ -41,7 +44,8 @@ export class SpdyStream extends Duplex {
     if (this.#remoteOver || this.destroyed) return true;
     this.#received += bytes.length;
     const room = bytes.length === 0 || this.push(bytes);
-    if (!fin) return room;
+    this.#pieces = this.readableLength === 0 ? 0 : this.#pieces + 1;
+    if (!fin) return room && this.#pieces < maxPieces;
     this.#remoteOver = true;
     this.push(null);
     return true;
@@ -62,8 +66,17 @@ export class SpdyStream extends Duplex {
     this.destroy();
   }
 
+  override read(size?: number): unknown {
+    const chunk: unknown = super.read(size);
+    if (this.#pieces >= maxPieces && this.readableLength === 0) {
+      this.#pieces = 0;
+      this.#room?.();
+    }
+    return chunk;
+  }
+
   override _read(): void {
-    this.#room?.();
+    if (this.#pieces < maxPieces) this.#room?.();
     const unread = this.#received - this.readableLength - this.#acknowledged;
     if (unread < updateEvery) return;
     this.#acknowledged += unread;

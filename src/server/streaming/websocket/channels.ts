@@ -1,5 +1,6 @@
 import { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
+import { maxPieces } from '../pieces.ts';
 import type { Meter } from '../sessions.ts';
 
 export interface ChannelsOptions {
@@ -110,6 +111,8 @@ interface ChannelOwner {
 export class Channel extends Duplex {
   readonly #owner: ChannelOwner;
   #ended = false;
+  /** Held since it was empty last. */
+  #pieces = 0;
 
   constructor(owner: ChannelOwner) {
     super({ readableHighWaterMark: channelBuffer, writableHighWaterMark: 64 * 1024 });
@@ -120,7 +123,9 @@ export class Channel extends Duplex {
   /** False: it is full. */
   receive(bytes: Buffer): boolean {
     if (this.#ended || this.destroyed || bytes.length === 0) return true;
-    return this.push(bytes);
+    const room = this.push(bytes);
+    this.#pieces = this.readableLength === 0 ? 0 : this.#pieces + 1;
+    return room && this.#pieces < maxPieces;
   }
 
   receiveEnd(): void {
@@ -129,8 +134,17 @@ export class Channel extends Duplex {
     this.push(null);
   }
 
+  override read(size?: number): unknown {
+    const chunk: unknown = super.read(size);
+    if (this.#pieces >= maxPieces && this.readableLength === 0) {
+      this.#pieces = 0;
+      this.#owner.read();
+    }
+    return chunk;
+  }
+
   override _read(): void {
-    this.#owner.read();
+    if (this.#pieces < maxPieces) this.#owner.read();
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {

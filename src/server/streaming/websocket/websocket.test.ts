@@ -231,3 +231,22 @@ test('a client that has left before its handshake is not waited for', async () =
   } as unknown as IncomingMessage;
   await expect(acceptWebSocket({ request, socket, head: Buffer.alloc(0) }, commandProtocols)).resolves.toBeUndefined();
 });
+
+test('a client that sends one byte at a time to a process that does not read is held back, and loses nothing', async () => {
+  const client = await WebSocketTestClient.connect(streaming.exec({ stdin: true, stdout: true }));
+  await until(() => fakes().execs.length === 1);
+  const [exec] = fakes().execs;
+  const total = 150_000;
+  for (let count = 0; count < total; count++) client.send(0, 'x');
+  client.closeChannel(0);
+  const held = (): number => (exec?.stdin?.readableLength ?? 0) + (exec?.stdin?.writableLength ?? 0);
+  for (let before = -1; before !== held() || before === 0;) {
+    before = held();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  let read = 0;
+  exec?.stdin?.on('data', (bytes: Buffer) => (read += bytes.length));
+  exec?.stdin?.once('end', () => exec.exit(0));
+  await client.closed;
+  expect(read).toBe(total);
+}, 20_000);
