@@ -1,5 +1,8 @@
+import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Berthd, startBerthd } from './harness/berthd.ts';
+import { run } from './harness/command.ts';
+import { top } from './harness/paths.ts';
 import { shell, TestPod } from './harness/pods.ts';
 import { seededRandom } from './harness/random.ts';
 import { countingCommand, CountingContainer } from './harness/rotating-logs.ts';
@@ -10,6 +13,16 @@ const seed = Number(process.env['BERTH_SEED'] ?? Date.now() % 1_000_000);
 const kills = Number(process.env['BERTH_KILLS'] ?? 10);
 const podCount = 20;
 const linesPerSecond = 10_000;
+
+const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+
+/** How long berthd takes to load and say its version. */
+async function bareStartMs(): Promise<number> {
+  const times: number[] = [];
+  for (let at = 0; at < 5; at++) times.push((await run([path.join(top, 'deploy/berthd'), '--version'])).ms);
+  return median(times);
+}
 
 let berthd: Berthd;
 beforeAll(async () => {
@@ -57,9 +70,10 @@ describe(`pods survive berthd (seed ${seed})`, () => {
     }
     expect(await berthd.strays()).toEqual([]);
     console.log(`first right answer after ${firstLists.join(', ')} ms (seed ${seed})`);
-    // From the exec of berthd to the first list, by the median: one that a busy machine delayed proves nothing.
-    const sorted = firstLists.toSorted((a, b) => a - b);
-    expect({ firstLists, inTime: (sorted[Math.floor(kills / 2)] ?? 0) < 1000 }).toMatchObject({ inTime: true });
+    // From the exec of berthd to the first list, by the median. Where the machine is so busy or so slow that Node alone
+    // takes long to load berthd's programs, that is the measure: what Berth adds to it must not be more.
+    const limit = Math.max(1000, 2 * (await bareStartMs()));
+    expect({ firstLists, limit, inTime: median(firstLists) < limit }).toMatchObject({ inTime: true });
   }, 180_000);
 
   test('are not disturbed when berthd stands still for ten seconds', async () => {
