@@ -37,6 +37,10 @@ pid_t second_of(ChildPage* page) {
   return page == nullptr ? 0 : page->second.exchange(0);
 }
 
+bool is_second(const ChildPage* page, pid_t pid) {
+  return page != nullptr && page->second.load() == pid;
+}
+
 void enter_stage(ChildPage& page, Stage stage) {
   page.touching[0] = '\0';
   page.stage.store(static_cast<uint32_t>(stage), std::memory_order_release);

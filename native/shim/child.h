@@ -75,6 +75,8 @@ bool take_fds_only(const ChildFds& fds, Fault& fault);
 
 // The process a child has been replaced by, once; 0: none.
 pid_t second_of(ChildPage* page);
+// Whether that is this one: it may die, and be reaped, before the first.
+bool is_second(const ChildPage* page, pid_t pid);
 
 // Ends a child whose setup failed: the fault is in the page.
 [[noreturn]] void child_failed(int exit_code = 1);

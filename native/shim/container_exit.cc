@@ -125,6 +125,7 @@ void container_hear(Container& container) {
 
 bool container_exited(Shim& shim, pid_t pid, int wait_status) {
   for (Container* at = shim.containers.first; at != nullptr; at = at->next) {
+    if (is_second(at->page, pid)) container_take_second(*at);
     if (at->pid != pid || at->reaped) continue;
     if (container_take_second(*at)) {
       // The first of two children. One that was to die with a setup that failed has left its second behind.

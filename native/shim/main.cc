@@ -63,8 +63,8 @@ void reap(Shim& shim) {
     int status = 0;
     const pid_t pid = waitpid(-1, &status, WNOHANG | __WALL);
     if (pid <= 0) return;
-    if (pid == shim.pod.pause_pid) {
-      pause_exited(shim);
+    if (pid == shim.pod.pause_pid || is_second(shim.pod.page, pid)) {
+      pause_exited(shim, pid);
     } else if (pid == shim.pump.pid) {
       pump_exited(shim);
     } else if (!container_exited(shim, pid, status)) {

@@ -192,12 +192,14 @@ void start_pod(Shim& shim, CallRef call, std::string_view body) {
   shim.loop.watch(pod.sync_fd.get(), pod.sync, EPOLLIN);
 }
 
-void pause_exited(Shim& shim) {
+void pause_exited(Shim& shim, pid_t pid) {
   Pod& pod = shim.pod;
+  const bool first = pid == pod.pause_pid;
   pod.pause_pid = 0;
   pod.pause.reset();
-  take_second(pod);
+  if (first) take_second(pod);
   if (pod.pause_pid > 0) return;  // the first of two has done its part
+  second_of(pod.page);            // the second has died, and is nobody's number any more
   if (pod.phase == PodPhase::kStarting && pod.sync_fd) return pause_spoke(pod.sync, EPOLLIN);
   if (pod.phase == PodPhase::kRunning) log_line("pause has died");
 }

@@ -50,7 +50,7 @@ void start_pod(Shim& shim, CallRef call, std::string_view body);
 void shutdown_pod(Shim& shim, CallRef call);
 // Told of every process that has ended while the pod ends: does the next step when nothing is left.
 void shutdown_progress(Shim& shim);
-void pause_exited(Shim& shim);
+void pause_exited(Shim& shim, pid_t pid);
 void get_state(Shim& shim, CallRef call);
 
 }  // namespace berth

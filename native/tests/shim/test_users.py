@@ -1,6 +1,9 @@
 """Pods whose root is not the node's."""
 
 import os
+import signal
+import threading
+import time
 import unittest
 
 from harness import Pod, ShimError, alive, eventually, pb
@@ -159,6 +162,37 @@ class Users(unittest.TestCase):
         with self.assertRaises(ShimError) as caught:
             self.pod.create("plain", ["true"], user=pb.NS_HOST)
         self.assertEqual(caught.exception.step, "user")
+
+
+class Killed(unittest.TestCase):
+    def test_a_setup_that_is_killed_at_any_moment_leaves_nothing(self):
+        """Either of the two children may die first, and be reaped first."""
+        with UserPod() as pod:
+            for round in range(40):
+                name = f"killed{round}"
+                stop = threading.Event()
+
+                def kill_all():
+                    time.sleep(round * 0.0003)
+                    while not stop.is_set():
+                        try:
+                            with open(f"/sys/fs/cgroup/freezer/{pod.cgroups.name}/{name}/cgroup.procs") as file:
+                                for member in file.read().split():
+                                    os.kill(int(member), signal.SIGKILL)
+                        except OSError:
+                            pass
+
+                plan = pod.plan(name, ["true"]).SerializeToString()
+                killer = threading.Thread(target=kill_all)
+                killer.start()
+                try:
+                    pod.create(name, [], plan=plan)
+                except ShimError:
+                    pass  # mostly; a late killer finds it created
+                finally:
+                    stop.set()
+                    killer.join()
+            self.assertEqual(pod.run("after", ["true"]).exit_code, 0)
 
 
 class SharedPids(unittest.TestCase):

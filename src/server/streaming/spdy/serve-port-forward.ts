@@ -17,8 +17,8 @@ export interface PortForwardOptions {
   readonly timeoutMs: number;
 }
 
-/** Connections of the client's users at a time; each is a pair of streams. */
-const maxPairs = 1000;
+/** Connections of the client’s users at a time; each is a pair of streams that may hold a full buffer: 64 MiB at most. */
+const maxPairs = 256;
 /** A stream whose pod does not read stops all streams of its client when this is full. */
 const streamBuffer = 256 * 1024;
 
