@@ -2,24 +2,13 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createCtx } from '#base/ctx';
 import type { LinuxContainerResources__Output } from '#cri-api/gen/runtime/v1/LinuxContainerResources';
 import { changedResources, mergeResources } from './merge-resources.ts';
+import { noResources } from './merge-resources.ts';
 import { containerIdentity, FakeNode, podIdentity, type TestSandboxes } from './sandboxes.fixture.ts';
 
 const ctx = createCtx();
 
 function resources(changes: Partial<LinuxContainerResources__Output> = {}): LinuxContainerResources__Output {
-  return {
-    cpu_period: '0',
-    cpu_quota: '0',
-    cpu_shares: '0',
-    memory_limit_in_bytes: '0',
-    oom_score_adj: '0',
-    cpuset_cpus: '',
-    cpuset_mems: '',
-    hugepage_limits: [],
-    unified: {},
-    memory_swap_limit_in_bytes: '0',
-    ...changes,
-  };
+  return { ...noResources, ...changes };
 }
 
 const limited = resources({

@@ -4,7 +4,8 @@ import { containerResources } from './container-resources.ts';
 
 type Resources = LinuxContainerResources__Output;
 
-const none: Resources = {
+/** A message that names no limit. */
+export const noResources: Resources = {
   cpu_period: '0',
   cpu_quota: '0',
   cpu_shares: '0',
@@ -31,7 +32,7 @@ const texts = ['cpuset_cpus', 'cpuset_mems'] as const;
  * nothing. oom_score_adj belongs to processes, not to the group, and stays.
  */
 export function mergeResources(present: Resources | null | undefined, asked: Resources): Resources {
-  const before = present ?? none;
+  const before = present ?? noResources;
   const merged: Resources = { ...before };
   for (const field of numbers) if (asked[field] !== '0') merged[field] = asked[field];
   for (const field of texts) if (asked[field] !== '') merged[field] = asked[field];
