@@ -89,7 +89,10 @@ describe('a second berthd', () => {
     mkdirSync(directory);
     const file = path.join(berthd.node.directory, 'second.toml');
     const network = `[network]\nbridge = "bb${berthd.node.id}"\nnft_table = "berth${berthd.node.id}"\n`;
-    writeFileSync(file, `root = "${directory}/s"\nrun = "${directory}/r"\n${network}`);
+    // The first one's groups, which go with it: by default it would make some of the machine's and leave them.
+    const prefix = `/${berthd.node.cgroupPrefix}`;
+    const cgroup = `[cgroup]\ndefault_parent = "${prefix}"\nshim_parent = "${prefix}-shims"\n`;
+    writeFileSync(file, `root = "${directory}/s"\nrun = "${directory}/r"\n${network}${cgroup}`);
     const child = berthd.spawn(file);
     const code = await new Promise((resolve) => child.once('exit', resolve));
     expect(code).not.toBe(0);
