@@ -67,6 +67,22 @@ bool raise_ambient(uint64_t wanted, Fault& fault) {
   return true;
 }
 
+// As many as the hard limit allows while the container is set up: every volume is held by a descriptor.
+void raise_descriptor_limit() {
+  rlimit descriptors;
+  if (getrlimit(RLIMIT_NOFILE, &descriptors) != 0) return;
+  descriptors.rlim_cur = descriptors.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &descriptors);
+}
+
+// Programs that use select() rely on the usual limit, where the plan does not name another.
+void lower_descriptor_limit() {
+  rlimit descriptors;
+  if (getrlimit(RLIMIT_NOFILE, &descriptors) != 0 || descriptors.rlim_cur <= kUsualDescriptors) return;
+  descriptors.rlim_cur = kUsualDescriptors;
+  setrlimit(RLIMIT_NOFILE, &descriptors);
+}
+
 // Where a hard limit cannot be raised, it is the one we have, and the plan's author is told.
 bool set_rlimits(const berth_shim_Process& process, ChildPage& page) {
   for (pb_size_t i = 0; i < process.rlimits_count; i++) {
@@ -185,11 +201,7 @@ void start_cleanly() {
   errno = 0;
   if (getpriority(PRIO_PROCESS, 0) != 0) setpriority(PRIO_PROCESS, 0, 0);
   syscall(SYS_ioprio_set, kIoprioWhoProcess, 0, 0);
-  rlimit descriptors;  // the shim has raised its own; programs that use select() rely on the usual one
-  if (getrlimit(RLIMIT_NOFILE, &descriptors) == 0 && descriptors.rlim_cur > kUsualDescriptors) {
-    descriptors.rlim_cur = kUsualDescriptors;
-    setrlimit(RLIMIT_NOFILE, &descriptors);
-  }
+  raise_descriptor_limit();
 }
 
 bool open_self_files(const berth_shim_Process& process, bool reset_oom_score, SelfFiles& files, Fault& fault) {
@@ -223,6 +235,7 @@ bool confine(const berth_shim_Process& process, SelfFiles& files, ChildPage& pag
   Fault& fault = page.fault;
   enter_stage(page, Stage::kConfine);
   write_oom_score(process, files, page);
+  lower_descriptor_limit();
   if (!set_rlimits(process, page) || !write_labels(process, files, fault)) return false;
   give_streams(process.uid);
   const char* cwd = view_of(process.cwd).empty() ? "/" : process.cwd;

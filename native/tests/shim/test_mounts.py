@@ -1,6 +1,7 @@
 """What a container's root looks like, and what leads nowhere."""
 
 import os
+import resource
 import struct
 import subprocess
 import sys
@@ -43,6 +44,15 @@ class Mounts(unittest.TestCase):
         with self.assertRaises(ShimError) as caught:
             self.pod.create(f"m{Mounts.counter}", ["true"], **values)
         return caught.exception
+
+    def test_thousands_of_volumes_are_mounted_and_the_usual_descriptor_limit_is_back(self):
+        """Each volume is a descriptor until its mount is made: 1024 of them were once all that a container had."""
+        # Beyond what the shim has for itself, too, where the hard limit leaves room for it.
+        count = 9000 if resource.getrlimit(resource.RLIMIT_NOFILE)[1] > 10000 else 3000
+        volumes = [bind(f"{self.node}/dir", f"/v/{i}") for i in range(count)]
+        out = self.sh(f"ls -d /v/{count - 1}/sub; grep -c ' /v/' /proc/self/mounts; ulimit -Sn", mounts=volumes,
+                      process={"rlimits": []}, request={"setup_timeout_ms": 60000}, timeout=60)
+        self.assertEqual(out.split(), [f"/v/{count - 1}/sub", str(count), "1024"])
 
     # --- the root
 
