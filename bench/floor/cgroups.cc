@@ -1,7 +1,9 @@
 #include "floor/cgroups.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

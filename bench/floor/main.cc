@@ -4,11 +4,14 @@
 // DIRECTORY has the container's files in layer/; GROUP is a control group of this run in every hierarchy.
 #include <ftw.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <initializer_list>
 
 #include "floor/cgroups.h"

@@ -1,10 +1,13 @@
 #include "floor/netlink.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <net/if.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 

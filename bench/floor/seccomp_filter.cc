@@ -1,9 +1,12 @@
 #include "floor/seccomp_filter.h"
 
+#include <errno.h>
 #include <seccomp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <initializer_list>
 

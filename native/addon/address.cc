@@ -1,6 +1,7 @@
 #include "addon/address.h"
 
 #include <arpa/inet.h>
+#include <sys/socket.h>
 
 #include <cctype>
 #include <cstdio>

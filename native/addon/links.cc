@@ -4,6 +4,7 @@
 #include <linux/if_link.h>
 #include <linux/veth.h>
 #include <net/if.h>
+#include <sys/socket.h>
 
 #include <cstring>
 

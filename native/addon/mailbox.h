@@ -9,6 +9,7 @@
 
 #include <napi.h>
 
+#include <cstddef>
 #include <memory>
 #include <mutex>
 

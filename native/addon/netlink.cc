@@ -3,6 +3,7 @@
 #include <linux/netlink.h>
 #include <sys/socket.h>
 
+#include <cstdint>
 #include <cstring>
 
 namespace berth::addon {

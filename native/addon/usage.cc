@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <linux/ioprio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -16,6 +15,7 @@
 #include <memory>
 
 #include "common/fd.h"
+#include "common/io_priority.h"
 
 namespace berth::addon {
 namespace {
@@ -183,7 +183,7 @@ Result<TreeUsage> project_usage(const std::string& directory) {
 void become_idle() {
   // Both are this thread's alone on Linux.
   (void)setpriority(PRIO_PROCESS, 0, 19);
-  (void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
+  (void)syscall(SYS_ioprio_set, BERTH_IOPRIO_WHO_PROCESS, 0, BERTH_IOPRIO_CLASS_IDLE << BERTH_IOPRIO_CLASS_SHIFT);
 }
 
 }  // namespace berth::addon

@@ -1,9 +1,12 @@
 #include "addon/wait_thread.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/wait.h>
+
+#include <cstdint>
 
 #include "addon/worker.h"
 

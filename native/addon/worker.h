@@ -5,6 +5,7 @@
 #include <napi.h>
 
 #include <condition_variable>
+#include <cstddef>
 #include <deque>
 #include <memory>
 #include <mutex>

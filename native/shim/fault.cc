@@ -1,5 +1,7 @@
 #include "shim/fault.h"
 
+#include <cstddef>
+
 namespace berth {
 namespace {
 

@@ -2,6 +2,7 @@
 // the page it shares with the shim.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 

@@ -1,5 +1,6 @@
 #include "shim/messages.h"
 
+#include <errno.h>
 #include <pb_decode.h>
 #include <pb_encode.h>
 #include <stdlib.h>

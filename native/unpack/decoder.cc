@@ -5,6 +5,7 @@
 #include <zstd.h>
 
 #include <algorithm>
+#include <initializer_list>
 #include <string>
 
 namespace berth::unpack {

@@ -1,5 +1,7 @@
 #include "unpack/names.h"
 
+#include <cstddef>
+
 namespace berth::unpack {
 namespace {
 

@@ -1,6 +1,7 @@
 // What an entry's name means. Pure: no system call looks at a name before it went through here.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>

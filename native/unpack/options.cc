@@ -1,6 +1,7 @@
 #include "unpack/options.h"
 
 #include <charconv>
+#include <cstddef>
 
 namespace berth::unpack {
 namespace {

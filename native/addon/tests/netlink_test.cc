@@ -1,5 +1,6 @@
 #include "addon/netlink.h"
 
+#include <cstdint>
 #include <cstring>
 
 #include "addon/tests/check.h"
