@@ -39,7 +39,7 @@ test('`berth config reload` says what was applied and what needs a restart', asy
   writeFileSync(dropIn, '[log]\nlevel = "debug"\n[timeouts]\nkill = "7s"\n[network]\npool_size = 7\n');
   const { code, stdout } = await berthd.berth(['config', 'reload']);
   expect(code).toBe(0);
-  expect(stdout).toContain('applied         timeouts.kill: "10s" -> "7s"');
+  expect(stdout).toContain('applied         timeouts.kill: "30s" -> "7s"');
   expect(stdout).toContain('needs a restart network.pool_size: 4 -> 7');
   const shown = await berthd.berth(['config', 'show']);
   const config = JSON.parse(shown.stdout) as { timeouts: { killMs: number }; network: { poolSize: number } };

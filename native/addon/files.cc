@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +15,8 @@
 #include "addon/failure.h"
 #include "addon/usage.h"
 #include "common/fd.h"
+#include "common/group_name.h"
+#include "common/process_list.h"
 
 namespace berth::addon {
 namespace {
@@ -112,18 +115,23 @@ FileOutcome list_directories(const FileOperation& operation) {
   }
 }
 
-// Signals every pid of a cgroup.procs file between the reading and anybody's chance to do something else with them: a
-// pid that ended in between may only have been reused by a process born since, which in a frozen group cannot be.
-FileOutcome kill_listed(const FileOperation& operation) {
-  FileOutcome outcome = read_file(operation.path, operation.limit);
-  if (outcome.error != 0) return outcome;
-  const char* at = outcome.data.c_str();
-  for (char* end = nullptr;; at = end) {
-    const long pid = strtol(at, &end, 10);
-    if (end == at) return outcome;
-    // 0 is a process of another pid namespace; 1 and ourselves are never meant.
-    if (pid > 1 && pid != getpid()) (void)kill(static_cast<pid_t>(pid), SIGKILL);
+// In a frozen group a number stays whose it is. Else the process that has it now is held, and only then looked at.
+FileOutcome kill_members(const FileOperation& operation) {
+  const Fd group(open(operation.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  ProcessList members;
+  GroupName name;
+  if (!group || !members.open(group.get())) return {errno, {}};
+  if (operation.held && !name.of(operation.path.c_str())) return {errno != 0 ? errno : EINVAL, {}};
+  for (pid_t pid; (pid = members.next()) > 0;) {
+    if (pid == 1 || pid == getpid()) continue;  // never meant
+    if (!operation.held) {
+      (void)kill(pid, SIGKILL);
+      continue;
+    }
+    const Fd held(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+    if (held && name.holds(pid)) (void)syscall(SYS_pidfd_send_signal, held.get(), SIGKILL, nullptr, 0);
   }
+  return {};
 }
 
 FileOutcome run(const FileOperation& operation) {
@@ -148,7 +156,7 @@ FileOutcome run(const FileOperation& operation) {
     case Kind::list:
       return list_directories(operation);
     case Kind::kill:
-      return kill_listed(operation);
+      return kill_members(operation);
     case Kind::project:
       return {start_project(operation.path), {}};
   }

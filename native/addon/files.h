@@ -18,6 +18,8 @@ struct FileOperation {
   std::string to;
   mode_t mode = 0755;
   size_t limit = 0;
+  // For a kill: processes may come and go meanwhile.
+  bool held = false;
   // Whether a failure stops the batch: never with `any_optional`, and not for the errno names in `optional`.
   bool any_optional = false;
   std::vector<std::string> optional;

@@ -50,9 +50,11 @@ FileOperation read_operation(Reader& in, const Napi::Object& from) {
       break;
     case FileOperation::Kind::read:
     case FileOperation::Kind::list:
-    case FileOperation::Kind::kill:
     case FileOperation::Kind::remove_tree:
       operation.limit = static_cast<size_t>(in.integer(from.Get("limit"), "limit", 0, 64 * 1024 * 1024));
+      break;
+    case FileOperation::Kind::kill:
+      operation.held = from.Get("held").ToBoolean().Value();
       break;
     case FileOperation::Kind::remove_directory:
     case FileOperation::Kind::project:

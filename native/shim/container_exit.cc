@@ -14,6 +14,7 @@ namespace berth {
 namespace {
 
 constexpr int64_t kDrainMs = 500;
+constexpr int64_t kNamespaceEndsMs = 2'000;
 
 void stop_listening(Container& container) {
   container.shim->loop.unwatch(container.sync_fd.get());
@@ -58,6 +59,12 @@ void hear_start(Container& container, int word) {
   container.start_call = {};
   stop_listening(container);
   page_drop(container.page);
+}
+
+// With init goes its pid namespace: the kernel kills all of it, and nobody can be born there any more. Only what that
+// does not end (init is in D state) is left for us.
+int64_t patience_of(const Container& container) {
+  return container.shares_pids || container.reaped ? 0 : kNamespaceEndsMs;
 }
 
 void drain_late(Deadline& deadline) {
@@ -179,9 +186,9 @@ void kill_container(Shim& shim, CallRef call, std::string_view body) {
   if (!container->reaped && container->pid > 0) kill(container->pid, signal);
   if (request->all) {
     if (signal == SIGKILL) {
-      kill_tree(shim, container->kill_dir);
+      kill_tree(shim, container->kill_dir, patience_of(*container));
     } else {
-      signal_tree(container->kill_dir, signal);
+      signal_tree(shim, container->kill_dir, signal);
     }
   }
   reply_done(shim, call);
@@ -231,7 +238,7 @@ void ack_exit(Shim& shim, CallRef call, std::string_view body) {
 void containers_kill(Shim& shim) {
   for (Container* at = shim.containers.first; at != nullptr; at = at->next) {
     if (at->pid > 0 && !at->reaped) kill(at->pid, SIGKILL);
-    kill_tree(shim, at->kill_dir);
+    kill_tree(shim, at->kill_dir, patience_of(*at));
   }
 }
 

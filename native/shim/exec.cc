@@ -302,10 +302,10 @@ int execs_alive(const Shim& shim) {
   return alive;
 }
 
-void execs_remove_leaves(Shim& shim) {
+void execs_remove_leaves(Shim& shim, std::string_view dir) {
   for (Exec* at = shim.execs.first; at != nullptr;) {
     Exec* const next = at->next;
-    if (at->phase == ExecPhase::kEnded && is_over(*at)) exec_free(*at);
+    if (at->phase == ExecPhase::kEnded && starts_with(at->leaf, dir) && is_over(*at)) exec_free(*at);
     at = next;
   }
 }

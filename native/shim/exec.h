@@ -63,7 +63,7 @@ void kill_exec(Shim& shim, CallRef call, std::string_view body);
 bool exec_exited(Shim& shim, pid_t pid, int wait_status);
 void execs_kill(Shim& shim);
 int execs_alive(const Shim& shim);
-// Removes the leaves of ended execs that hold no process any more.
-void execs_remove_leaves(Shim& shim);
+// Removes the leaves of ended execs, those within `dir`, that hold no process any more.
+void execs_remove_leaves(Shim& shim, std::string_view dir = {});
 
 }  // namespace berth

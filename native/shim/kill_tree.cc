@@ -1,6 +1,5 @@
 #include "shim/kill_tree.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -16,175 +15,258 @@
 namespace berth {
 namespace {
 
-constexpr int kMaxDepth = 16;
-constexpr int kFreezeRounds = 20;  // how often to wait for a freezer before killing what moves
-constexpr int kRoundsPerFreeze = 4;
-constexpr int kMaxRounds = 1000;
+constexpr int64_t kMs = 1'000'000;
+constexpr int kWorkPerTurn = 256;           // system calls, about: a millisecond
+constexpr int kWorkToKillHeld = 8;          // a process that must be held by a pidfd and looked at costs as much
+constexpr int64_t kFreezeNs = 2'000 * kMs;  // then what moves is killed as it moves (somebody is in D state)
+constexpr int64_t kGiveUpNs = 120'000 * kMs;
+constexpr int64_t kLongestPauseNs = 50 * kMs;
+constexpr int64_t kFirstPatienceNs = 200 * kMs;
+constexpr int64_t kFirstPatienceUnfrozenNs = 2 * kMs;  // nothing held them: what was born meanwhile must not grow up
+constexpr int64_t kLongestPatienceNs = 5'000 * kMs;
 
-int64_t pause_ms(int round) {
-  return round < 10 ? 1 : round < 100 ? 5 : 50;
-}
-
-// Calls `visit` with every process id in the cgroup itself.
-template <typename Visit>
-void each_process(int dir, Visit visit) {
-  const Fd file(openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC));
-  if (!file) return;
-  char text[4096];
-  pid_t pid = 0;
-  for (ssize_t n; (n = read(file.get(), text, sizeof text)) > 0;) {
-    for (ssize_t i = 0; i < n; i++) {
-      if (text[i] != '\n') {
-        pid = pid * 10 + (text[i] - '0');
-        continue;
-      }
-      if (pid > 0) visit(pid);  // 0: a process of a namespace we cannot see
-      pid = 0;
-    }
-  }
-}
-
-// The same for the cgroup and all below it. A container may make cgroups of its own, but not without end.
-template <typename Visit>
-void each_process_below(int dir, int depth, Visit visit) {
-  each_process(dir, visit);
-  if (depth == 0) return;
-  const int listed = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR* const entries = listed < 0 ? nullptr : fdopendir(listed);
-  if (entries == nullptr) return;
-  while (const dirent* entry = readdir(entries)) {
-    if (entry->d_type != DT_DIR || entry->d_name[0] == '.') continue;
-    const Fd child(openat(dir, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (child) each_process_below(child.get(), depth - 1, visit);
-  }
-  closedir(entries);
-}
-
-bool empty_below(int dir) {
-  bool empty = true;
-  each_process_below(dir, kMaxDepth, [&](pid_t) { empty = false; });
-  return empty;
-}
-
-enum class Freezer { kThawed, kFreezing, kFrozen };
-
-Freezer freezer_state(int dir) {
-  const Fd file(openat(dir, "freezer.state", O_RDONLY | O_CLOEXEC));
-  char state[16] = {};
-  if (!file || read(file.get(), state, sizeof state - 1) <= 0) return Freezer::kThawed;
-  if (starts_with(state, "FROZEN")) return Freezer::kFrozen;
-  return starts_with(state, "FREEZING") ? Freezer::kFreezing : Freezer::kThawed;
-}
-
-// True while the process whose number this was is still the one we opened and is in the cgroup.
-bool still_in(int dir, pid_t pid) {
-  bool found = false;
-  each_process_below(dir, kMaxDepth, [&](pid_t other) { found |= other == pid; });
-  return found;
-}
-
-KillRound kill_round_v1(int dir, int round) {
-  if (empty_below(dir)) {
-    write_file_at(dir, "freezer.state", "THAWED");
-    return KillRound::kEmpty;
-  }
-  // In the rounds between, the killed get time to die: a process on its way out can be frozen once more.
-  if (round % kRoundsPerFreeze == 0) write_file_at(dir, "freezer.state", "FROZEN");
-  const Freezer state = freezer_state(dir);
-  if (state == Freezer::kFrozen) {
-    each_process_below(dir, kMaxDepth, [](pid_t pid) { kill(pid, SIGKILL); });
-    write_file_at(dir, "freezer.state", "THAWED");
-  } else if (state == Freezer::kFreezing && round >= kFreezeRounds) {
-    // Somebody does not freeze (a process in D state): numbers may be handed on between reading and killing, so each is
-    // held by a pidfd before it is looked for again.
-    each_process_below(dir, kMaxDepth, [dir](pid_t pid) {
-      const Fd held = kernel::pidfd(pid);
-      if (held && still_in(dir, pid)) syscall(SYS_pidfd_send_signal, held.get(), SIGKILL, nullptr, 0);
-    });
-    write_file_at(dir, "freezer.state", "THAWED");
-  }
-  return KillRound::kAgain;
-}
-
-KillRound kill_round_v2(int dir) {
-  if (empty_below(dir)) return KillRound::kEmpty;
-  write_file_at(dir, "cgroup.kill", "1");
-  return KillRound::kAgain;
-}
+enum class Freezer { kNone, kThawed, kFreezing, kFrozen };
 
 Fd open_dir(const char* dir) {
   return Fd(open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
 
-void finish(TreeKill& tree) {
-  Shim& shim = *tree.shim;
-  for (TreeKill** at = &shim.tree_kills; *at != nullptr; at = &(*at)->next_tree) {
-    if (*at != &tree) continue;
-    *at = tree.next_tree;
-    break;
+Freezer freezer_state(const char* dir) {
+  const Fd group = open_dir(dir);
+  const Fd file(openat(group.get(), "freezer.state", O_RDONLY | O_CLOEXEC));
+  char state[16] = {};
+  if (!file || read(file.get(), state, sizeof state - 1) <= 0) return Freezer::kNone;
+  if (starts_with(state, "FROZEN")) return Freezer::kFrozen;
+  return starts_with(state, "FREEZING") ? Freezer::kFreezing : Freezer::kThawed;
+}
+
+void pause(TreeKill& tree) {
+  tree.pause_ns = tree.pause_ns == 0 ? kMs : tree.pause_ns * 2;
+  if (tree.pause_ns > kLongestPauseNs) tree.pause_ns = kLongestPauseNs;
+  tree.due_ns = monotonic_ns() + tree.pause_ns;
+}
+
+void enter_stage(TreeKill& tree, KillStage stage) {
+  tree.walk.stop();
+  tree.walking = false;
+  tree.stage = stage;
+  tree.stage_ns = monotonic_ns();
+  tree.pause_ns = 0;
+}
+
+// A number may have been handed on between the list and the signal. The process that has it now is held, and only then
+// looked at.
+void signal_held(const TreeKill& tree, pid_t pid) {
+  const Fd held = kernel::pidfd(pid);
+  if (held && tree.name.holds(pid)) syscall(SYS_pidfd_send_signal, held.get(), tree.signal, nullptr, 0);
+}
+
+void begin_round(TreeKill& tree) {
+  const bool first = tree.rounds++ == 0;
+  tree.patience_ns = first ? kFirstPatienceNs : tree.patience_ns * 2;
+  if (tree.patience_ns > kLongestPatienceNs) tree.patience_ns = kLongestPatienceNs;
+  tree.frozen = false;
+  const Fd dir = open_dir(tree.dir);
+  if (write_file_at(dir.get(), "cgroup.kill", "1")) return enter_stage(tree, KillStage::kLook);
+  if (write_file_at(dir.get(), "freezer.state", "FROZEN")) return enter_stage(tree, KillStage::kFreezing);
+  if (first) tree.patience_ns = kFirstPatienceUnfrozenNs;
+  enter_stage(tree, KillStage::kKilling);
+}
+
+// Each of these is one bounded piece of work. True: the tree is over.
+
+bool look(TreeKill& tree) {
+  if (!tree.walking && !(tree.walking = tree.walk.start(tree.dir))) return true;
+  for (int i = 0; i < kWorkPerTurn; i++) {
+    const TreeWalk::Found found = tree.walk.next();
+    if (found == TreeWalk::Found::kDirectory) continue;
+    tree.walk.stop();
+    tree.walking = false;
+    if (found == TreeWalk::Found::kEnd) return true;
+    const int64_t now = monotonic_ns();
+    if (now - tree.begun_ns > kGiveUpNs) return log_line("a cgroup does not become empty after SIGKILL"), true;
+    now - tree.stage_ns >= tree.patience_ns ? begin_round(tree) : pause(tree);
+    return false;
   }
+  return false;
+}
+
+bool wait_frozen(TreeKill& tree) {
+  tree.frozen = freezer_state(tree.dir) == Freezer::kFrozen;
+  if (tree.frozen || monotonic_ns() - tree.stage_ns > kFreezeNs) {
+    enter_stage(tree, KillStage::kKilling);
+  } else {
+    pause(tree);
+  }
+  return false;
+}
+
+bool kill_some(TreeKill& tree) {
+  if (!tree.walking && !(tree.walking = tree.walk.start(tree.dir))) return true;
+  for (int work = 0; work < kWorkPerTurn;) {
+    const TreeWalk::Found found = tree.walk.next();
+    if (found == TreeWalk::Found::kEnd) {
+      if (tree.signal != SIGKILL) return true;
+      enter_stage(tree, KillStage::kThawing);
+      return false;
+    }
+    work += tree.frozen ? 1 : kWorkToKillHeld;
+    if (found == TreeWalk::Found::kDirectory) continue;
+    tree.frozen ? (void)kill(tree.walk.process(), tree.signal) : signal_held(tree, tree.walk.process());
+  }
+  return false;
+}
+
+bool thaw_some(TreeKill& tree) {
+  if (!tree.walking && !(tree.walking = tree.walk.start(tree.dir))) return true;
+  for (int work = 0; work < kWorkPerTurn; work++) {
+    switch (tree.walk.next()) {
+      case TreeWalk::Found::kEnd:
+        enter_stage(tree, KillStage::kLook);
+        return false;
+      case TreeWalk::Found::kDirectory:
+        (void)write_file_at(tree.walk.directory(), "freezer.state", "THAWED");
+        tree.walk.skip_processes();
+        break;
+      case TreeWalk::Found::kProcess:
+        break;
+    }
+  }
+  return false;
+}
+
+bool step(TreeKill& tree) {
+  switch (tree.stage) {
+    case KillStage::kFreezing:
+      return wait_frozen(tree);
+    case KillStage::kKilling:
+      return kill_some(tree);
+    case KillStage::kThawing:
+      return thaw_some(tree);
+    default:
+      return look(tree);
+  }
+}
+
+// `dir` is `above`, or below it.
+bool is_within(std::string_view dir, std::string_view above) {
+  return starts_with(dir, above) && (dir.size() == above.size() || dir[above.size()] == '/');
+}
+
+void tree_free(TreeKill& tree) {
   free(tree.dir);
   tree.~TreeKill();
   free(&tree);
-  execs_remove_leaves(shim);
+}
+
+void take_out(KillTable& table, const TreeKill& tree) {
+  for (TreeKill** at = &table.first; *at != nullptr; at = &(*at)->next) {
+    if (*at != &tree) continue;
+    *at = tree.next;
+    return;
+  }
+}
+
+void finish(Shim& shim, TreeKill& tree) {
+  take_out(shim.kills, tree);
+  const Path dir{std::string_view(tree.dir)};
+  tree_free(tree);
+  execs_remove_leaves(shim, dir.view());
   shutdown_progress(shim);
 }
 
-void next_round(Deadline& deadline) {
-  auto& tree = static_cast<TreeKill&>(deadline);
-  const KillRound result = kill_round(tree.dir, tree.round++);
-  if (result == KillRound::kAgain && tree.round < kMaxRounds) {
-    return tree.shim->loop.arm(tree, pause_ms(tree.round));
+void arm_for_the_first_due(Shim& shim) {
+  const TreeKill* first = shim.kills.first;
+  for (const TreeKill* at = first; at != nullptr; at = at->next) {
+    if (at->due_ns < first->due_ns) first = at;
   }
-  if (result == KillRound::kAgain) log_line("a cgroup does not become empty after SIGKILL");
-  finish(tree);
+  if (first == nullptr) return;
+  const int64_t left = first->due_ns - monotonic_ns();
+  shim.loop.arm(shim.kills.turn, left <= 0 ? 0 : (left + kMs - 1) / kMs);
+}
+
+// One step of the tree that has waited longest.
+void take_turn(Deadline& deadline) {
+  Shim& shim = *static_cast<KillTable::Turn&>(deadline).shim;
+  TreeKill* tree = shim.kills.first;
+  for (TreeKill* at = tree; at != nullptr; at = at->next) {
+    if (at->due_ns < tree->due_ns) tree = at;
+  }
+  if (tree == nullptr) return;
+  tree->due_ns = monotonic_ns();  // the others first, unless the step says later
+  if (step(*tree)) finish(shim, *tree);
+  arm_for_the_first_due(shim);
+}
+
+TreeKill* add_tree(Shim& shim, const char* dir, int signal) {
+  void* room = malloc(sizeof(TreeKill));
+  char* const name = strdup(dir);
+  if (room == nullptr || name == nullptr) {
+    free(room);
+    free(name);
+    return log_line("killing a cgroup", ENOMEM), nullptr;
+  }
+  auto* tree = new (room) TreeKill();
+  tree->dir = name;
+  tree->signal = signal;
+  tree->begun_ns = tree->stage_ns = tree->due_ns = monotonic_ns();
+  (void)tree->name.of(dir);
+  tree->next = shim.kills.first;
+  shim.kills.first = tree;
+  shim.kills.turn.shim = &shim;
+  shim.kills.turn.on_expired = take_turn;
+  return tree;
+}
+
+// The kills of trees below `dir`: a thaw of the whole must not come between the list and the kill of a part.
+void drop_below(KillTable& table, std::string_view dir) {
+  for (TreeKill* at = table.first; at != nullptr;) {
+    TreeKill* const next = at->next;
+    if (at->signal == SIGKILL && is_within(at->dir, dir)) {
+      take_out(table, *at);
+      tree_free(*at);
+    }
+    at = next;
+  }
 }
 
 }  // namespace
 
-KillRound kill_round(const char* dir, int round) {
-  const Fd fd = open_dir(dir);
-  if (!fd) return KillRound::kGone;
-  return cgroup_is_v2(fd.get()) ? kill_round_v2(fd.get()) : kill_round_v1(fd.get(), round);
+void kill_tree(Shim& shim, const char* dir, int64_t patience_ms) {
+  if (dir == nullptr || dir[0] == '\0') return;
+  for (TreeKill* at = shim.kills.first; at != nullptr; at = at->next) {
+    if (at->signal != SIGKILL || !is_within(dir, at->dir)) continue;
+    if (at->rounds == 0 && patience_ms * kMs < at->patience_ns) at->patience_ns = patience_ms * kMs, at->due_ns = 0;
+    return arm_for_the_first_due(shim);
+  }
+  drop_below(shim.kills, dir);
+  TreeKill* const tree = add_tree(shim, dir, SIGKILL);
+  if (tree == nullptr) return;
+  tree->patience_ns = patience_ms * kMs;
+  arm_for_the_first_due(shim);
 }
 
-void kill_tree(Shim& shim, const char* dir) {
+void signal_tree(Shim& shim, const char* dir, int signal) {
   if (dir == nullptr || dir[0] == '\0') return;
-  for (TreeKill* at = shim.tree_kills; at != nullptr; at = at->next_tree) {
-    if (strcmp(at->dir, dir) == 0) return;
-  }
-  if (kill_round(dir, 0) != KillRound::kAgain) return;
-  void* room = malloc(sizeof(TreeKill));
-  if (room == nullptr) return;
-  auto* tree = new (room) TreeKill();
-  tree->dir = strdup(dir);
-  tree->shim = &shim;
-  tree->round = 1;
-  tree->on_expired = next_round;
-  tree->next_tree = shim.tree_kills;
-  shim.tree_kills = tree;
-  shim.loop.arm(*tree, 1);
+  TreeKill* const tree = add_tree(shim, dir, signal);
+  if (tree == nullptr) return;
+  tree->stage = KillStage::kKilling;
+  arm_for_the_first_due(shim);
 }
 
 bool kill_trees_pending(const Shim& shim) {
-  return shim.tree_kills != nullptr;
+  return shim.kills.first != nullptr;
 }
 
-bool signal_tree(const char* dir, int signal) {
-  const Fd fd = open_dir(dir);
-  if (!fd) return false;
-  bool any = false;
-  each_process_below(fd.get(), kMaxDepth, [&](pid_t pid) {
-    const Fd held = kernel::pidfd(pid);
-    if (held && still_in(fd.get(), pid)) syscall(SYS_pidfd_send_signal, held.get(), signal, nullptr, 0);
-    any = true;
-  });
-  return any;
-}
-
-bool tree_empty(const char* dir) {
-  const Fd fd = open_dir(dir);
-  return !fd || empty_below(fd.get());
+void kill_trees_abandon(Shim& shim) {
+  while (TreeKill* const tree = shim.kills.first) {
+    if (tree->signal == SIGKILL && tree->rounds > 0) {
+      enter_stage(*tree, KillStage::kThawing);
+      while (tree->stage == KillStage::kThawing && !thaw_some(*tree)) continue;
+    }
+    take_out(shim.kills, *tree);
+    tree_free(*tree);
+  }
 }
 
 }  // namespace berth

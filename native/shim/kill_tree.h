@@ -1,34 +1,60 @@
-// Ends every process of a cgroup and of those below it.
+// Ends every process of a cgroup and of those below it, in bounded turns of the loop.
+//
+//   kLook ── empty ──▶ over
+//     │ somebody is there, and the killed have had their time
+//     ▼
+//   kFreezing ──▶ kKilling ──▶ kThawing ──▶ kLook          (v1; without a freezer: kKilling ──▶ kLook)
+//   cgroup.kill ──────────────────────────▶ kLook          (v2)
+//
+// Frozen, nobody can fork away or hand its number on. Every round ends with the thaw, also of what the container has
+// frozen itself, so that a tree that cannot be ended (a process in D state) is not left frozen.
 #pragma once
 
 #include <cstdint>
 
-#include "common/fd.h"
-#include "common/text.h"
+#include "common/group_name.h"
 #include "shim/loop.h"
+#include "shim/tree_walk.h"
 
 namespace berth {
 
 struct Shim;
 
-// One round; call it again until kEmpty. v2: cgroup.kill. v1: freeze, so that nobody can fork away or hand its number
-// on, SIGKILL everybody, thaw, so that they die.
-enum class KillRound { kEmpty, kAgain, kGone };
-KillRound kill_round(const char* dir, int round);
+enum class KillStage { kLook, kFreezing, kKilling, kThawing };
 
-struct TreeKill : Deadline {
-  Shim* shim = nullptr;
+struct TreeKill {
+  TreeKill* next = nullptr;
   char* dir = nullptr;
-  int round = 0;
-  TreeKill* next_tree = nullptr;
+  int signal = 0;  // SIGKILL: until nobody is left; else everybody is told once
+  KillStage stage = KillStage::kLook;
+  bool walking = false;
+  bool frozen = false;  // all of it: numbers stay whose they are
+  int rounds = 0;
+  int64_t begun_ns = 0;
+  int64_t due_ns = 0;       // when to take the next step
+  int64_t stage_ns = 0;     // since when it freezes, or dies
+  int64_t patience_ns = 0;  // how long the killed may take before the next round
+  int64_t pause_ns = 0;
+  TreeWalk walk;
+  GroupName name;
 };
 
-// Rounds on a timer until the tree is empty, with nobody waiting.
-void kill_tree(Shim& shim, const char* dir);
-bool kill_trees_pending(const Shim& shim);
+// The trees that are being ended take turns: one bounded piece of work for each turn of the loop.
+struct KillTable {
+  struct Turn : Deadline {
+    Shim* shim = nullptr;
+  };
+  TreeKill* first = nullptr;
+  Turn turn;
+};
 
-// Sends a signal to everybody once. False when there was nobody.
-bool signal_tree(const char* dir, int signal);
-bool tree_empty(const char* dir);
+// With nobody waiting. A tree that is below one being ended is part of that. `patience_ms`: how long its processes get
+// to die by themselves, where the kernel is ending them already.
+void kill_tree(Shim& shim, const char* dir, int64_t patience_ms = 0);
+// Sends a signal to everybody once.
+void signal_tree(Shim& shim, const char* dir, int signal);
+bool kill_trees_pending(const Shim& shim);
+// For who ends before they do: nothing is left frozen.
+void kill_trees_abandon(Shim& shim);
 
 }  // namespace berth

@@ -37,6 +37,7 @@ constexpr int kPodDirFd = 4;
 constexpr int kNetNamespaceFd = 5;
 constexpr rlim_t kDescriptors = 8192;
 constexpr int kRestMs = 1000;
+constexpr int kReapedPerTurn = 128;
 
 // Everybody's start is the same: default signals, no descriptors but the agreed ones, not to be looked into.
 void clean_start() {
@@ -58,11 +59,12 @@ void clean_start() {
   for (int fd = kListenerFd; fd <= kNetNamespaceFd; fd++) fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
+// Ten thousand may have ended at once: the others get their turns in between.
 void reap(Shim& shim) {
-  for (;;) {
+  for (int i = 0; i < kReapedPerTurn; i++) {
     int status = 0;
     const pid_t pid = waitpid(-1, &status, WNOHANG | __WALL);
-    if (pid <= 0) return;
+    if (pid <= 0) return shutdown_progress(shim);
     if (pid == shim.pod.pause_pid || is_second(shim.pod.page, pid)) {
       pause_exited(shim, pid);
     } else if (pid == shim.pump.pid) {
@@ -70,8 +72,12 @@ void reap(Shim& shim) {
     } else if (!container_exited(shim, pid, status)) {
       exec_exited(shim, pid, status);  // else an orphan that has become ours
     }
-    shutdown_progress(shim);
   }
+  shim.loop.arm(shim.signals.rest, 0);
+}
+
+void reap_the_rest(Deadline& deadline) {
+  reap(*static_cast<Signals::Rest&>(deadline).shim);
 }
 
 void signals_ready(Watch& watch, uint32_t) {
@@ -85,7 +91,8 @@ bool open_signals(Shim& shim) {
   sigset_t child;
   sigemptyset(&child);
   sigaddset(&child, SIGCHLD);
-  shim.signals.shim = &shim;
+  shim.signals.shim = shim.signals.rest.shim = &shim;
+  shim.signals.rest.on_expired = reap_the_rest;
   shim.signals.on_ready = signals_ready;
   shim.signals.fd = Fd(signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK));
   return shim.signals.fd && shim.loop.watch(shim.signals.fd.get(), shim.signals, EPOLLIN);

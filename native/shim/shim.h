@@ -17,6 +17,10 @@
 namespace berth {
 
 struct Signals : Watch {
+  struct Rest : Deadline {
+    Shim* shim = nullptr;
+  };
+  Rest rest;  // of the ended, where there are many
   Shim* shim = nullptr;
   Fd fd;
 };
@@ -33,7 +37,7 @@ struct Shim {
   PumpClient pump;
   ContainerTable containers;
   ExecTable execs;
-  TreeKill* tree_kills = nullptr;
+  KillTable kills;
 };
 
 // One line on the inherited stderr.

@@ -48,6 +48,7 @@ void remove_cgroups(Pod& pod) {
 
 [[noreturn]] void finish(Shim& shim) {
   shim.pod.phase = PodPhase::kEnded;
+  kill_trees_abandon(shim);
   remove_cgroups(shim.pod);
   reply_done(shim, shim.pod.shutdown_call);
   flush_connections(shim, kFlushMs);
@@ -77,8 +78,8 @@ void shutdown_pod(Shim& shim, CallRef call) {
   pod.timer.shim = &shim;
   pod.timer.on_expired = too_late;
   shim.loop.arm(pod.timer, kShutdownMs);
+  containers_kill(shim);  // with their execs, whose groups lie below
   execs_kill(shim);
-  containers_kill(shim);
   shutdown_progress(shim);
 }
 

@@ -59,7 +59,7 @@ describe('a reload', () => {
 test('a slice that was handed out shows what came later', () => {
   const live = open({}, { timeouts: { kill: '3s' } });
   const timeouts = liveSlice(() => live.current.timeouts);
-  expect(timeouts.killMs).toBe(10_000);
+  expect(timeouts.killMs).toBe(30_000);
   live.reload();
   expect(timeouts.killMs).toBe(3000);
   expect({ ...timeouts }).toEqual(live.current.timeouts);

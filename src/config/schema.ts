@@ -89,7 +89,7 @@ const timeouts = z.strictObject({
   remove: live(
     duration().default('1m').describe('For a pod or container to be removed, and for a pod’s network to go.'),
   ),
-  kill: live(duration().default('10s').describe('For processes to be gone after SIGKILL.')),
+  kill: live(duration().default('30s').describe('For processes to be gone after SIGKILL.')),
   volume: live(
     duration().default('30s').describe('For a volume’s path to answer; one that does not fails its container.'),
   ),

@@ -222,8 +222,12 @@ export type FileOperation = (
   | { readonly op: 'read'; readonly path: string; readonly limit: number }
   /** Names of the directories in it, one a line, without `.` and `..`. */
   | { readonly op: 'list'; readonly path: string; readonly limit: number }
-  /** SIGKILL to every pid in the file (cgroup.procs), which is also the result's data. Never to pid 1 or to berthd. */
-  | { readonly op: 'kill'; readonly path: string; readonly limit: number }
+  /**
+   * SIGKILL to every process of this control group, not of those below it. Never to pid 1 or to berthd. `held`: each is
+   * first held by a pidfd and looked for in the group again, as its number may be somebody else's by now; not needed where
+   * the group is frozen.
+   */
+  | { readonly op: 'kill'; readonly path: string; readonly held: boolean }
   /**
    * Gives a new directory a project id of its own, which all that is made in it inherits, where the file system keeps
    * books of projects (mounted with prjquota) and nobody has the id: then `projectUsage` costs nothing.

@@ -8,7 +8,7 @@ import { toExitInfo } from './shim/pod-directory.ts';
 import type { PodShim } from './shim/pod-shim.ts';
 
 /** How long the processes of a pod without a shim may take to die. */
-const killMs = 10_000;
+const killMs = 60_000;
 
 /** Something happened in a pod: tell whoever listens. */
 export function onShimEvent(parts: RuntimeParts, podId: string, event: Event__Output): void {

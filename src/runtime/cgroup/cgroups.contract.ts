@@ -100,6 +100,21 @@ export function cgroupsContract(name: string, parent: string, addon: Addon, cgro
       expect(await cgroups.processes(ctx, `${parent}/forking`)).toEqual([]);
     });
 
+    test('a thousand processes are killed in a few trips, not one by one', async () => {
+      const path = `${parent}/crowd`;
+      const exit = start(
+        await cgroups.create(ctx, path, {}),
+        'i=0; while [ $i -lt 1000 ]; do sleep 100 & i=$((i+1)); done; wait',
+      );
+      await populated(path, 1000);
+      using trips = jest.spyOn(addon, 'batch');
+      await cgroups.kill(ctx, path);
+      const kills = trips.mock.calls.flatMap(([operations]) => operations).filter(({ op }) => op === 'kill');
+      expect(kills.length).toBeLessThan(10);
+      expect(trips.mock.calls.length).toBeLessThan(300);
+      expect(await exit).toEqual({ signal: 9 });
+    });
+
     test('a group with processes stays until the deadline, and the error names it', async () => {
       const handle = await cgroups.create(ctx, `${parent}/busy`, {});
       const exit = start(handle, 'exec sleep 100');

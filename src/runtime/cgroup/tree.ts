@@ -10,6 +10,11 @@ const maxDepth = 32;
 /** Operations in one batch, below the addon's limit of 4096. */
 const batchLimit = 1024;
 const listLimit = 1024 * 1024;
+/** Room for more processes than a machine can have. */
+const processesLimit = 64 * 1024 * 1024;
+/** How long the killed may take to be gone before they are killed once more; doubled each time. */
+const firstPatienceMs = 200;
+const longestPatienceMs = 5_000;
 
 /** All directories below `top`, deepest first. Missing: none. */
 export async function directoriesBelow(addon: Pick<Addon, 'batch'>, top: string): Promise<string[]> {
@@ -46,7 +51,7 @@ export async function pidsIn(addon: Addon, directory: string): Promise<number[]>
 }
 
 function readPids(directory: string): FileOperation {
-  return { op: 'read', path: path.join(directory, 'cgroup.procs'), limit: 1024 * 1024, optional: true };
+  return { op: 'read', path: path.join(directory, 'cgroup.procs'), limit: processesLimit, optional: true };
 }
 
 function parsePids(result: FileResult | undefined): number[] {
@@ -104,13 +109,18 @@ export async function removeDirectories(addon: Addon, ctx: Ctx, directories: rea
   }
 }
 
-/** Runs `kill` again and again until nobody is left; new children of a killed process are killed in the next round. */
+/**
+ * Runs `kill` until nobody is left. Thousands need their time to die: it is run again only when that has passed, for who
+ * has come in meanwhile.
+ */
 export async function killUntilEmpty(
   addon: Addon,
   ctx: Ctx,
   directory: string,
-  kill: (pids: readonly number[]) => Promise<void>,
+  kill: () => Promise<void>,
 ): Promise<void> {
+  let patience = firstPatienceMs;
+  let killAgainAt = 0;
   for (let pause = 1; ; pause = Math.min(pause * 2, 50)) {
     const pids = await pidsIn(addon, directory);
     if (pids.length === 0) return;
@@ -120,7 +130,11 @@ export async function killUntilEmpty(
         `processes ${pids.slice(0, 5).join(', ')} in cgroup ${directory} do not die`,
       );
     }
-    await kill(pids);
+    if (performance.now() >= killAgainAt) {
+      await kill();
+      killAgainAt = performance.now() + patience;
+      patience = Math.min(patience * 2, longestPatienceMs);
+    }
     await sleep(pause, ctx.signal).catch(() => undefined);
   }
 }

@@ -1,6 +1,5 @@
 import path from 'node:path';
 import type { Ctx } from '#base/ctx';
-import { errnoOf } from '#base/errors';
 import type { Addon, FileOperation } from '#linux/addon';
 import type { LinuxResources } from '#runtime/spec/oci';
 import { ancestorsOf, checkCgroupPath } from './cgroup-path.ts';
@@ -11,6 +10,7 @@ import { hugepageSizes, sampleGroups } from './sample.ts';
 import type { CgroupStats, StatsFormat } from './stats.ts';
 import { directoriesBelow, failure, firstFailure, killUntilEmpty, pidsIn, removeDirectories } from './tree.ts';
 import { v1StatsFormat } from './v1-stats.ts';
+import { freezeAndKill } from './v1-kill.ts';
 import { type ControllerWrite, v1Writes } from './v1-writes.ts';
 
 /** cgroup v1 by the cgroupfs driver: one directory in every hierarchy. */
@@ -84,15 +84,7 @@ export class V1Cgroups implements Cgroups {
 
   async kill(ctx: Ctx, group: string): Promise<void> {
     const directory = this.handle(group).killDir;
-    const state = path.join(directory, 'freezer.state');
-    const write = (data: string): Promise<unknown> =>
-      this.#addon.batch([{ op: 'write', path: state, data, optional: true }]);
-    await killUntilEmpty(this.#addon, ctx, directory, async () => {
-      // Frozen, nobody can fork away between reading the list and the kill; the signal takes effect at the thaw.
-      await write('FROZEN');
-      for (const pid of await pidsIn(this.#addon, directory)) killProcess(pid);
-      await write('THAWED');
-    });
+    await killUntilEmpty(this.#addon, ctx, directory, () => freezeAndKill(this.#addon, ctx, directory));
   }
 
   async remove(ctx: Ctx, group: string): Promise<void> {
@@ -222,12 +214,4 @@ export class V1Cgroups implements Cgroups {
 
 function tolerateExisting(operation: FileOperation): FileOperation {
   return operation.op === 'mkdir' ? { ...operation, optional: ['EEXIST'] } : operation;
-}
-
-function killProcess(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch (error) {
-    if (errnoOf(error) !== 'ESRCH') throw error;
-  }
 }
