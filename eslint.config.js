@@ -41,6 +41,12 @@ export default tseslint.config(
     rules: { 'no-restricted-imports': ['error', { paths: ['node:child_process', 'child_process'] }] },
   },
   {
+    // Every promise has an owner: `void` is none. What nobody waits for goes to #base/unattended.
+    files: ['src/**/*.ts'],
+    ignores: ['**/*.test.ts', '**/*.contract.ts', '**/*.fake.ts', '**/*.fixture.ts'],
+    rules: { '@typescript-eslint/no-floating-promises': ['error', { ignoreVoid: false }] },
+  },
+  {
     files: ['**/*.test.ts', '**/*.contract.ts', 'e2e/**/*.ts', 'bench/**/*.ts', 'tools/**/*.ts'],
     rules: {
       'no-console': 'off',

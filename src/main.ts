@@ -7,6 +7,7 @@ import { createCtx, type Ctx } from '#base/ctx';
 import { Deadline } from '#base/deadline';
 import { BerthError, isBerthError, messageOf } from '#base/errors';
 import { randomIds } from '#base/ids';
+import { unattended } from '#base/unattended';
 import { createMetrics, type Metrics } from '#base/metrics';
 import { createPinoLog, type PinoLog } from '#base/pino-log';
 import { LiveConfig, liveSlice, type ReloadReport } from '#config/live-config';
@@ -73,14 +74,15 @@ async function main(): Promise<number> {
   const live = new LiveConfig({ first, load, now: () => new Date() });
   const log = createPinoLog({ level: first.config.log.level });
   live.onChange((config) => log.setLevel(config.log.level));
-  dieOnBugs(log);
+  const metrics = createMetrics({ processMetrics: true });
+  watchForBugs(log, metrics);
   log.info({ version, node: process.version, config: first.files }, 'berthd starts');
   const ended = Promise.withResolvers<string>();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => ended.resolve(signal));
   let reload = (): unknown => live.reload();
   process.on('SIGHUP', () => void reload());
   try {
-    const daemon = await startDaemon(live, log, () => ended.resolve('the admin socket'));
+    const daemon = await startDaemon({ live, log, metrics }, () => ended.resolve('the admin socket'));
     reload = daemon.reload;
     log.info({ by: await ended.promise }, 'berthd ends; pods go on');
     await daemon.stop();
@@ -95,15 +97,25 @@ function say(text: string): number {
   return 0;
 }
 
-/** A bug leaves a stack and an end: a daemon in an unknown state is worse than one that starts anew and adopts its pods. */
-function dieOnBugs(log: PinoLog): void {
-  const die = (what: string) => (error: unknown) => {
-    log.error({ err: error }, what);
-    // eslint-disable-next-line no-restricted-syntax -- main.ts decides the exit code
-    void log.flush(1000).then(() => process.exit(exitCodes.software));
-  };
-  process.on('uncaughtException', die('uncaught exception: this is a bug in Berth'));
-  process.on('unhandledRejection', die('unhandled rejection: this is a bug in Berth'));
+/**
+ * What only a bug leads to. An exception that nobody caught has left something half done: a daemon in an unknown state is
+ * worse than one that starts anew and adopts its pods. A failed promise that nobody holds has cut nothing short: it is told
+ * and counted, and no pod loses its node for another's failure.
+ */
+function watchForBugs(log: PinoLog, metrics: Metrics): void {
+  const unheld = metrics.counter('unheld_failures', 'Failures that nobody waited for: bugs in Berth.');
+  process.on('uncaughtException', (error) => {
+    log.error({ err: error }, 'uncaught exception: this is a bug in Berth');
+    const end = (): void => {
+      // eslint-disable-next-line no-restricted-syntax -- main.ts decides the exit code
+      process.exit(exitCodes.software);
+    };
+    log.flush(1000).then(end, end);
+  });
+  process.on('unhandledRejection', (error) => {
+    unheld.add({});
+    log.error({ err: error }, 'unhandled rejection: this is a bug in Berth; berthd goes on');
+  });
 }
 
 interface Daemon {
@@ -111,12 +123,16 @@ interface Daemon {
   readonly stop: () => Promise<void>;
 }
 
-/** What every module is made from. */
-interface Base {
-  readonly ctx: Ctx;
+/** What is there before anything can fail. */
+interface FirstOfAll {
   readonly live: LiveConfig;
   readonly log: PinoLog;
   readonly metrics: Metrics;
+}
+
+/** What every module is made from. */
+interface Base extends FirstOfAll {
+  readonly ctx: Ctx;
   readonly addon: Addon;
   readonly store: LevelStore;
   readonly bootId: string;
@@ -136,10 +152,10 @@ interface Doors {
 }
 
 /** Builds every module and joins them. Listens at once; answers when recovery has ended. */
-async function startDaemon(live: LiveConfig, log: PinoLog, requestEnd: () => void): Promise<Daemon> {
+async function startDaemon(first: FirstOfAll, requestEnd: () => void): Promise<Daemon> {
   await using starting = new AsyncDisposableStack();
-  const base = await openBase(starting, live, log);
-  const { ctx, metrics, addon } = base;
+  const base = await openBase(starting, first);
+  const { ctx, live, log, metrics, addon } = base;
   const manager = starting.use(serviceManager(addon, log));
   const modules: Modules = {
     images: await openImages(starting, base),
@@ -163,7 +179,7 @@ async function startDaemon(live: LiveConfig, log: PinoLog, requestEnd: () => voi
   starting.defer(() => {
     gate.close('berthd is shutting down');
     doors.calls.endWatches();
-    void modules.images.endPulls();
+    unattended(log, 'ending the pulls', modules.images.endPulls());
   });
 
   await sandboxes.recover(ctx);
@@ -182,11 +198,10 @@ async function startDaemon(live: LiveConfig, log: PinoLog, requestEnd: () => voi
   return { reload, stop };
 }
 
-async function openBase(starting: AsyncDisposableStack, live: LiveConfig, log: PinoLog): Promise<Base> {
+async function openBase(starting: AsyncDisposableStack, { live, log, metrics }: FirstOfAll): Promise<Base> {
   const ending = new AbortController();
   starting.defer(() => ending.abort());
   const ctx = createCtx({ signal: ending.signal, log, requestId: 'start' });
-  const metrics = createMetrics({ processMetrics: true });
   const addon = loadAddon();
   addon.disableCoreDumps();
   const { root, run } = live.current.paths;
@@ -333,13 +348,13 @@ async function startCri(
 function reloader({ live, log, metrics }: Base, manager: ServiceManager): () => ReloadReport {
   const reloads = metrics.counter('config_reloads', 'Reloads of the configuration, by result.', ['result']);
   return () => {
-    void manager.reloading();
+    unattended(log, 'telling of a reload', manager.reloading());
     const report = live.reload();
     const done = report.error === '';
     reloads.add({ result: done ? 'done' : 'refused' });
     if (done) log.info({ changes: report.changes }, 'the config was reloaded');
     else log.error({ error: report.error }, 'the config was not reloaded: berthd goes on with the old one');
-    void manager.reloaded(done ? 'serving' : `config refused: ${report.error}`);
+    unattended(log, 'telling of a reload', manager.reloaded(done ? 'serving' : `config refused: ${report.error}`));
     return report;
   };
 }

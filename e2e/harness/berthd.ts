@@ -200,7 +200,7 @@ export class Berthd {
       if (this.#process && this.#process.exitCode === null && this.#process.signalCode === null) {
         leaks.push(...(await this.#endGently()));
       }
-      leaks.push(...(await this.#nodeLeaks()));
+      leaks.push(...(await this.#nodeLeaks()), ...this.#bugs());
     } catch (error) {
       leaks.push(`teardown failed: ${error instanceof Error ? error.message : String(error)}`);
     } finally {
@@ -232,6 +232,11 @@ export class Berthd {
     const child = this.#process;
     if (child) await within('berthd ends after shutdown', 20_000, exitOf(child));
     return leaks;
+  }
+
+  /** Exceptions and rejected promises that nobody took. */
+  #bugs(): string[] {
+    return this.log.split('\n').filter((line) => line.includes('this is a bug in Berth'));
   }
 
   async #nodeLeaks(): Promise<string[]> {

@@ -7,7 +7,8 @@
 namespace berth {
 
 constexpr size_t kFrameHeaderBytes = 10;
-constexpr uint32_t kMaxPayloadBytes = 4u << 20;
+// Of a request. execve(2) takes up to 6 MiB of arguments and environment; answers stay far below 4 MiB.
+constexpr uint32_t kMaxPayloadBytes = 16u << 20;
 
 enum class FrameType : uint8_t { kRequest = 1, kResponse = 2, kEvent = 3 };
 

@@ -24,7 +24,7 @@ export class KeyedLock {
       await (signal ? raceSignal(before, signal) : before);
     } catch (error) {
       // Our place in the queue stays, but opens as soon as it is reached.
-      void before.then(done);
+      before.then(done, done);
       throw error;
     }
     return { [Symbol.dispose]: done };

@@ -37,7 +37,7 @@ export async function converse(url: string, { stdin, tty }: StreamChoice): Promi
     socket.close(1000);
   };
   const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
-  if (stdin) void sendInput(socket, tty ? new DetachKeys() : undefined, leave);
+  if (stdin) sendInput(socket, tty ? new DetachKeys() : undefined, leave).catch(leave);
   await closed;
   // An input that nobody reads any more would keep this command alive.
   if (stdin) process.stdin.destroy();

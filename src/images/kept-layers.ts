@@ -39,7 +39,13 @@ export class KeptLayers implements AsyncDisposable {
       return;
     }
     if (pins.length === 0) return;
-    const kept: Kept = { pins, timer: setTimeout(() => void this.#letGo(kept), this.#options.ms).unref() };
+    const letGo = (): void => {
+      this.#letGo(kept).catch(this.#options.onError);
+    };
+    const kept: Kept = {
+      pins,
+      timer: setTimeout(letGo, this.#options.ms).unref(),
+    };
     this.#kept.add(kept);
     const [oldest] = this.#kept;
     if (this.#kept.size > maxKept && oldest) await this.#letGo(oldest);
@@ -47,7 +53,7 @@ export class KeptLayers implements AsyncDisposable {
 
   /** All of them go, now: somebody needs the room. */
   async drop(): Promise<void> {
-    for (const kept of this.#kept) void this.#letGo(kept);
+    await Promise.all([...this.#kept].map((kept) => this.#letGo(kept)));
     await this.#going;
   }
 

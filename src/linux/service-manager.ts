@@ -44,7 +44,10 @@ export class ServiceManager implements Disposable {
     const { WATCHDOG_USEC: usec, WATCHDOG_PID: pid } = this.#options.env;
     const ms = Number(usec) / 1000;
     if (!(ms > 0) || (pid !== undefined && Number(pid) !== process.pid)) return;
-    this.#timer ??= setInterval(() => void this.#say('WATCHDOG=1'), ms / 2);
+    const alive = (): void => {
+      this.#say('WATCHDOG=1').catch(this.#options.onFailure);
+    };
+    this.#timer ??= setInterval(alive, ms / 2);
     this.#timer.unref();
   }
 

@@ -24,7 +24,7 @@ export async function attach(
       if (!end) return;
       // What was delivered to the pipes is still to be read from them; who was cut for not reading will not.
       const read = end.slow ? Promise.resolve() : conversation.streams.ended();
-      void read.then(() => ended.resolve({ slow: end.slow }));
+      read.then(() => ended.resolve({ slow: end.slow }), ended.reject);
     },
     onGone: () => ended.reject(new BerthError('SHIM_DIED', `${doing}: the shim of pod ${podId} is gone`)),
   });

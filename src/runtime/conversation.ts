@@ -31,7 +31,7 @@ export class Conversation implements Disposable {
   /** @throws SHIM_DIED when nobody listens */
   constructor(parts: RuntimeParts, shim: PodShim, options: ConversationOptions) {
     const { launcher } = parts;
-    const frame = encodeFrame(frameType.request, firstStream, encodeRequest(options.request));
+    const frame = encodeFrame(frameType.request, firstStream, encodeRequest(options.request), shim.requestLimit);
     this.streams = new StreamPipes(parts.addon, options.choice, launcher.devNull);
     try {
       const socket = launcher.connectWith(shim.podId, shim.directory, frame, this.streams.remoteEnds());

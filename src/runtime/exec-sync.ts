@@ -37,7 +37,7 @@ export async function execSync(
   });
   const exited = Promise.withResolvers<ExecExited__Output>();
   exited.promise.catch(() => undefined);
-  const frame = encodeFrame(frameType.request, firstStream, message);
+  const frame = encodeFrame(frameType.request, firstStream, message, shim.requestLimit);
   const socket = parts.launcher.connectWith(podId, shim.directory, frame, [
     parts.launcher.devNull,
     ...pipes.writeEnds(),

@@ -1,6 +1,7 @@
 import { createCtx } from '#base/ctx';
 import { Deadline } from '#base/deadline';
 import { messageOf } from '#base/errors';
+import { unattended } from '#base/unattended';
 import type { Logger } from '#base/log';
 import type { Cgroups } from './cgroup/cgroups.ts';
 
@@ -58,7 +59,10 @@ export class Graveyard {
   #schedule(): void {
     clearTimeout(this.#timer);
     if (this.#graves.size === 0) return;
-    this.#timer = setTimeout(() => void this.#dig(), this.#pauseMs).unref();
+    this.#timer = setTimeout(
+      () => unattended(this.#log, 'looking after what cannot be killed', this.#dig()),
+      this.#pauseMs,
+    ).unref();
     this.#pauseMs = Math.min(this.#pauseMs * 2, longestPauseMs);
   }
 

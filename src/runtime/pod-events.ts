@@ -1,6 +1,7 @@
 import { createCtx } from '#base/ctx';
 import { Deadline } from '#base/deadline';
 import { messageOf } from '#base/errors';
+import { unattended } from '#base/unattended';
 import type { ExitInfo } from './runtime.ts';
 import { type RuntimeParts, shimCgroup } from './runtime-parts.ts';
 import type { Event__Output } from './shim/gen/berth/shim/Event.ts';
@@ -28,7 +29,7 @@ export function onShimEvent(parts: RuntimeParts, podId: string, event: Event__Ou
 export function onShimGone(parts: RuntimeParts, shim: PodShim): void {
   if (shim.ending || parts.shims.get(shim.podId) !== shim) return;
   parts.shims.delete(shim.podId);
-  void losePod(parts, shim);
+  unattended(parts.log, `ending what is left of pod ${shim.podId}`, losePod(parts, shim));
 }
 
 async function losePod(parts: RuntimeParts, shim: PodShim): Promise<void> {

@@ -13,12 +13,14 @@ import { containerName, type ContainerIdentity } from './identity.ts';
 import { announce, type SandboxParts } from './parts.ts';
 import { Container, type Pod } from './pod.ts';
 import { checkRuntimeHandler } from './pod-checks.ts';
+import { checkContainerLimits } from './request-limits.ts';
 import { toSpecRecord } from './specs.ts';
 import { createFailed, newContainer, toCreated, toExited, unseenExit } from './states.ts';
 import { together } from './together.ts';
 
 /** Makes a container, or joins whoever makes it, or gives the one that was made. @returns its id */
 export async function createContainer(parts: SandboxParts, ctx: Ctx, asked: ContainerIdentity): Promise<string> {
+  checkContainerLimits(asked.config);
   const pod = parts.pods.getPod(asked.podId);
   claimPod(parts, pod);
   const identity = { ...asked, podId: pod.id };

@@ -3,12 +3,14 @@ import type { Ctx } from '#base/ctx';
 import { BerthError } from '#base/errors';
 import type { Image } from '#images/image-store';
 import type { ContainerInput } from '#runtime/container-input';
+import { checkExecution } from '#runtime/exec-limits';
 import { containerInput } from './container-spec.ts';
 import type { ContainerIdentity } from './identity.ts';
 import type { SandboxParts } from './parts.ts';
 import type { Pod } from './pod.ts';
 import { podFilesIn } from './pod-files.ts';
 import type { ContainerMade } from './records.ts';
+import { maxGroups, pathBytes } from './request-limits.ts';
 import { chooseStopSignal } from './stop-signal.ts';
 
 /** A container in the runtime's words, but for its image's layers, which are not leased yet. */
@@ -42,6 +44,8 @@ export async function planContainer(
     setupTimeoutMs: parts.timeouts.volumeMs,
     kernel: parts.runtime.features,
   });
+  checkExecution(input);
+  checkTogether(input);
   const { uid, gid, additionalGids } = input.user;
   const made: ContainerMade = {
     imageId: image.id,
@@ -66,6 +70,21 @@ function checkSupported(parts: SandboxParts, pod: Pod, config: ContainerIdentity
   }
   if (config.mounts.some((mount) => mount.recursive_read_only) && !parts.runtime.features.recursiveReadOnlyMounts) {
     throw new BerthError('UNIMPLEMENTED', 'this kernel has no recursive read-only mounts');
+  }
+}
+
+/** What is within its limits by itself, and more than the kernel takes with what the pod or the image adds. */
+function checkTogether({ user, logPath }: ContainerInput): void {
+  const groups = user.additionalGids.length;
+  if (groups > maxGroups) {
+    throw new BerthError('INVALID_ARGUMENT', `the user is in ${groups} groups, at most ${maxGroups} are possible`);
+  }
+  const bytes = Buffer.byteLength(logPath);
+  if (bytes > pathBytes) {
+    throw new BerthError(
+      'INVALID_ARGUMENT',
+      `log_directory and log_path together have ${bytes} bytes, at most ${pathBytes} are possible`,
+    );
   }
 }
 

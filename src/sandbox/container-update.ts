@@ -7,6 +7,7 @@ import { changedResources, mergeResources } from './merge-resources.ts';
 import type { SandboxParts } from './parts.ts';
 import type { Container } from './pod.ts';
 import type { SpecRecord } from './records.ts';
+import { checkResourceLimits } from './request-limits.ts';
 import { withResources } from './states.ts';
 
 /** Changes the limits of a created or running container, all that are asked for or none. */
@@ -19,6 +20,7 @@ export async function updateContainer(
   const container = parts.pods.getContainer(id);
   claimContainer(parts, container);
   if (!asked) return;
+  checkResourceLimits(asked);
   using _held = await parts.locks.acquire(container.id, ctx.signal);
   checkChangeable(container);
   const present = container.status.resources ?? container.identity.config.linux?.resources;

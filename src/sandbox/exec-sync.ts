@@ -1,5 +1,6 @@
 import type { Ctx } from '#base/ctx';
 import { BerthError } from '#base/errors';
+import { checkExecution } from '#runtime/exec-limits';
 import type { ExecResult } from '#runtime/runtime';
 import { toBytes } from './container-env.ts';
 import type { SandboxParts } from './parts.ts';
@@ -20,11 +21,15 @@ export interface ExecSyncRequest {
 export async function execSync(parts: SandboxParts, ctx: Ctx, request: ExecSyncRequest): Promise<ExecResult> {
   if (request.command.length === 0) throw new BerthError('INVALID_ARGUMENT', 'exec needs a command');
   const container = runningContainer(parts, request.containerId, 'exec');
+  const args = request.command.map(toBytes);
+  const spec = specOf(parts, container);
+  checkExecution({ ...spec.process, args });
+  const { timeoutMs } = request;
   const result = await parts.runtime.execSync(ctx, container.podId, container.id, {
-    args: request.command.map(toBytes),
-    timeoutMs: request.timeoutMs,
+    args,
+    timeoutMs,
     outputLimit,
-    spec: specOf(parts, container),
+    spec,
   });
   if (result.timedOut) {
     throw new BerthError(

@@ -1,5 +1,6 @@
 import type { Ctx } from '#base/ctx';
 import { BerthError } from '#base/errors';
+import { checkExecution } from '#runtime/exec-limits';
 import type { RunningExec, StreamChoice, TerminalSize } from '#runtime/streams';
 import { toBytes } from './container-env.ts';
 import type { SandboxParts } from './parts.ts';
@@ -19,7 +20,9 @@ export interface ExecRequest extends StreamChoice {
 export function checkExec(parts: SandboxParts, request: ExecRequest): ExecRequest {
   checkStreams(request);
   if (request.command.length === 0) throw new BerthError('INVALID_ARGUMENT', 'exec needs a command');
-  return { ...request, containerId: runningContainer(parts, request.containerId, 'exec').id };
+  const container = runningContainer(parts, request.containerId, 'exec');
+  checkExecution({ ...specOf(parts, container).process, args: request.command.map(toBytes) });
+  return { ...request, containerId: container.id };
 }
 
 /**

@@ -1,4 +1,5 @@
 import { sleep } from '#base/deadline';
+import { unattended } from '#base/unattended';
 import { announce, background, type SandboxParts } from './parts.ts';
 import type { Container, Pod } from './pod.ts';
 import { exitOf, toExited, toNotReady, unseenExit, type Exit } from './states.ts';
@@ -14,12 +15,12 @@ export function followRuntime(parts: SandboxParts): Disposable {
     switch (event.type) {
       case 'exit': {
         const container = parts.pods.container(event.containerId);
-        if (container) void recordExit(parts, container, exitOf(event.exit));
+        if (container) unattended(parts.log, 'recording an exit', recordExit(parts, container, exitOf(event.exit)));
         return;
       }
       case 'podLost': {
         const pod = parts.pods.pod(event.podId);
-        if (pod) void losePod(parts, pod, event.reason);
+        if (pod) unattended(parts.log, 'recording the loss of a pod', losePod(parts, pod, event.reason));
         return;
       }
       case 'oom':

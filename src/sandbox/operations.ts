@@ -3,6 +3,7 @@ import { createCtx, type Ctx } from '#base/ctx';
 import { Deadline, raceSignal } from '#base/deadline';
 import { BerthError, messageOf } from '#base/errors';
 import type { Logger } from '#base/log';
+import { unattended } from '#base/unattended';
 import type { GaugeMetric, Metrics } from '#base/metrics';
 
 /** A piece of work that runs to its own end, whoever waits for it. */
@@ -152,7 +153,7 @@ export class Operations {
     ctx.log.info({ operation: key }, 'finished after its caller had gone; the result waits for the retry');
     entry.parked = setTimeout(() => {
       this.#entries.delete(key);
-      if (undo) void this.#undo(ctx, entry.operation, result);
+      if (undo) unattended(ctx.log, `undoing ${key}`, this.#undo(ctx, entry.operation, result));
     }, this.#options.parkMs);
     entry.parked.unref();
   }

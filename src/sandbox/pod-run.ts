@@ -15,11 +15,13 @@ import { writePodFiles } from './pod-files.ts';
 import { removePodNow } from './pod-remove.ts';
 import { networkRequest, portMappings } from './pod-network-request.ts';
 import { podInput } from './pod-spec.ts';
+import { checkPodLimits } from './request-limits.ts';
 import { createFailed, newPod, toFailed, toReady } from './states.ts';
 import { together } from './together.ts';
 
 /** Makes a pod, or joins whoever makes it, or gives the one that was made. @returns its id */
 export async function runPod(parts: SandboxParts, ctx: Ctx, identity: PodIdentity): Promise<string> {
+  checkPodLimits(identity.config);
   checkRuntimeHandler(identity.runtimeHandler, parts.runtimeHandlers);
   checkCgroupParent(identity.config, parts.runtime.features.cgroupDriver);
   const name = podName(identity.config);

@@ -2,6 +2,7 @@ import type { Ctx } from '#base/ctx';
 import type { LinuxContainerResources__Output } from '#cri-api/gen/runtime/v1/LinuxContainerResources';
 import { claimPod } from './claims.ts';
 import type { SandboxParts } from './parts.ts';
+import { checkResourceLimits } from './request-limits.ts';
 
 export interface PodResources {
   readonly overhead: LinuxContainerResources__Output | null;
@@ -13,6 +14,8 @@ export async function updatePod(parts: SandboxParts, ctx: Ctx, id: string, asked
   const pod = parts.pods.getPod(id);
   claimPod(parts, pod);
   const { overhead, resources } = asked;
+  checkResourceLimits(overhead);
+  checkResourceLimits(resources);
   await parts.pods.changePod(ctx, pod, (status) => ({
     ...status,
     ...(overhead ? { overhead } : {}),

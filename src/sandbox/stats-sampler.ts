@@ -4,6 +4,7 @@ import { createCtx, type Ctx } from '#base/ctx';
 import { raceSignal, Deadline } from '#base/deadline';
 import type { Logger } from '#base/log';
 import type { HistogramMetric, Metrics } from '#base/metrics';
+import { unattended } from '#base/unattended';
 import type { Runtime } from '#runtime/runtime';
 import type { RuntimeSample } from '#runtime/stats';
 import type { Container, Pod } from './pod.ts';
@@ -99,11 +100,11 @@ export class StatsSampler implements Disposable {
 
   /** Sees to it that the numbers are young, within a bound. `detail`: also those that only metrics show. Never throws. */
   async fresh(ctx: Ctx, detail = false): Promise<void> {
-    const { clock, layers } = this.#options;
+    const { clock, layers, log } = this.#options;
     const newcomer = this.#hasNewcomer(detail);
     const age = clock.monotonicMs() - (detail ? this.#detailedMs : this.#sampledMs);
     const old = age >= (detail ? freshDetailMs : freshMs);
-    void layers.refresh(this.#layerOwners());
+    unattended(log, 'measuring layers', layers.refresh(this.#layerOwners()));
     if (!newcomer && !old && !layers.missing(this.#layerOwners())) return;
     using patience = new Deadline(newcomer ? newcomerPatienceMs : patienceMs, 'a sample', ctx.signal);
     const work = Promise.all([
@@ -122,8 +123,9 @@ export class StatsSampler implements Disposable {
   #tick(nextMs: number): void {
     this.#timer = setTimeout(() => this.#tick(this.#options.intervalMs), nextMs);
     this.#timer.unref();
-    void this.#refresh(false);
-    void this.#options.layers.refresh(this.#layerOwners());
+    const { layers, log } = this.#options;
+    unattended(log, 'a sample', this.#refresh(false));
+    unattended(log, 'measuring layers', layers.refresh(this.#layerOwners()));
   }
 
   /** A sample under way may have begun before a container did: it gets another one. */

@@ -6,6 +6,7 @@ import { createCtx, type Ctx } from '#base/ctx';
 import { Deadline } from '#base/deadline';
 import { BerthError, toBerthError } from '#base/errors';
 import type { Logger } from '#base/log';
+import { unattended } from '#base/unattended';
 import type { AdminActions } from './admin-actions.ts';
 import { findRoute, type Route } from './admin-routes.ts';
 import { readJsonBody } from './json-body.ts';
@@ -41,7 +42,9 @@ export class AdminServer {
   private constructor(options: AdminServerOptions) {
     this.#options = options;
     this.#http = http.createServer();
-    this.#http.on('request', (request, response) => void this.#answer(request, response));
+    this.#http.on('request', (request, response) => {
+      unattended(options.log, 'an answer to an admin call', this.#answer(request, response));
+    });
   }
 
   static async start(options: AdminServerOptions): Promise<AdminServer> {

@@ -6,6 +6,7 @@ import { Deadline, raceSignal } from '#base/deadline';
 import { BerthError, toBerthError } from '#base/errors';
 import type { LogFields, Logger } from '#base/log';
 import type { HistogramMetric, Metrics } from '#base/metrics';
+import { unattended } from '#base/unattended';
 import { callPolicies, type CallPolicy, type CriCall } from './call-policies.ts';
 import type { StreamHandler, UnaryHandler } from './handler.ts';
 import { loggedIds } from './logged-ids.ts';
@@ -67,9 +68,10 @@ export class CallHandler {
   ): grpc.handleUnaryCall<Request, Response> {
     return (call, callback) => {
       const work = async (ctx: Ctx): Promise<Response> => handler(ctx, call.request, deps);
-      void this.#run(method, call, call.request, work).then((outcome) =>
+      const answered = this.#run(method, call, call.request, work).then((outcome) =>
         outcome.ok ? callback(null, outcome.value) : callback(outcome.status),
       );
+      unattended(this.#options.log, `the answer to ${method}`, answered);
     };
   }
 
@@ -86,9 +88,10 @@ export class CallHandler {
         }
         return {};
       };
-      void this.#run(method, call, call.request, work).then((outcome) =>
+      const answered = this.#run(method, call, call.request, work).then((outcome) =>
         outcome.ok ? call.end() : call.emit('error', outcome.status),
       );
+      unattended(this.#options.log, `the answer to ${method}`, answered);
     };
   }
 
@@ -127,7 +130,11 @@ export class CallHandler {
       ...(outcome.ok ? loggedIds(outcome.value) : { stage: running.stage }),
     });
     // The caller has its answer; what still works for it stays visible until it ends.
-    void settled(working).then(() => running[Symbol.dispose]());
+    unattended(
+      log,
+      `what ${method} still did`,
+      settled(working).then(() => running[Symbol.dispose]()),
+    );
     return outcome;
   }
 }

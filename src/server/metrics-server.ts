@@ -2,6 +2,7 @@ import type httpTypes from 'node:http';
 import { http } from '#base/node-http';
 import { toBerthError } from '#base/errors';
 import type { Logger } from '#base/log';
+import { unattended } from '#base/unattended';
 import type { Metrics } from '#base/metrics';
 import type { ReadyGate } from './ready-gate.ts';
 
@@ -28,11 +29,18 @@ export class MetricsServer {
     const { host, port } = options;
     const server = http.createServer({ headersTimeout: headerTimeoutMs, requestTimeout: headerTimeoutMs });
     server.maxConnections = maxConnections;
-    server.on('request', (request, response) => void answer(request, response, options));
+    server.on('request', (request, response) => {
+      unattended(options.log, 'an answer to a reader of metrics', answer(request, response, options));
+    });
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error) => reject(toBerthError(error, `serve metrics on ${host}:${port}`)));
-      server.listen(port, host, () => resolve());
+      server.listen(port, host, () => {
+        server.removeAllListeners('error');
+        resolve();
+      });
     });
+    // Out of descriptors or memory it cannot take a connection; the next one it can.
+    server.on('error', (err) => options.log.error({ err }, 'a connection for metrics could not be taken'));
     return new MetricsServer(server);
   }
 

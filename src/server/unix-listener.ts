@@ -46,6 +46,8 @@ export class UnixListener {
       log.warn({ socket: file, max: options.maxConnections }, 'too many connections: one dropped'),
     );
     await listen(server, file);
+    // Out of descriptors or memory it cannot take a connection; the next one it can.
+    server.on('error', (err) => log.error({ socket: file, err }, 'a connection could not be taken'));
     // The umask has made it so already; this is for file systems with default ACLs.
     await chmod(file, 0o600);
     return new UnixListener(server, options);

@@ -42,7 +42,7 @@ class Peers(unittest.TestCase):
             client.close()
 
     def test_header_garbage_closes_the_connection(self):
-        for header in (b"GET / HTTP/1.1\r\n", struct.pack(">IIBB", 5 << 20, 1, 1, 0), struct.pack(">IIBB", 0, 2, 1, 0),
+        for header in (b"GET / HTTP/1.1\r\n", struct.pack(">IIBB", 17 << 20, 1, 1, 0), struct.pack(">IIBB", 0, 2, 1, 0),
                        struct.pack(">IIBB", 0, 1, 2, 0), struct.pack(">IIBB", 0, 1, 1, 7), b"\xff" * 10):
             self.assertIn(type(self.raw(header)), (bytes, ConnectionResetError), header)
             self.assertEqual(self.raw(header) if isinstance(self.raw(header), bytes) else b"", b"")
@@ -65,8 +65,8 @@ class Peers(unittest.TestCase):
         client.close()
 
     def test_the_largest_request_is_given_back(self):
-        big = self.pod.plan("big", ["true"], process={"env": [b"X=" + b"y" * 100_000] * 30}).SerializeToString()
-        self.assertGreater(len(big), 3_000_000)
+        big = self.pod.plan("big", ["true"], process={"env": [b"X=" + b"y" * 100_000] * 150}).SerializeToString()
+        self.assertGreater(len(big), 15_000_000)
         with open(f"/proc/{self.pod.pid}/status") as file:
             before = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
         self.pod.create("big", [], plan=big)
@@ -74,11 +74,11 @@ class Peers(unittest.TestCase):
             after = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
         self.assertLess(after - before, 256)
         with self.assertRaises(ShimError) as caught:
-            self.pod.begin("big")  # 3 MB of environment is more than the kernel takes
+            self.pod.begin("big")  # 15 MB of environment is more than the kernel takes
         self.assertEqual((caught.exception.kind, caught.exception.errno), ("START", 7))
         with self.assertRaises((EOFError, ConnectionError)):
             client = self.pod.connect()
-            client.send(create_container=pb.CreateContainer(id="x", plan=b"\0" * (5 << 20)))
+            client.send(create_container=pb.CreateContainer(id="x", plan=b"\0" * (17 << 20)))
             client.read_frame()
 
     def test_random_bytes_and_cut_connections(self):

@@ -157,7 +157,7 @@ export class RemoteRegistry implements Registry {
     this.#idle = setTimeout(() => {
       // The next call starts another, also while this one is still ending.
       this.#link = undefined;
-      void link.end();
+      link.end().catch(() => undefined);
     }, this.#idleMs);
     this.#idle.unref();
   }

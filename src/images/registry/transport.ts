@@ -48,7 +48,7 @@ export class Transport {
       if (this.#agents.size <= maxAgents) break;
       this.#agents.delete(oldest);
       // What runs on it goes on to its end.
-      void agent.close();
+      agent.close().catch(() => undefined);
     }
     return made;
   }

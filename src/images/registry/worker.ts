@@ -13,6 +13,13 @@ const progressMs = 100;
 
 type Fetch = Extract<ToWorker, { kind: 'fetch' }>;
 
+/** An answer that cannot be given: the thread ends with it, and its calls fail. */
+function fail(error: unknown): void {
+  setImmediate(() => {
+    throw error;
+  });
+}
+
 class Calls {
   readonly #port: MessagePort;
   readonly #client = new RegistryClient();
@@ -28,16 +35,16 @@ class Calls {
         this.#running.get(message.call)?.abort(new BerthError('CANCELLED', 'cancelled'));
         return;
       case 'resolve':
-        void this.#answer(message.call, async (call) => {
+        this.#answer(message.call, async (call) => {
           const image = await this.#client.resolve(call, message.session, message.wanted);
           this.#say({ kind: 'resolved', call: message.call, image: detached(image) });
-        });
+        }).catch(fail);
         return;
       case 'fetch':
-        void this.#answer(message.call, async (call) => {
+        this.#answer(message.call, async (call) => {
           await this.#fetch(call, message);
           this.#say({ kind: 'fetched', call: message.call });
-        });
+        }).catch(fail);
         return;
       default:
         message satisfies never;

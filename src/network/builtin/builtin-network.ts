@@ -4,6 +4,7 @@ import { Deadline, raceSignal } from '#base/deadline';
 import { BerthError, messageOf, toBerthError } from '#base/errors';
 import { shortId } from '#base/ids';
 import { Rollback } from '#base/rollback';
+import { unattended } from '#base/unattended';
 import type { NetworkConfig } from '#config/slices';
 import type { Fd } from '#linux/fd';
 import type {
@@ -91,7 +92,7 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
 
   /** Begins the preparation in the background, so that the first pod does not wait for it. */
   start(): void {
-    void this.#prepared();
+    this.#prepareInBackground();
   }
 
   /** Bridge, forwarding and masquerade; done once, also by the first pod. After a failure the next call tries again. */
@@ -102,9 +103,13 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
   /** Never blocks; looks after itself: a failed preparation is tried again, firewalls of others are looked for. */
   status(): NetworkStatus {
     const state = this.#state;
-    if (state.kind === 'failed' && this.#since(state.atMs) > retryMs) void this.#prepared();
-    if (this.#unfreed.size > 0 && this.#since(this.#triedMs) > retryMs) void this.#freeUnfreed();
-    if (state.kind === 'ready' && this.#since(this.#checkedMs) > firewallCheckMs) void this.#checkFirewalls();
+    const { log } = this.#options.ctx;
+    if (state.kind === 'failed' && this.#since(state.atMs) > retryMs) this.#prepareInBackground();
+    if (this.#unfreed.size > 0 && this.#since(this.#triedMs) > retryMs)
+      unattended(log, 'freeing networks', this.#freeUnfreed());
+    if (state.kind === 'ready' && this.#since(this.#checkedMs) > firewallCheckMs) {
+      unattended(log, 'looking for firewalls', this.#checkFirewalls());
+    }
     switch (state.kind) {
       case 'ready':
         return { ready: true, reason: '', message: this.#message() };
@@ -215,6 +220,11 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
   }
 
   /** The one preparation that everybody waits for; under a context of its own, not of whoever came first. */
+  /** A failure is logged where it is noted, and shows in the status. */
+  #prepareInBackground(): void {
+    this.#prepared().catch(() => undefined);
+  }
+
   #prepared(): Promise<Prepared> {
     const state = this.#state;
     if (state.kind === 'preparing' || state.kind === 'ready') return state.done;
@@ -229,7 +239,7 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
       () => {
         settle({ kind: 'ready', done });
         this.#namespaces.refill();
-        void this.#checkFirewalls();
+        unattended(this.#options.ctx.log, 'looking for firewalls', this.#checkFirewalls());
       },
       (error: unknown) => {
         settle({ kind: 'failed', error, atMs: this.#options.clock.monotonicMs() });

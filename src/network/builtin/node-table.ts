@@ -91,7 +91,7 @@ export class NodeTable {
   #next(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
-      if (!this.#running) void this.#work();
+      if (!this.#running) this.#work().catch(reject);
     });
   }
 

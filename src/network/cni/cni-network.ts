@@ -4,6 +4,7 @@ import { Deadline, raceSignal } from '#base/deadline';
 import { BerthError, isBerthError, messageOf } from '#base/errors';
 import { shortId } from '#base/ids';
 import { Rollback } from '#base/rollback';
+import { unattended } from '#base/unattended';
 import type { CniConfig } from '#config/slices';
 import type { Addon } from '#linux/addon';
 import type { Fd } from '#linux/fd';
@@ -305,7 +306,11 @@ export class CniNetwork implements PodNetwork, AsyncDisposable {
 
   #plan(ms: number): void {
     clearTimeout(this.#timer);
-    if (!this.#closed) this.#timer = setTimeout(() => void this.#tidy(), ms).unref();
+    if (!this.#closed)
+      this.#timer = setTimeout(
+        () => unattended(this.#options.ctx.log, 'tidying up networks', this.#tidy()),
+        ms,
+      ).unref();
   }
 
   /** Every now and then: frees what could not be freed, and lets plugins collect garbage. Never rejects. */

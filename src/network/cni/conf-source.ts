@@ -2,6 +2,7 @@ import { watch, type FSWatcher } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { Ctx } from '#base/ctx';
 import { messageOf } from '#base/errors';
+import { unattended } from '#base/unattended';
 import type { NetworkStatus } from '../pod-network.ts';
 import { askStatus, hasVerbsOf11 } from './chain.ts';
 import { readConfDir, type ConfDir } from './conf-dir.ts';
@@ -41,9 +42,9 @@ export class ConfSource implements Disposable {
     this.#options = options;
   }
 
-  /** Begins to look after itself. */
+  /** Begins to look after itself: reads everything, and again from time to time. */
   start(): void {
-    void this.refresh();
+    unattended(this.#options.ctx.log, 'reading the network configuration', this.refresh());
   }
 
   /** The list pods are connected by now, if any. */
@@ -158,7 +159,7 @@ export class ConfSource implements Disposable {
 
   #plan(ms: number): void {
     clearTimeout(this.#timer);
-    if (!this.#closed) this.#timer = setTimeout(() => void this.refresh(), ms).unref();
+    if (!this.#closed) this.#timer = setTimeout(() => this.start(), ms).unref();
   }
 }
 

@@ -5,6 +5,7 @@ import type { Event__Output } from './gen/berth/shim/Event.ts';
 import type { HelloReply__Output } from './gen/berth/shim/HelloReply.ts';
 import type { Request } from './gen/berth/shim/Request.ts';
 import type { Response__Output } from './gen/berth/shim/Response.ts';
+import { largeRequests, maxPayload, maxRequest } from './frame.ts';
 import { protocolVersion } from './protocol.ts';
 import { ShimConnection } from './shim-connection.ts';
 
@@ -42,7 +43,13 @@ export class PodShim implements Disposable {
       podId: options.podId,
       onEvent: options.onEvent,
       onClose: () => options.onGone(this),
+      requestLimit: () => this.requestLimit,
     });
+  }
+
+  /** Bytes of a request that it takes. */
+  get requestLimit(): number {
+    return this.features.has(largeRequests) ? maxRequest : maxPayload;
   }
 
   get connected(): boolean {

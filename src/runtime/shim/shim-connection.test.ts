@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import fc from 'fast-check';
 import { isBerthError } from '#base/errors';
-import { encodeFrame, FrameReader, frameType, maxPayload } from './frame.ts';
+import { encodeFrame, FrameReader, frameType, maxPayload, maxRequest } from './frame.ts';
 import { ShimConnection } from './shim-connection.ts';
 
 describe('frames', () => {
@@ -44,7 +44,9 @@ describe('a connection to a shim', () => {
     for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
   });
 
-  async function pair(): Promise<{ connection: ShimConnection; shim: net.Socket; closed: () => boolean }> {
+  async function pair(
+    requestLimit?: () => number,
+  ): Promise<{ connection: ShimConnection; shim: net.Socket; closed: () => boolean }> {
     const directory = await mkdtemp(path.join(tmpdir(), 'bs-'));
     cleanups.push(() => rm(directory, { recursive: true }));
     const server = net.createServer();
@@ -60,6 +62,7 @@ describe('a connection to a shim', () => {
       onClose: () => {
         closed = true;
       },
+      ...(requestLimit && { requestLimit }),
     });
     const shim = await accepted;
     cleanups.push(
@@ -97,6 +100,39 @@ describe('a connection to a shim', () => {
     await expect(call).rejects.toMatchObject({ code: 'SHIM_DIED' });
     expect(closed()).toBe(true);
     await expect(connection.call({ get_state: {} }, 'ask again', never)).rejects.toMatchObject({ code: 'SHIM_DIED' });
+  });
+
+  test('a request that is too long for the shim is its caller’s failure, at once and never again', async () => {
+    const unheld: unknown[] = [];
+    const note = (error: unknown): number => unheld.push(error);
+    process.on('unhandledRejection', note);
+    try {
+      const { connection, shim } = await pair();
+      const plan = Buffer.alloc(maxPayload);
+      await expect(connection.call({ create_container: { id: 'c', plan } }, 'make', never)).rejects.toMatchObject({
+        code: 'INVALID_ARGUMENT',
+        message: expect.stringContaining(`at most ${maxPayload}`) as unknown,
+      });
+      // What was promised to nobody would now fail with nobody to hear of it.
+      shim.destroy();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      expect(unheld).toEqual([]);
+    } finally {
+      process.off('unhandledRejection', note);
+    }
+  });
+
+  test('a shim that takes large requests gets what execve can take', async () => {
+    const { connection, shim } = await pair(() => maxRequest);
+    const reader = new FrameReader(maxRequest);
+    shim.on('data', (chunk: Buffer) => {
+      for (const frame of reader.push(chunk))
+        shim.write(encodeFrame(frameType.response, frame.stream, Buffer.from([0x42, 0x00])));
+    });
+    const plan = Buffer.alloc(6 * 1024 * 1024);
+    await expect(connection.call({ create_container: { id: 'c', plan } }, 'make', never)).resolves.toMatchObject({
+      result: 'done',
+    });
   });
 
   test('a caller that gives up does not disturb the others', async () => {

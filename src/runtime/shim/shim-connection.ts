@@ -19,6 +19,8 @@ export interface ShimConnectionOptions {
   readonly onEvent: (event: Event__Output) => void;
   /** Called once, when the socket is gone for whatever reason. */
   readonly onClose: () => void;
+  /** Bytes of a request that this shim takes; by default what every shim does. */
+  readonly requestLimit?: () => number;
 }
 
 /** The stream id of a request that was sent together with file descriptors before this object existed. */
@@ -51,12 +53,15 @@ export class ShimConnection {
    * Sends a request and waits for its answer, no longer than `signal` lives: the shim goes on either way.
    *
    * @param doing for the error's sentence: "create container abc"
+   * @throws INVALID_ARGUMENT for a request that is too long: nothing was sent
    */
   async call(request: Request, doing: string, signal: AbortSignal): Promise<Response__Output> {
     if (this.#closed) throw this.#died(doing);
     const stream = this.#takeStream();
+    // What cannot be encoded must throw before an answer is expected: nobody would ever take that answer's failure.
+    const frame = encodeFrame(frameType.request, stream, encodeRequest(request), this.#options.requestLimit?.());
     const answer = this.#expect(stream);
-    this.#options.socket.write(encodeFrame(frameType.request, stream, encodeRequest(request)));
+    this.#options.socket.write(frame);
     return this.#finish(stream, answer, doing, signal);
   }
 
@@ -77,7 +82,10 @@ export class ShimConnection {
   }
 
   #expect(stream: number): Promise<Response__Output> {
-    return new Promise<Response__Output>((resolve, reject) => this.#waiting.set(stream, { resolve, reject }));
+    const answer = new Promise<Response__Output>((resolve, reject) => this.#waiting.set(stream, { resolve, reject }));
+    // Its failure is the caller's, who may have left before it comes.
+    answer.catch(() => undefined);
+    return answer;
   }
 
   async #finish(
@@ -94,7 +102,6 @@ export class ShimConnection {
       throw error === gone ? this.#died(doing) : error;
     } finally {
       this.#waiting.delete(stream);
-      answer.catch(() => undefined);
     }
   }
 

@@ -4,9 +4,12 @@ import { BerthError } from '#base/errors';
 import type { Addon } from '#linux/addon';
 import { connectSocket } from '#linux/connect-socket';
 import { Fd } from '#linux/fd';
+import { headerBytes } from './frame.ts';
 import { shimSocket } from './pod-directory.ts';
 
 const backlog = 128;
+/** What goes into a socket's buffer at once, whatever net.core.wmem_max says. */
+const sentAtOnce = 64 * 1024;
 
 /** Starts shim processes and connects to them. */
 export class ShimLauncher implements Disposable {
@@ -63,8 +66,12 @@ export class ShimLauncher implements Disposable {
   /** A connection whose only request (in `frame`) carries file descriptors, which stay ours. */
   connectWith(podId: string, directory: Fd, frame: Uint8Array, fds: readonly number[]): Socket {
     try {
-      const fd = this.#addon.connectUnixWithFds(directory.number, shimSocket, frame, fds);
-      return new Socket({ fd, readable: true, writable: true });
+      // The descriptors belong to the first byte; what may not fit behind it follows as the shim reads.
+      const first = frame.length > sentAtOnce ? frame.subarray(0, headerBytes) : frame;
+      const fd = this.#addon.connectUnixWithFds(directory.number, shimSocket, first, fds);
+      const socket = new Socket({ fd, readable: true, writable: true });
+      if (first.length < frame.length) socket.write(frame.subarray(first.length));
+      return socket;
     } catch (cause) {
       throw new BerthError('SHIM_DIED', `the shim of pod ${podId} does not answer`, { cause });
     }

@@ -8,6 +8,7 @@ import { BerthError, messageOf, toBerthError } from '#base/errors';
 import type { Logger } from '#base/log';
 import type { CounterMetric, Metrics } from '#base/metrics';
 import { http } from '#base/node-http';
+import { unattended } from '#base/unattended';
 import type { StreamingConfig } from '#config/slices';
 import type { Conversations, StreamOffer, StreamUrls } from './offers.ts';
 import { serve } from './serve.ts';
@@ -67,7 +68,11 @@ export class StreamingServer implements StreamUrls {
         known ? 'this is for SPDY/3.1 or a WebSocket: the request asks for no upgrade\n' : 'no such stream\n',
       );
     });
-    server.on('upgrade', (request, socket, head) => void this.#take({ request, socket, head }));
+    server.on('upgrade', (request, socket, head) => {
+      // At once: it may break before anybody has looked at it.
+      socket.on('error', () => undefined);
+      unattended(log, 'a stream', this.#take({ request, socket, head }));
+    });
   }
 
   /** @throws KERNEL when the address cannot be had, CONFIG_INVALID when certificate and key cannot be used */
@@ -80,8 +85,13 @@ export class StreamingServer implements StreamUrls {
       server.once('error', (error) =>
         reject(toBerthError(error, `serve streams on ${address.host}:${address.port} (streaming.address)`)),
       );
-      server.listen(address.port, address.host, () => resolve());
+      server.listen(address.port, address.host, () => {
+        server.removeAllListeners('error');
+        resolve();
+      });
     });
+    // Out of descriptors or memory it cannot take a connection; the next one it can.
+    server.on('error', (err) => options.log.error({ err }, 'a connection for streams could not be taken'));
     return started;
   }
 
@@ -123,7 +133,6 @@ export class StreamingServer implements StreamUrls {
   }
 
   async #take(upgrade: Upgrade): Promise<void> {
-    upgrade.socket.on('error', () => undefined);
     const offer = this.#redeem(upgrade.request.url);
     if (offer === undefined) {
       this.#refused.add({ reason: 'unknown' });

@@ -54,14 +54,15 @@ export class TerminalSizes {
     this.#onSize = () => {
       if (telling) return;
       telling = true;
-      void (async () => {
+      const tellAll = async (): Promise<void> => {
         for (let told: TerminalSize | undefined; told !== this.#last;) {
           told = this.#last;
           // A terminal that is gone has no size.
           if (told) await tell(told).catch(() => undefined);
         }
         telling = false;
-      })();
+      };
+      tellAll().catch(() => undefined);
     };
     if (this.#last) this.#onSize(this.#last);
   }

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { Ctx } from '#base/ctx';
 import { raceSignal } from '#base/deadline';
 import { messageOf } from '#base/errors';
+import { unattended } from '#base/unattended';
 import { isPort } from '#sandbox/port-forward';
 import { forward } from '../port-forward.ts';
 import type { Session } from '../sessions.ts';
@@ -105,7 +106,7 @@ class Pairs implements Disposable {
     this.served += 1;
     // The client has nothing to say on it.
     error.resume();
-    void forward(session.ctx, { port, data, error, dial });
+    unattended(session.ctx.log, `forwarding port ${port}`, forward(session.ctx, { port, data, error, dial }));
   }
 }
 

@@ -69,7 +69,7 @@ export class SpdyConnection implements StreamOwner {
     this.#socket.on('error', () => undefined);
     this.#socket.once('close', () => this.#over('the client has left'));
     this.#pings = setInterval(() => this.#ping(), pingEveryMs);
-    void this.#read();
+    this.#read().catch((error: unknown) => this.#socket.destroy(error instanceof Error ? error : undefined));
   }
 
   /** Resolves when it is closed, with the reason. */
