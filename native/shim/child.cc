@@ -13,6 +13,7 @@
 
 #include "common/text.h"
 #include "shim/kernel.h"
+#include "shim/null_device.h"
 #include "shim/shim.h"
 
 namespace berth {
@@ -128,7 +129,8 @@ bool take_fds_only(const ChildFds& wanted, Fault& fault) {
   ChildFds fds = wanted;
   bool ok = true;
   for (int& fd : fds.stdio) {
-    ok = ok && (fd >= 0 ? lift(fd) : (fd = open("/dev/null", O_RDWR | O_CLOEXEC)) >= 0 && lift(fd));
+    if (fd < 0 || is_null_device(fd)) fd = open_null_device(wanted.null).release();
+    ok = ok && fd >= 0 && lift(fd);
   }
   ok = ok && lift(fds.sync) && lift(fds.extra);
   for (int i = 0; i < 3; i++) ok = ok && place(fds.stdio[i], i, 0);

@@ -62,12 +62,13 @@ int receive_word(int sync, Fd& master);
 // Forks with clone3. `pid_namespace` >= 0: a pidfd whose pid namespace the child is to be in. 0 in the child.
 pid_t clone_child(Shim& shim, uint64_t flags, int pid_namespace);
 
-// The child's first act: descriptors 0-2 are `stdio` (or /dev/null where -1), 3 is `sync`, 4 is `extra` (if >= 0), and
-// nothing else stays open; signal mask empty.
+// The child's first act: descriptors 0-2 are `stdio`, 3 is `sync`, 4 is `extra` (if >= 0), and nothing else stays open;
+// signal mask empty. Where `stdio` is -1 or a null device it becomes the one `null` refers to (null_device.h).
 struct ChildFds {
   int stdio[3] = {-1, -1, -1};
   int sync = -1;
   int extra = -1;
+  int null = -1;
 };
 constexpr int kSyncFd = 3;
 constexpr int kExtraFd = 4;

@@ -141,7 +141,8 @@ bool launch(Shim& shim, Container& container, const berth_shim_CreateContainer& 
   if (pid == 0) {
     run_container_child({.fds = {.stdio = {streams.child[0].get(), streams.child[1].get(), streams.child[2].get()},
                                  .sync = theirs.get(),
-                                 .extra = shim.pod.pause.get()},
+                                 .extra = shim.pod.pause.get(),
+                                 .null = shim.pod.null.get()},
                          .page = container.page,
                          .plan = plan,
                          .tty = container.tty,

@@ -12,6 +12,7 @@
 #include "shim/command.h"
 #include "shim/confine.h"
 #include "shim/kernel.h"
+#include "shim/null_device.h"
 #include "shim/resolve.h"
 #include "shim/sysctl.h"
 #include "shim/terminal.h"
@@ -125,6 +126,7 @@ bool build_root(const ContainerLaunch& launch, const Plan& plan) {
                      prepare_for_users(build) && enter_pod(launch, plan) && mount_rootfs(build) && make_mounts(build) &&
                      make_devices(build) && (!launch.tty || make_terminal(build)) && make_cwd(build) &&
                      mask_paths(build) && write_own_sysctls(plan, page.fault) && enter_rootfs(build);
+  if (built) take_null_of_root(build.root.get());
   umask(022);
   return built;
 }

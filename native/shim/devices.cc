@@ -21,12 +21,15 @@ bool same_device(int dir, const char* name, mode_t type, dev_t number) {
          about.st_rdev == number;
 }
 
-// The node's own, as nobody inside may make one.
+// The node's own, as nobody inside may make one; its times are nobody's to change here. Read-only is the inode, not
+// what is written to the device.
 bool bind_device(Build& build, const berth_shim_Device& device, pb_size_t index) {
   const Fd at = make_in_root(build.root.get(), view_of(device.path), Kind::kFile, build.fault);
   if (!at) return false;
   const Fd tree = std::move(build.device_trees[index]);
-  return kernel::attach(tree.get(), at.get()) ? true : build.fault.kernel("device", device.path, errno);
+  return kernel::set_mount(tree.get(), 0, MOUNT_ATTR_RDONLY, 0, 0) && kernel::attach(tree.get(), at.get())
+             ? true
+             : build.fault.kernel("device", device.path, errno);
 }
 
 bool make_device(Build& build, const berth_shim_Device& device, pb_size_t index) {

@@ -176,7 +176,8 @@ bool launch(Shim& shim, Connection& connection, const Container& container, Exec
     const bool tty = exec.tty;  // then 0, 1 and 2 are the terminal that it makes
     run_exec_child({.fds = {.stdio = {tty ? -1 : fds[0].get(), tty ? -1 : fds[1].get(), tty ? -1 : fds[2].get()},
                             .sync = theirs.get(),
-                            .extra = init.get()},
+                            .extra = init.get(),
+                            .null = shim.pod.null.get()},
                     .page = exec.page,
                     .process = process,
                     .cgroup_dirs = {container.cgroup_dirs, container.cgroup_dirs_size},

@@ -8,6 +8,7 @@
 #include "shim/command.h"
 #include "shim/confine.h"
 #include "shim/kernel.h"
+#include "shim/null_device.h"
 #include "shim/terminal.h"
 
 namespace berth {
@@ -43,6 +44,7 @@ bool enter_container(ChildPage& page, bool own_users) {
   const int all = kAll | (own_users ? CLONE_NEWUSER : 0);
   if (setns(kExtraFd, all) != 0) return page.fault.kernel("setns", "container", errno);
   close(kExtraFd);
+  take_null_of_root(AT_FDCWD);  // its root is where setns has put us
   return own_users ? become_root_inside(page.fault) : true;
 }
 

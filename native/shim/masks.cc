@@ -15,8 +15,8 @@ bool not_there(int error) {
   return error == ENOENT || error == ENOTDIR;
 }
 
-// A directory gets the pod's one empty read-only directory, everything else the node's /dev/null: never anything that
-// the image or another container could have put there.
+// A directory gets the pod's one empty read-only directory, everything else its read-only null device: never anything
+// that the image or another container could have put there, nor what belongs to the node.
 bool mask_one(Build& build, const char* path) {
   const Fd at = open_in_root(build.root.get(), path);
   if (!at) return not_there(errno) ? true : build.fault.kernel("mask", path, errno);

@@ -17,6 +17,7 @@
 #include "common/memory.h"
 #include "common/text.h"
 #include "shim/kernel.h"
+#include "shim/null_device.h"
 #include "shim/seccomp_pause.h"
 #include "shim/sysctl.h"
 #include "shim/user_namespace.h"
@@ -46,16 +47,36 @@ bool set_up_namespaces(const PauseLaunch& launch) {
   return write_sysctls(plan.sysctls, plan.sysctls_count, allowed, fault);
 }
 
-// The node's /dev/null as a tree of its own, known by what it is and not by its name.
-Fd null_device() {
+// The node's /dev/null, known by what it is and not by its name: for a pod whose users may not make a device. They may
+// not change its inode either, which belongs to nobody they have.
+Fd nodes_null() {
   Fd tree = kernel::open_tree(AT_FDCWD, "/dev/null", OPEN_TREE_CLONE);
-  struct stat about;
-  if (!tree || fstat(tree.get(), &about) != 0) return Fd();
-  if (!S_ISCHR(about.st_mode) || about.st_rdev != makedev(1, 3)) {
-    errno = ENODEV;
-    return Fd();
+  if (!tree || is_null_device(tree.get())) return tree;
+  errno = ENODEV;
+  return Fd();
+}
+
+bool make_null(Fault& fault) {
+  if (mknod(kPodNull, S_IFCHR | 0666, makedev(1, 3)) == 0) return true;
+  const int error = errno;
+  fault.refuse(FaultKind::kKernel, "mknod", "/dev/null", "this node's device cgroup lets no device be made");
+  fault.error = error;
+  return false;
+}
+
+// The pod's null device on a mount of its own: read-only, which protects the inode and not what is written to the
+// device, and the one mount here that lets a device be opened.
+bool place_null(const Fd& nodes, Fault& fault) {
+  Fd own;
+  if (!nodes && make_null(fault)) own = kernel::open_tree(AT_FDCWD, kPodNull, OPEN_TREE_CLONE);
+  if (!nodes && !own) return fault.error != 0 ? false : fault.kernel("open_tree", kPodNull, errno);
+  const Fd& tree = nodes ? nodes : own;
+  constexpr uint64_t kSet = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+  if (nodes) (void)Fd(open(kPodNull, O_CREAT | O_EXCL | O_RDONLY | O_CLOEXEC, 0444));
+  if (!kernel::set_mount(tree.get(), 0, kSet, nodes ? 0 : MOUNT_ATTR_NODEV, 0)) {
+    return fault.kernel("mount_setattr", kPodNull, errno);
   }
-  return tree;
+  return kernel::attach_at(tree.get(), kPodNull) ? true : fault.kernel("mount", kPodNull, errno);
 }
 
 Fd empty_tmpfs() {
@@ -71,8 +92,7 @@ bool make_directories(Fault& fault) {
   for (const char* path : {kPodRoot, kPodLayers, kPodStore, kPodMask, kPodShm}) {
     if (mkdir(path, 0755) != 0) return fault.kernel("mkdir", path, errno);
   }
-  const Fd file(open(kPodNull, O_CREAT | O_EXCL | O_RDONLY | O_CLOEXEC, 0444));
-  return file ? true : fault.kernel("open", kPodNull, errno);
+  return true;
 }
 
 bool mount_shm(uint64_t bytes, Fault& fault) {
@@ -122,8 +142,10 @@ bool move_into_empty_root(const PauseLaunch& launch) {
   Fault& fault = launch.page->fault;
   enter_stage(*launch.page, Stage::kPivot);
   if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return fault.kernel("mount", "/", errno);
-  const Fd null = null_device();
-  if (!null) return fault.kernel("open_tree", "/dev/null", errno);
+  Fd null;
+  if (launch.plan->user == berth_shim_NsMode_NS_POD && !(null = nodes_null())) {
+    return fault.kernel("open_tree", "/dev/null", errno);
+  }
   KernelViews views;
   if (!make_views(launch, views)) return false;
   const Fd root = empty_tmpfs();
@@ -134,7 +156,7 @@ bool move_into_empty_root(const PauseLaunch& launch) {
   }
   umask(0);
   if (!make_directories(fault) || !mount_shm(launch.plan->shm_bytes, fault) || !place_views(views, fault)) return false;
-  if (!kernel::attach_at(null.get(), kPodNull)) return fault.kernel("mount", kPodNull, errno);
+  if (!place_null(null, fault)) return false;
   constexpr unsigned long kSealed = MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
   if (mount(nullptr, "/", nullptr, kSealed, nullptr) != 0) return fault.kernel("remount", "/", errno);
   return true;

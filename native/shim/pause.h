@@ -19,7 +19,7 @@ inline constexpr char kPodRoot[] = "/root";      // where a container's root is 
 inline constexpr char kPodLayers[] = "/layers";  // where its image layers are brought in
 inline constexpr char kPodStore[] = "/store";    // where its upper and work directories are brought in
 inline constexpr char kPodMask[] = "/mask";      // an empty read-only directory: masks directories
-inline constexpr char kPodNull[] = "/null";      // the node's /dev/null: masks files
+inline constexpr char kPodNull[] = "/null";      // a read-only null device: masks files, stands in for missing streams
 // Only with a user namespace: the kernel lets its containers mount /proc and /sys while one of each is in sight.
 inline constexpr char kPodProc[] = "/proc";
 inline constexpr char kPodSys[] = "/sys";

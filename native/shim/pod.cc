@@ -11,6 +11,7 @@
 #include "shim/cgroup.h"
 #include "shim/features.h"
 #include "shim/kernel.h"
+#include "shim/null_device.h"
 #include "shim/pause.h"
 #include "shim/shim.h"
 
@@ -114,6 +115,14 @@ void take_second(Pod& pod) {
   pod.pause = kernel::pidfd(second);
 }
 
+bool open_null(Pod& pod, Fault& fault) {
+  Text<64> path("/proc/");
+  path.add_number(pod.pause_pid).add("/root").add(kPodNull);
+  pod.null = Fd(open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  if (pod.null && is_null_device(pod.null.get())) return true;
+  return fault.kernel("pause", path.view(), pod.null ? ENODEV : errno);
+}
+
 void setup_over(Shim& shim) {
   Pod& pod = shim.pod;
   shim.loop.cancel(pod.timer);
@@ -144,6 +153,8 @@ void pause_spoke(Watch& watch, uint32_t) {
   if (n == 1 && word == kSaysReady) {
     take_second(pod);
     setup_over(shim);
+    Fault fault;
+    if (!open_null(pod, fault)) return start_failed(shim, fault);
     shim.net_namespace.reset();  // lives by pause now
     pod.phase = PodPhase::kRunning;
     berth_shim_PodStarted started = {};

@@ -34,6 +34,7 @@ struct Pod {
   IdRange uids, gids;
   pid_t pause_pid = 0;  // 0: not there (any more)
   Fd pause;             // pidfd: the door to the pod's namespaces
+  Fd null;              // O_PATH: the pod's null device
   bool oom_score_set = false;
   char* cgroup_dirs[8] = {};
   int cgroup_dir_count = 0;

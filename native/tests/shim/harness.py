@@ -53,6 +53,20 @@ def detached_readonly(path):
     return tree
 
 
+DEVICES = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
+
+
+def make_own_dev():
+    """A mount namespace with a /dev that takes the place of the node's: for what would damage the machine's."""
+    syscall(272, 0x20000)  # unshare(CLONE_NEWNS)
+    mount(None, "/", None, MS_REC | MS_PRIVATE)
+    mount("tmpfs", "/dev", "tmpfs", MS_NOSUID, "mode=755")
+    os.umask(0)
+    for name, major, minor in DEVICES:
+        os.mknod(f"/dev/{name}", 0o020666, os.makedev(major, minor))
+    os.umask(0o022)
+
+
 def alive(pid):
     """False also for a zombie: init may take its time to reap."""
     try:
@@ -133,7 +147,7 @@ def make_rootfs(layers):
     os.chmod(f"{root}/tmp", 0o1777)
     shutil.copy(BUSYBOX, f"{root}/bin/busybox")
     for applet in ("sh ls cat echo sleep true false id mount umount touch mkdir kill ps env seq head yes grep nproc "
-                   "dd printf stty tty wc readlink stat hostname df tail rm test sync unshare setsid tr ln cut mv").split():
+                   "dd printf stty tty wc readlink stat hostname df tail rm test sync unshare setsid tr ln cut mv chmod chown mkfifo").split():
         os.symlink("busybox", f"{root}/bin/{applet}")
     os.symlink("/run", f"{root}/var/run")
     os.symlink("/nowhere/below", f"{root}/var/dangling")
@@ -148,7 +162,8 @@ def make_rootfs(layers):
 class Pod:
     counter = 0
 
-    def __init__(self, pid=pb.NS_NEW, net=pb.NS_NEW, ipc=pb.NS_POD, uts=pb.NS_POD, start=True, net_fd=None, **plan):
+    def __init__(self, pid=pb.NS_NEW, net=pb.NS_NEW, ipc=pb.NS_POD, uts=pb.NS_POD, start=True, net_fd=None,
+                 own_dev=False, without_caps=(), **plan):
         Pod.counter += 1
         self.id = f"test-{os.getpid()}-{Pod.counter}"
         self.base = tempfile.mkdtemp(prefix="berth-shim-")
@@ -160,14 +175,14 @@ class Pod:
         self.cgroups = Cgroups(f"berth-shim-{self.id}")
         self.pid_mode, self.ipc, self.net, self.uts = pid, ipc, net, uts
         self.pids, self.clients, self.ended = [], [], False
-        self._spawn(net_fd)
+        self._spawn(net_fd, own_dev, without_caps)
         self.client = self.connect()
         hello = self.client.call(hello=pb.Hello(protocol=1, subscribe=True))
         self.pid, self.hello = hello.pid, hello
         if start:
             self.start(**plan)
 
-    def _spawn(self, net_fd):
+    def _spawn(self, net_fd, own_dev, without_caps):
         listener = socket.socket(socket.AF_UNIX)
         here = os.open(self.dir, os.O_PATH | os.O_DIRECTORY)
         listener.bind(f"/proc/self/fd/{here}/shim.sock")
@@ -188,6 +203,10 @@ class Pod:
                 if net_fd is not None:
                     os.dup2(110, 5)
                 os.dup2(high[3], 20)  # leaked by its starter: must be closed
+                if own_dev:
+                    make_own_dev()
+                for cap in without_caps:
+                    libc.prctl(24, cap, 0, 0, 0)  # PR_CAPBSET_DROP
                 os.execve(high[5], ["berth-shim", self.id], {})
             finally:
                 os._exit(99)
@@ -242,8 +261,7 @@ class Pod:
                     pb.Mount(kind=pb.Mount.CGROUP, destination="/sys/fs/cgroup", flags=safe | MS_RDONLY),
                     pb.Mount(kind=pb.Mount.POD_SHM, destination="/dev/shm", flags=safe)]
         devices = [pb.Device(path=f"/dev/{n}", type=0o020000, major=a, minor=b, mode=0o666)
-                   for n, a, b in (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9),
-                                   ("tty", 5, 0))]
+                   for n, a, b in DEVICES]
         mode = lambda m: pb.NS_POD if m in (pb.NS_POD, pb.NS_NEW) else pb.NS_HOST
         fields = dict(net=mode(self.net), ipc=self.ipc, uts=self.uts,
                       cgroup_dirs=[pb.CgroupDir(dir=d) for d in self.cgroups.make(name)],
