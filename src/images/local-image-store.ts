@@ -155,7 +155,9 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
     return this.#index.list();
   }
 
+  /** That there is no room is said before a layer comes, not after. */
   async load(ctx: Ctx, source: LoadSource): Promise<readonly Image[]> {
+    if (this.#options.store.behind) await this.#options.store.checkWritable(ctx);
     const override = source.reference === undefined ? undefined : parseReference(source.reference);
     ctx.stage('open archive');
     const { platform = hostPlatform() } = this.#options;
@@ -177,6 +179,7 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
   }
 
   async pull(ctx: Ctx, request: PullRequest): Promise<Image> {
+    if (this.#options.store.behind) await this.#options.store.checkWritable(ctx);
     return await this.#pulls.pull(ctx, request);
   }
 
@@ -204,10 +207,9 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
     this.#index.delete(row.id);
     const unused = this.#layers.takeUnused(row.layers);
     try {
-      await this.#options.store.transaction(ctx, [
-        { op: 'delete', collection: this.#rows.images, id: row.id },
-        ...this.#deletions(unused),
-      ]);
+      // Written before a file goes, if need be to the reserve: a row without its files would look like damage.
+      const gone: Change = { op: 'delete', collection: this.#rows.images, id: row.id };
+      await this.#options.store.transaction(ctx, [gone, ...this.#deletions(unused)], 'change');
     } catch (error) {
       this.#layers.putBack(unused);
       this.#index.set(row);
@@ -298,7 +300,7 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
     const unused = this.#layers.takeUnused(keys);
     if (unused.length === 0) return;
     try {
-      await this.#options.store.transaction(ctx, this.#deletions(unused));
+      await this.#options.store.transaction(ctx, this.#deletions(unused), 'change');
     } catch (error) {
       this.#layers.putBack(unused);
       ctx.log.warn({ err: error }, 'could not free layers; the next start will');

@@ -3,7 +3,7 @@ import { Deadline } from '#base/deadline';
 import { messageOf } from '#base/errors';
 import { connect, killShimTree } from './pods.ts';
 import type { AdoptedContainer, AdoptedPod, KnownContainer } from './runtime.ts';
-import type { RuntimeParts } from './runtime-parts.ts';
+import { type RuntimeParts, shimOf } from './runtime-parts.ts';
 import type { ContainerEntry__Output } from './shim/gen/berth/shim/ContainerEntry.ts';
 import { toExitInfo } from './shim/pod-directory.ts';
 import type { PodShim } from './shim/pod-shim.ts';
@@ -64,6 +64,17 @@ async function greet(shim: PodShim, ctx: Ctx): Promise<readonly ContainerEntry__
     shim[Symbol.dispose]();
     throw error;
   }
+}
+
+export async function containerState(
+  parts: RuntimeParts,
+  ctx: Ctx,
+  podId: string,
+  id: string,
+): Promise<AdoptedContainer | undefined> {
+  const entries = await shimOf(parts, podId).state(ctx.signal);
+  const entry = entries.find((one) => one.id === id);
+  return entry && toAdopted(entry);
 }
 
 function toAdopted(entry: ContainerEntry__Output): AdoptedContainer {

@@ -6,7 +6,7 @@ import { Listeners } from '#base/listeners';
 import type { Logger } from '#base/log';
 import type { Addon } from '#linux/addon';
 import { Fd } from '#linux/fd';
-import { adopt } from './adopt.ts';
+import { adopt, containerState } from './adopt.ts';
 import { attach } from './attach.ts';
 import type { Cgroups } from './cgroup/cgroups.ts';
 import type { ContainerInput, PodInput } from './container-input.ts';
@@ -117,6 +117,10 @@ export class LinuxRuntime implements face.Runtime {
 
   startContainer(ctx: Ctx, podId: string, id: string): Promise<{ readonly startedAtNs: bigint }> {
     return containers.startContainer(this.#parts, ctx, podId, id);
+  }
+
+  containerState(ctx: Ctx, podId: string, id: string): Promise<face.AdoptedContainer | undefined> {
+    return containerState(this.#parts, ctx, podId, id);
   }
 
   signalContainer(ctx: Ctx, podId: string, id: string, signal: number, all = false): Promise<void> {

@@ -216,6 +216,11 @@ export class FakeRuntime implements Runtime {
     return { startedAtNs: container.startedAtNs };
   }
 
+  async containerState(_ctx: Ctx, podId: string, id: string): Promise<AdoptedContainer | undefined> {
+    const container = this.#pod(podId).containers.get(id);
+    return container && toAdopted(container);
+  }
+
   async signalContainer(ctx: Ctx, _podId: string, id: string, signal: number): Promise<void> {
     await this.#call(ctx, 'signalContainer', id);
     const container = this.container(id);

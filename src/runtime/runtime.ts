@@ -23,6 +23,8 @@ export interface Runtime extends RuntimeStats, RuntimeStreams {
   createContainer(ctx: Ctx, input: ContainerInput): Promise<CreatedContainer>;
   /** Lets it go. Throws START_ERROR with details.exitCode (127, 126, 128) when execve failed: it is then exited. */
   startContainer(ctx: Ctx, podId: string, id: string): Promise<{ readonly startedAtNs: bigint }>;
+  /** What the shim says of it now; undefined: it does not know it. */
+  containerState(ctx: Ctx, podId: string, id: string): Promise<AdoptedContainer | undefined>;
   /** Sends a signal to init, or with `all` to every process. A container that is gone: no error. */
   signalContainer(ctx: Ctx, podId: string, id: string, signal: number, all?: boolean): Promise<void>;
   /** Removes what is left of an exited or created container: shim entry, cgroup. Idempotent. */

@@ -122,7 +122,7 @@ async function makeContainer(
     checkReady(pod);
     const spec = toSpecRecord(id, created.spec, plan.input.seccomp.type === 'runtimeDefault');
     await container.timeline.measure('record', () =>
-      parts.pods.changeContainer(ctx, container, (status) => toCreated(status, created), spec),
+      parts.pods.changeContainer(ctx, container, (status) => toCreated(status, created), { spec, kind: 'intent' }),
     );
     rollback.commit();
     for (const warning of created.warnings) ctx.log.warn({ warning }, 'container created with a restriction');

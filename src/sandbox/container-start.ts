@@ -8,7 +8,7 @@ import { toRunning, toStartFailed, unseenExit } from './states.ts';
 /** The exit code of a container whose command could not be executed, when the kernel's reason names no other. */
 const startErrorCode = 128;
 
-/** Lets a created container run. A retry of a start that succeeded: no error. */
+/** Lets a created container run. A retry of a start that happened: no error, also when nobody was told of it then. */
 export async function startContainer(parts: SandboxParts, ctx: Ctx, id: string): Promise<void> {
   const container = parts.pods.getContainer(id);
   claimContainer(parts, container);
@@ -22,7 +22,7 @@ export async function startContainer(parts: SandboxParts, ctx: Ctx, id: string):
 
 async function startNow(parts: SandboxParts, ctx: Ctx, container: Container): Promise<void> {
   using _held = await parts.locks.acquire(container.id, ctx.signal);
-  if (container.status.state === 'running') return;
+  if (hasStarted(container)) return;
   checkStartable(parts, container);
   ctx.stage('start');
   const starting = container.timeline.measure('start', () => start(parts, ctx, container));
@@ -33,6 +33,14 @@ async function startNow(parts: SandboxParts, ctx: Ctx, container: Container): Pr
   } finally {
     container.busy = undefined;
   }
+}
+
+/** Also one that has ended since, if whoever had it started never got the answer. */
+function hasStarted(container: Container): boolean {
+  const { state, startedAtNs } = container.status;
+  const untold = container.startUntold && state === 'exited' && startedAtNs !== 0n;
+  if (untold) container.startUntold = false;
+  return untold || state === 'running';
 }
 
 function checkStartable(parts: SandboxParts, container: Container): void {
@@ -50,13 +58,31 @@ function checkStartable(parts: SandboxParts, container: Container): void {
 }
 
 async function start(parts: SandboxParts, ctx: Ctx, container: Container): Promise<void> {
+  let startedAtNs: bigint;
   try {
-    const { startedAtNs } = await parts.runtime.startContainer(ctx, container.podId, container.id);
-    const changed = await parts.pods.changeContainer(ctx, container, (status) => toRunning(status, startedAtNs));
-    if (changed) announce(parts, 'started', container);
+    startedAtNs = await letGo(parts, ctx, container);
   } catch (error) {
     if (isBerthError(error, 'START_ERROR')) await recordStartError(parts, ctx, container, error);
+    // Without an answer it may be running all the same.
+    else container.startUntold = true;
     throw error;
+  }
+  // It runs, whatever the store can do.
+  container.startUntold = false;
+  const changed = await parts.pods.changeContainer(ctx, container, (status) => toRunning(status, startedAtNs));
+  if (changed) announce(parts, 'started', container);
+}
+
+/** Has the shim start it, or learns that it has: an earlier call of ours whose answer did not come. @returns when */
+async function letGo(parts: SandboxParts, ctx: Ctx, { podId, id }: Container): Promise<bigint> {
+  try {
+    const { startedAtNs } = await parts.runtime.startContainer(ctx, podId, id);
+    return startedAtNs;
+  } catch (error) {
+    if (!isBerthError(error, 'FAILED_PRECONDITION')) throw error;
+    const seen = await parts.runtime.containerState(ctx, podId, id);
+    if (!seen || seen.startedAtNs === 0n) throw error;
+    return seen.startedAtNs;
   }
 }
 

@@ -1,7 +1,6 @@
 import { constants } from 'node:os';
 import type { Ctx } from '#base/ctx';
 import { Deadline, raceSignal } from '#base/deadline';
-import { BerthError, isBerthError, messageOf } from '#base/errors';
 import { claimContainer } from './claims.ts';
 import { background, type SandboxParts } from './parts.ts';
 import type { Container, StopInFlight } from './pod.ts';
@@ -69,12 +68,7 @@ async function run(parts: SandboxParts, container: Container, graceMs: number, k
     parts.timeouts.killMs,
     `container ${container.id} was killed, but its processes are still there (in uninterruptible sleep?): it`,
   );
-  await raceSignal(container.exited.promise, patience.signal).catch((error: unknown) => {
-    if (container.unrecorded === undefined) throw error;
-    const cause = container.unrecorded;
-    const message = `container ${container.id} has ended, but that cannot be recorded: ${messageOf(cause)}`;
-    throw new BerthError(isBerthError(cause) ? cause.code : 'INTERNAL', message, { cause });
-  });
+  await raceSignal(container.exited.promise, patience.signal);
 }
 
 async function send(parts: SandboxParts, container: Container, signal: number): Promise<void> {

@@ -1,6 +1,7 @@
 import type { Ctx } from '#base/ctx';
 import { BerthError } from '#base/errors';
 import type { LinuxContainerResources__Output } from '#cri-api/gen/runtime/v1/LinuxContainerResources';
+import type { WriteKind } from '#store/collection';
 import { claimContainer } from './claims.ts';
 import { containerResources } from './container-resources.ts';
 import { changedResources, mergeResources } from './merge-resources.ts';
@@ -27,13 +28,26 @@ export async function updateContainer(
   const merged = mergeResources(present, asked);
   const change = changedResources(merged, asked);
   const takeBack = await parts.runtime.updateContainer(ctx, container.made.cgroupPath, change);
-  try {
+  const record = (kind: WriteKind): Promise<unknown> => {
     const spec = specWith(parts, container, merged);
-    await parts.pods.changeContainer(ctx, container, (status) => withResources(status, merged), spec);
+    return parts.pods.changeContainer(ctx, container, (status) => withResources(status, merged), { spec, kind });
+  };
+  try {
+    await record('change');
   } catch (error) {
-    // What cannot be recorded (a full disk) does not hold either: the record tells what is.
+    // What cannot be recorded does not hold either, because no shim could tell it after a crash.
+    if (await takenBack(ctx, takeBack)) throw error;
+    await record('fact');
+  }
+}
+
+async function takenBack(ctx: Ctx, takeBack: () => Promise<void>): Promise<boolean> {
+  try {
     await takeBack();
-    throw error;
+    return true;
+  } catch (error) {
+    ctx.log.warn({ err: error }, 'limits that could not be recorded could not be taken back either: they hold');
+    return false;
   }
 }
 

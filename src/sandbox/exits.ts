@@ -1,10 +1,9 @@
-import { sleep } from '#base/deadline';
+import type { Ctx } from '#base/ctx';
+import { raceSignal } from '#base/deadline';
 import { unattended } from '#base/unattended';
 import { announce, background, type SandboxParts } from './parts.ts';
 import type { Container, Pod } from './pod.ts';
 import { exitOf, toExited, toNotReady, unseenExit, type Exit } from './states.ts';
-
-const retryMs = 1_000;
 
 /**
  * Follows what the runtime tells: a container ended, a pod lost its shim. Each goes to the store first, is then
@@ -29,26 +28,26 @@ export function followRuntime(parts: SandboxParts): Disposable {
   });
 }
 
-/** Never rejects: a store that cannot write (a full disk) is tried until it can. */
+/** Never rejects. A store that cannot write it now keeps it, and writes it when it can. */
 export async function recordExit(parts: SandboxParts, container: Container, exit: Exit): Promise<void> {
   // A create or start under way is told first, so that nobody sees an end before its beginning.
   await container.busy?.catch(() => undefined);
-  await persist(parts, container.id, async () => {
-    using own = background(parts, `record the exit of container ${container.id}`, parts.timeouts.removeMs);
-    const changed = await parts.pods
-      .changeContainer(own.ctx, container, (status) => toExited(status, exit))
-      .catch((error: unknown) => {
-        container.unrecorded = error;
-        throw error;
-      });
-    container.unrecorded = undefined;
+  await persist(parts, container.id, async (ctx) => {
+    const changed = await parts.pods.changeContainer(ctx, container, (status) => toExited(status, exit));
     if (changed) announce(parts, 'stopped', container);
     await acknowledge(parts, container);
   });
 }
 
-/** The shim may forget. If this fails, the shim tells the same exit after the next start of berthd. */
+/** Lets the shim forget the exit, once the store has it for good; nobody waits for that on a full disk. */
 export async function acknowledge(parts: SandboxParts, container: Container): Promise<void> {
+  const inMemoryOnly = parts.store.behind?.inMemoryOnly ?? 0;
+  if (inMemoryOnly === 0) await tellShim(parts, container);
+  else void raceSignal(parts.store.whenKept(), parts.stopping).then(() => tellShim(parts, container), ignore);
+}
+
+/** If this fails, the shim tells the same exit after the next start of berthd. */
+async function tellShim(parts: SandboxParts, container: Container): Promise<void> {
   using own = background(parts, `acknowledge the exit of container ${container.id}`, parts.timeouts.killMs);
   try {
     await parts.runtime.acknowledgeExit(own.ctx, container.podId, container.id);
@@ -63,9 +62,7 @@ export async function losePod(parts: SandboxParts, pod: Pod, why: string): Promi
   pod.lost = true;
   await Promise.allSettled(pod.creates);
   const message = `the pod lost its shim: ${why}`;
-  await persist(parts, pod.id, async () => {
-    using own = background(parts, `record the loss of pod ${pod.id}`, parts.timeouts.removeMs);
-    const { ctx } = own;
+  await persist(parts, pod.id, async (ctx) => {
     const changed = await parts.pods.changePod(ctx, pod, (status) =>
       status.state === 'creating' ? undefined : toNotReady(status, 'ShimDied', message),
     );
@@ -78,15 +75,14 @@ export async function losePod(parts: SandboxParts, pod: Pod, why: string): Promi
   });
 }
 
-async function persist(parts: SandboxParts, id: string, write: () => Promise<void>): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await write();
-      return;
-    } catch (error) {
-      if (parts.stopping.aborted) return;
-      if (attempt === 1) parts.log.error({ id, err: error }, 'could not record an end; trying again');
-      await sleep(retryMs, parts.stopping).catch(() => undefined);
-    }
+async function persist(parts: SandboxParts, id: string, write: (ctx: Ctx) => Promise<void>): Promise<void> {
+  using own = background(parts, `record the end of ${id}`, parts.timeouts.removeMs);
+  try {
+    await write(own.ctx);
+  } catch (error) {
+    // berthd is ending: the next one is told by the shim.
+    if (!parts.stopping.aborted) parts.log.error({ id, err: error }, 'could not record an end');
   }
 }
+
+const ignore = (): undefined => undefined;

@@ -5,7 +5,15 @@ import fc from 'fast-check';
 import { createCtx } from '#base/ctx';
 import { BerthError } from '#base/errors';
 import type { FakeCall } from '#runtime/runtime.fake';
-import { containerIdentity, FakeNode, impatient, podIdentity, until, type TestSandboxes } from './sandboxes.fixture.ts';
+import {
+  containerIdentity,
+  FakeNode,
+  impatient,
+  kill,
+  podIdentity,
+  until,
+  type TestSandboxes,
+} from './sandboxes.fixture.ts';
 
 // Whatever callers do, in whatever order, with callers that leave, steps that fail and berthd that ends in between: when
 // everything is removed, nothing is left.
@@ -17,7 +25,7 @@ type Step =
       readonly do: 'next' | 'run' | 'stopPod' | 'removePod' | 'create' | 'start' | 'stop' | 'remove';
       readonly patience: number;
     }
-  | { readonly do: 'exit' | 'lose' | 'restart' | 'reboot' | 'failDisk' | 'failNetwork' }
+  | { readonly do: 'exit' | 'lose' | 'restart' | 'reboot' | 'failDisk' | 'fillDisk' | 'emptyDisk' | 'failNetwork' }
   | { readonly do: 'fail'; readonly call: FakeCall };
 
 const verbs = ['run', 'stopPod', 'removePod', 'create', 'start', 'stop', 'remove'] as const;
@@ -27,7 +35,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant('next'), patience: fc.constantFrom(1, 1_000, 1_000) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constantFrom(...verbs), patience: fc.constantFrom(0, 1, 1_000) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('exit', 'lose', 'failDisk', 'failNetwork') }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('restart', 'reboot') }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('restart', 'reboot', 'fillDisk', 'emptyDisk') }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('fail'), call: fc.constantFrom(...failing) }) },
 );
 
@@ -88,6 +96,12 @@ async function play(node: FakeNode, steps: readonly Step[]): Promise<TestSandbox
       case 'failDisk':
         node.disk.failNextWrite = new BerthError('RESOURCE_EXHAUSTED', 'disk full');
         break;
+      case 'fillDisk':
+        node.disk.room = 0;
+        break;
+      case 'emptyDisk':
+        node.disk.room = Infinity;
+        break;
       case 'failNetwork':
         node.network.failNextSetUp = new BerthError('RESOURCE_EXHAUSTED', 'no address');
         break;
@@ -96,7 +110,7 @@ async function play(node: FakeNode, steps: readonly Step[]): Promise<TestSandbox
         break;
       case 'restart':
       case 'reboot':
-        await it.sandboxes[Symbol.asyncDispose]();
+        await kill(it);
         if (step.do === 'reboot') {
           node.machine.pods.clear();
           node.bootId += '+';
@@ -119,8 +133,9 @@ test('nothing is left, whatever happened', async () => {
     fc.asyncProperty(fc.array(step, { minLength: 4, maxLength: 24 }), async (steps) => {
       const node = new FakeNode();
       const last = await play(node, steps);
-      await last.sandboxes[Symbol.asyncDispose]();
+      await kill(last);
       node.disk.failNextWrite = undefined;
+      node.disk.room = Infinity;
       const it = await node.start();
       await it.sandboxes.removeAll(ctx);
       await until(() => node.images.leases.size === 0);

@@ -39,7 +39,7 @@ export class PodCidrs {
       .filter((cidr) => cidr !== '');
     if (podCidrs.length === 0) return;
     await this.#network.useSubnets(ctx, podCidrs);
-    await this.#records.put(ctx, key, { podCidrs });
+    await this.#records.put(ctx, key, { podCidrs }, 'change');
   }
 
   /** After a start, before the first pod. */

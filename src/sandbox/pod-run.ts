@@ -121,8 +121,14 @@ async function start(parts: SandboxParts, ctx: Ctx, making: Making, netns: Fd | 
     }),
   ]);
   ctx.stage('record');
+  // Until this is written the pod can be undone as if it had never been, and is.
   const ready = await pod.timeline.measure('record', () =>
-    parts.pods.changePod(ctx, pod, (status) => (pod.lost ? undefined : toReady(status, process, making.network))),
+    parts.pods.changePod(
+      ctx,
+      pod,
+      (status) => (pod.lost ? undefined : toReady(status, process, making.network)),
+      'intent',
+    ),
   );
   if (!ready) throw new BerthError('SHIM_DIED', `pod ${pod.id} ended while it was made`);
   rollback.commit();

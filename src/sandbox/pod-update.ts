@@ -16,9 +16,6 @@ export async function updatePod(parts: SandboxParts, ctx: Ctx, id: string, asked
   const { overhead, resources } = asked;
   checkResourceLimits(overhead);
   checkResourceLimits(resources);
-  await parts.pods.changePod(ctx, pod, (status) => ({
-    ...status,
-    ...(overhead ? { overhead } : {}),
-    ...(resources ? { resources } : {}),
-  }));
+  const noted = { ...(overhead ? { overhead } : {}), ...(resources ? { resources } : {}) };
+  await parts.pods.changePod(ctx, pod, (status) => ({ ...status, ...noted }), 'change');
 }

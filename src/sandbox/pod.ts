@@ -69,8 +69,8 @@ export class Container implements ContainerView {
   busy: Promise<unknown> | undefined;
   /** A stop under way. */
   stop: StopInFlight | undefined;
-  /** Why the end of its process is not in the record yet, when it has ended: a full disk. */
-  unrecorded: unknown;
+  /** It may have started without anybody having been told: whoever starts it again is told so, also when it has ended. */
+  startUntold = false;
 
   constructor(id: string, identity: ContainerIdentity, encoded: string, made: ContainerMade, status: ContainerStatus) {
     this.id = id;

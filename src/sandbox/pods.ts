@@ -1,7 +1,7 @@
 import type { Ctx } from '#base/ctx';
 import { BerthError } from '#base/errors';
 import { KeyedLock } from '#base/keyed-lock';
-import type { Change, Collection, Store } from '#store/collection';
+import type { Change, Collection, Store, WriteKind } from '#store/collection';
 import { containerName, podName } from './identity.ts';
 import type { Container, Pod } from './pod.ts';
 import {
@@ -21,9 +21,17 @@ export interface Collections {
   readonly specs: Collection<SpecRecord>;
 }
 
+export interface ContainerChange {
+  /** What the container runs by, written in the same batch. */
+  readonly spec?: SpecRecord | undefined;
+  /** Default: fact. */
+  readonly kind?: WriteKind;
+}
+
 /**
  * All pods and containers, in memory, with their records below. Looking takes no lock and does no IO; every change goes
- * to the store first, then to memory, one after another for each pod and container.
+ * to the store first, then to memory, one after another for each pod and container. What has happened is in memory also
+ * when the store cannot write it now.
  */
 export class Pods {
   readonly collections: Collections;
@@ -134,23 +142,29 @@ export class Pods {
   /**
    * Changes a pod's status: `next` gets the present one and gives the new one, or undefined for no change.
    *
+   * @param kind what it is when the disk is full: that something has happened, unless the caller can still undo it
    * @returns whether it changed
    */
-  async changePod(ctx: Ctx, pod: Pod, next: (status: PodStatus) => PodStatus | undefined): Promise<boolean> {
+  async changePod(
+    ctx: Ctx,
+    pod: Pod,
+    next: (status: PodStatus) => PodStatus | undefined,
+    kind: WriteKind = 'fact',
+  ): Promise<boolean> {
     using _held = await this.#locks.acquire(pod.id);
     const status = next(pod.status);
     if (!status || this.#pods.get(pod.id) !== pod) return false;
-    await this.collections.pods.put(ctx, pod.id, podRecord(pod, status));
+    await this.collections.pods.put(ctx, pod.id, podRecord(pod, status), kind);
     pod.status = status;
     return true;
   }
 
-  /** As changePod. With `spec`, what the container runs by is written in the same batch. */
+  /** As changePod. */
   async changeContainer(
     ctx: Ctx,
     container: Container,
     next: (status: ContainerStatus) => ContainerStatus | undefined,
-    spec?: SpecRecord,
+    { spec, kind = 'fact' }: ContainerChange = {},
   ): Promise<boolean> {
     using _held = await this.#locks.acquire(container.id);
     const status = next(container.status);
@@ -158,25 +172,28 @@ export class Pods {
     const { containers, specs } = this.collections;
     const record = containerRecord(container, status);
     if (spec) {
-      await this.#store.transaction(ctx, [put(containers, container.id, record), put(specs, container.id, spec)]);
+      await this.#store.transaction(ctx, [put(containers, container.id, record), put(specs, container.id, spec)], kind);
     } else {
-      await containers.put(ctx, container.id, record);
+      await containers.put(ctx, container.id, record, kind);
     }
     container.status = status;
     if (status.state === 'exited') container.exited.resolve();
     return true;
   }
 
+  /** It is gone; one that is not known, because it was never written, is none. */
   async forgetPod(ctx: Ctx, pod: Pod): Promise<void> {
     using _held = await this.#locks.acquire(pod.id);
+    if (this.#pods.get(pod.id) !== pod) return;
     await this.collections.pods.delete(ctx, pod.id);
     this.#dropPod(pod);
   }
 
   async forgetContainer(ctx: Ctx, container: Container): Promise<void> {
     using _held = await this.#locks.acquire(container.id);
+    if (this.#containers.get(container.id) !== container) return;
     const { containers, specs } = this.collections;
-    await this.#store.transaction(ctx, [remove(containers, container.id), remove(specs, container.id)]);
+    await this.#store.transaction(ctx, [remove(containers, container.id), remove(specs, container.id)], 'fact');
     this.#dropContainer(container);
   }
 

@@ -3,6 +3,7 @@ import { messageOf } from '#base/errors';
 import type { AdoptedPod } from '#runtime/runtime';
 import { removeContainerNow } from './container-remove.ts';
 import type { SandboxParts } from './parts.ts';
+import { findCutRemovals, type CutRemovals } from './cut-removals.ts';
 import { Container, Pod } from './pod.ts';
 import { removePodNow } from './pod-remove.ts';
 import { reconcileLost, reconcilePod, reconcileRebooted } from './reconcile.ts';
@@ -17,8 +18,11 @@ export async function recover(parts: SandboxParts, ctx: Ctx): Promise<void> {
   ctx.stage('read records');
   await readPods(parts, ctx);
   await readContainers(parts, ctx);
+  const cut = await findCutRemovals(parts);
   ctx.stage('adopt shims');
   await adoptPods(parts, ctx);
+  ctx.stage('finish removals');
+  await finishRemovals(parts, ctx, cut);
   ctx.stage('undo the half-made');
   await undoHalfMade(parts, ctx);
   await attempt(ctx, 'use the pod CIDRs again', () => parts.podCidrs.restore(ctx));
@@ -46,7 +50,10 @@ async function readContainers(parts: SandboxParts, ctx: Ctx): Promise<void> {
     try {
       const identity = parts.codec.decodeContainer(Buffer.from(record.identity, 'base64'));
       if (!parts.pods.pod(identity.podId)) throw new Error(`its pod ${identity.podId} is not in the store`);
-      parts.pods.enterContainer(new Container(id, identity, record.identity, record.made, record.status));
+      const container = new Container(id, identity, record.identity, record.made, record.status);
+      // Whoever had it started may have waited for the answer of the berthd that has gone.
+      container.startUntold = record.status.state !== 'exited';
+      parts.pods.enterContainer(container);
     } catch (error) {
       await attempt(ctx, `quarantine container ${id}`, () =>
         parts.store.quarantine(ctx, containers, id, messageOf(error)),
@@ -83,6 +90,19 @@ async function reconcile(parts: SandboxParts, ctx: Ctx, found: AdoptedPod): Prom
   if (!pod) return;
   if (found.alive) await reconcilePod(parts, ctx, pod, found.containers);
   else await reconcileLost(parts, ctx, pod, found);
+}
+
+/** What the shims know all the same, or what still has to be stopped, is left to whoever removes it. */
+async function finishRemovals(parts: SandboxParts, ctx: Ctx, { pods, containers }: CutRemovals): Promise<void> {
+  const ended = containers.filter(({ status }) => status.state === 'exited');
+  // One whose network plugins have to give back waits for no program here: its stop, or its next removal, does it.
+  const stopped = pods.filter(({ status }) => status.state === 'notReady' && status.network?.mode !== 'cni');
+  await Promise.all([
+    ...ended.map((container) =>
+      attempt(ctx, `finish the removal of container ${container.id}`, () => removeContainerNow(parts, ctx, container)),
+    ),
+    ...stopped.map((pod) => attempt(ctx, `finish the removal of pod ${pod.id}`, () => removePodNow(parts, ctx, pod))),
+  ]);
 }
 
 /** Whoever made them has gone with the old berthd: nobody knows their ids. */

@@ -108,6 +108,12 @@ export function containerIdentity(
   return { podId, config: checkedContainerConfig(containerConfig({ metadata: { name, attempt: 0 }, ...changes })) };
 }
 
+/** As kill -9 of this berthd: what it still does reaches neither disk nor listeners. */
+export async function kill(test: TestSandboxes): Promise<void> {
+  test.store.kill();
+  await test.sandboxes[Symbol.asyncDispose]();
+}
+
 /** A pod with one running container. */
 export async function runningContainer(test: TestSandboxes, name = 'web'): Promise<{ podId: string; id: string }> {
   const podId = await test.sandboxes.runPod(createCtx(), podIdentity(name));

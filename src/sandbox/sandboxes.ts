@@ -16,7 +16,7 @@ import type { PodNetwork } from '#network/pod-network';
 import type { ExecResult, Runtime } from '#runtime/runtime';
 import type { OciSpec } from '#runtime/spec/oci';
 import type { Attachment, RunningExec, TerminalSize } from '#runtime/streams';
-import type { Store } from '#store/collection';
+import type { Behind, Store } from '#store/collection';
 import { attach, checkAttach, type AttachRequest } from './attach.ts';
 import { claimContainer, claimPod } from './claims.ts';
 import { createContainer } from './container-create.ts';
@@ -117,6 +117,17 @@ export class Sandboxes implements AsyncDisposable {
     await makeDirectories(parts);
     metrics.gaugeOf('pods', 'Pods that berthd knows', () => parts.pods.listPods().length);
     metrics.gaugeOf('containers', 'Containers that berthd knows', () => parts.pods.listContainers().length);
+    const { store } = options;
+    metrics.gaugeOf(
+      'store_records_waiting',
+      'Records that wait because the state disk cannot be written',
+      () => store.behind?.records ?? 0,
+    );
+    metrics.gaugeOf(
+      'store_waiting_seconds',
+      'For how long the state disk has not taken every record',
+      () => (store.behind?.sinceMs ?? 0) / 1000,
+    );
     return new Sandboxes(parts, stopping);
   }
 
@@ -250,6 +261,11 @@ export class Sandboxes implements AsyncDisposable {
   factsOf(container: Container): { readonly spec: OciSpec | undefined; readonly upper: string } {
     const upper = path.join(this.#parts.containersDirectory, container.id, 'upper');
     return { spec: this.findSpec(container), upper };
+  }
+
+  /** What the state disk cannot take just now; undefined when it has everything. */
+  get behind(): Behind | undefined {
+    return this.#parts.store.behind;
   }
 
   subscribe(): EventSubscription {

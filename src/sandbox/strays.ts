@@ -9,9 +9,11 @@ import { together } from './together.ts';
 
 /**
  * Whatever lies on the machine that no record owns, one line each: processes, cgroups, links, addresses, directories,
- * layers, records that could not be read. Empty on a healthy node.
+ * layers, records that could not be read or written. Empty on a healthy node.
  */
 export async function check(parts: SandboxParts, ctx: Ctx): Promise<readonly string[]> {
+  // What only waits for its next attempt is no news.
+  await parts.store.checkWritable(ctx).catch(() => undefined);
   const { podIds, networked, containerIds } = owners(parts);
   const [runtime, network, images, layers, files] = await together([
     parts.runtime.strays(ctx, podIds, containerIds),
@@ -21,6 +23,7 @@ export async function check(parts: SandboxParts, ctx: Ctx): Promise<readonly str
     strayIds(parts.podsDirectory, podIds),
   ]);
   return [
+    ...unwritten(parts),
     ...runtime,
     ...network,
     ...images,
@@ -45,6 +48,14 @@ export async function removeStrays(parts: SandboxParts, ctx: Ctx): Promise<void>
     ...files.map((id) => parts.files.removeTree(path.join(parts.podsDirectory, id))),
   ]);
   for (const stray of [...found, ...freed]) ctx.log.warn({ stray }, 'removed what no record owned');
+}
+
+function unwritten({ store }: SandboxParts): readonly string[] {
+  const { behind } = store;
+  if (!behind) return [];
+  const { records, inMemoryOnly, sinceMs, because } = behind;
+  const lost = inMemoryOnly > 0 ? `, ${inMemoryOnly} of them in memory only` : '';
+  return [`${records} records that could not be written for ${Math.round(sinceMs / 1000)} s${lost}: ${because}`];
 }
 
 function owners(parts: SandboxParts): Record<'podIds' | 'networked' | 'containerIds', ReadonlySet<string>> {

@@ -298,6 +298,7 @@ describe('the node', () => {
     expect(answer.status?.conditions).toMatchObject([
       { type: 'RuntimeReady', status: true },
       { type: 'NetworkReady', status: true },
+      { type: 'BerthStateWritten', status: true },
     ]);
     expect(answer.runtime_handlers.map(({ name }) => name)).toEqual(['', 'berth']);
     expect(answer.features?.supplemental_groups_policy).toBe(true);

@@ -1,6 +1,17 @@
 import type { Ctx } from '#base/ctx';
 
 /**
+ * What a write says, which decides what becomes of it when the disk cannot take it (it is full, or fails):
+ *
+ * - `intent`: something shall be made. The write fails, memory stays as it was, and nothing is made.
+ * - `change`: something was changed that cannot be asked for after a crash. The reserve takes the write; if there is none,
+ *   it fails, memory stays as it was, and the caller takes the change back.
+ * - `fact`: something has happened, whether or not it can be written: a start, an end, a removal. The write never fails for
+ *   the disk. Memory has it at once, the reserve keeps it, and the database gets it as soon as it can.
+ */
+export type WriteKind = 'intent' | 'change' | 'fact';
+
+/**
  * A kind of record in the store, kept in memory as well: reads never do IO. Writes go to disk first, then to memory.
  * Values are plain JSON data with bigint allowed (stored as decimal strings); records are frozen to the last leaf:
  * change by `put`.
@@ -13,7 +24,9 @@ export interface Collection<T> {
   readonly size: number;
   /** The boot in which the record was last written; another one than the present: written before a reboot. */
   bootId(id: string): string | undefined;
-  put(ctx: Ctx, id: string, value: T): Promise<void>;
+  /** @param kind default: intent */
+  put(ctx: Ctx, id: string, value: T, kind?: WriteKind): Promise<void>;
+  /** A fact: what a record stood for is gone when it is deleted. */
   delete(ctx: Ctx, id: string): Promise<void>;
 }
 
@@ -43,8 +56,25 @@ export interface Store extends AsyncDisposable {
   readonly quarantined: readonly QuarantinedRecord[];
   /** Moves a record aside that reads well but cannot be true (its directory is gone). Unknown id: no error. */
   quarantine(ctx: Ctx, collection: AnyCollection, id: string, reason: string): Promise<void>;
-  /** One batch over several collections: all or nothing on disk, then memory. */
-  transaction(ctx: Ctx, changes: readonly Change[]): Promise<void>;
+  /** One batch over several collections: all or nothing on disk, then memory. @param kind default: intent */
+  transaction(ctx: Ctx, changes: readonly Change[], kind?: WriteKind): Promise<void>;
+  /** For who is about to make what ends with an intent, and may take long. @throws what the intent would fail with */
+  checkWritable(ctx: Ctx): Promise<void>;
+  /** What the database cannot take just now; undefined when it has everything. */
+  readonly behind: Behind | undefined;
+  /** Ends when everything told so far outlives berthd: at once, unless the reserve is missing or full. */
+  whenKept(): Promise<void>;
+}
+
+/** The database lags behind memory: it is full, or fails. */
+export interface Behind {
+  /** Records that wait to be written. */
+  readonly records: number;
+  /** Of these, the ones that not even the reserve has: a crash would lose them. */
+  readonly inMemoryOnly: number;
+  readonly sinceMs: number;
+  /** Why it could not be written last. */
+  readonly because: string;
 }
 
 export type AnyCollection = Collection<never> | Collection<unknown>;

@@ -1,5 +1,6 @@
 import type { Ctx } from '#base/ctx';
 import { LevelDisk } from './level-disk.ts';
+import { PatientDisk } from './patient-disk.ts';
 import { RecordStore } from './records.ts';
 
 export interface LevelStoreOptions {
@@ -14,6 +15,7 @@ export class LevelStore extends RecordStore {
   /** @throws STATE_LOCKED, RESOURCE_EXHAUSTED, STATE_CORRUPT, KERNEL */
   static async create(ctx: Ctx, options: LevelStoreOptions): Promise<LevelStore> {
     const { disk, content } = await LevelDisk.open(options.directory, ctx.log);
-    return new LevelStore({ disk, content, bootId: options.bootId, log: ctx.log });
+    const patient = new PatientDisk({ disk, log: ctx.log });
+    return new LevelStore({ disk: patient, content, bootId: options.bootId, log: ctx.log });
   }
 }

@@ -2,7 +2,17 @@ import { BerthError } from '#base/errors';
 import type { Ctx } from '#base/ctx';
 import type { Logger } from '#base/log';
 import { isKind } from './collection.ts';
-import type { AnyCollection, Change, Collection, CollectionSpec, QuarantinedRecord, Store } from './collection.ts';
+import type {
+  AnyCollection,
+  Behind,
+  Change,
+  Collection,
+  CollectionSpec,
+  QuarantinedRecord,
+  Store,
+  WriteKind,
+} from './collection.ts';
+import { reserveMark, type PatientDisk } from './patient-disk.ts';
 import { decodeRecord, deepFreeze, encodeRecord } from './record.ts';
 
 /** One line of a batch. */
@@ -18,7 +28,7 @@ export interface Disk {
 }
 
 export interface RecordStoreOptions {
-  readonly disk: Disk;
+  readonly disk: PatientDisk;
   /** Everything the disk held when it was opened. */
   readonly content: ReadonlyMap<string, string>;
   readonly bootId: string;
@@ -29,7 +39,7 @@ const quarantinePrefix = 'quarantine/';
 
 /** The store's rules over any disk: versions, migrations, quarantine, disk before memory. */
 export class RecordStore implements Store {
-  readonly #disk: Disk;
+  readonly #disk: PatientDisk;
   readonly #bootId: string;
   readonly #log: Logger;
   /** Records that no collection has claimed yet. */
@@ -43,6 +53,7 @@ export class RecordStore implements Store {
     this.#bootId = options.bootId;
     this.#log = options.log;
     this.#unclaimed = new Map(options.content);
+    this.#unclaimed.delete(reserveMark);
     for (const [key, raw] of options.content) {
       if (!key.startsWith(quarantinePrefix)) continue;
       this.#unclaimed.delete(key);
@@ -75,7 +86,8 @@ export class RecordStore implements Store {
         repairs.push({ type: 'put', key, value: encodeRecord(spec.version, decoded.bootId, decoded.value) });
       }
     }
-    if (repairs.length > 0) await this.#disk.write(repairs, spec.sync);
+    // What is found is found again after a crash.
+    if (repairs.length > 0) await this.#disk.write(repairs, spec.sync, 'fact');
     return collection;
   }
 
@@ -85,11 +97,23 @@ export class RecordStore implements Store {
     const record = own.recall(id);
     if (!record) return;
     const raw = encodeRecord(own.spec.version, record.bootId, record.value);
-    await this.#disk.write(this.#setAside(own.keyOf(id), raw, reason), own.spec.sync);
+    await this.#disk.write(this.#setAside(own.keyOf(id), raw, reason), own.spec.sync, 'fact');
     own.forget(id);
   }
 
-  async transaction(_ctx: Ctx, changes: readonly Change[]): Promise<void> {
+  get behind(): Behind | undefined {
+    return this.#disk.behind;
+  }
+
+  whenKept(): Promise<void> {
+    return this.#disk.whenKept();
+  }
+
+  async checkWritable(_ctx: Ctx): Promise<void> {
+    await this.#disk.flush();
+  }
+
+  async transaction(_ctx: Ctx, changes: readonly Change[], kind: WriteKind = 'intent'): Promise<void> {
     this.#assertOpen();
     const batch: Write[] = [];
     const toMemory: (() => void)[] = [];
@@ -112,7 +136,7 @@ export class RecordStore implements Store {
       toMemory.push(() => own.remember(id, { value, bootId: this.#bootId }));
     }
     if (batch.length === 0) return;
-    await this.#disk.write(batch, sync);
+    await this.#disk.write(batch, sync, kind);
     for (const apply of toMemory) apply();
   }
 
@@ -173,12 +197,12 @@ class RecordCollection<T> implements Collection<T> {
     return this.#records.get(id)?.bootId;
   }
 
-  async put(ctx: Ctx, id: string, value: T): Promise<void> {
-    await this.store.transaction(ctx, [{ op: 'put', collection: this as Collection<unknown>, id, value }]);
+  async put(ctx: Ctx, id: string, value: T, kind?: WriteKind): Promise<void> {
+    await this.store.transaction(ctx, [{ op: 'put', collection: this as Collection<unknown>, id, value }], kind);
   }
 
   async delete(ctx: Ctx, id: string): Promise<void> {
-    await this.store.transaction(ctx, [{ op: 'delete', collection: this as Collection<unknown>, id }]);
+    await this.store.transaction(ctx, [{ op: 'delete', collection: this as Collection<unknown>, id }], 'fact');
   }
 
   keyOf(id: string): string {

@@ -17,7 +17,7 @@ export const status: UnaryHandler<StatusRequest__Output, StatusResponse, Runtime
     user_namespaces: features.userNamespaces,
   };
   return {
-    status: { conditions: [runtimeReady(gate.closedBecause), networkReady(deps)] },
+    status: { conditions: [runtimeReady(gate.closedBecause), networkReady(deps), stateWritten(deps)] },
     info: request.verbose ? statusInfo(deps) : {},
     runtime_handlers: deps.runtimeHandlers.map((name) => ({ name, features: handlerFeatures })),
     features: {
@@ -36,6 +36,14 @@ function runtimeReady(closedBecause: string | undefined): RuntimeCondition {
 function networkReady({ networkStatus }: RuntimeServiceDeps): RuntimeCondition {
   const { ready, reason, message } = networkStatus();
   return { type: 'NetworkReady', status: ready, reason, message };
+}
+
+/** Not of the kubelet's: what exists is served all the same. */
+function stateWritten({ sandboxes: { behind } }: RuntimeServiceDeps): RuntimeCondition {
+  const type = 'BerthStateWritten';
+  if (!behind) return { type, status: true, reason: '', message: '' };
+  const message = `${behind.records} records wait: ${behind.because}`;
+  return { type, status: false, reason: 'StateDiskFull', message };
 }
 
 /** What `crictl info` shows beyond the protocol. */
