@@ -136,7 +136,7 @@ describe('an update', () => {
 
   test('that cannot be recorded is taken back', async () => {
     const id = await created();
-    node.disk.failNextWrite = new Error('ENOSPC');
+    node.disk.room = 0;
     await expect(it.sandboxes.updateContainer(ctx, id, asked)).rejects.toThrow();
     expect(it.runtime.container(id)?.updates).toEqual([]);
     expect(it.sandboxes.getContainer(id).status).not.toHaveProperty('resources');
