@@ -10,7 +10,7 @@ RUN := PATH=$(NODE_BIN):$$PATH
 JEST := $(RUN) NODE_OPTIONS=--experimental-vm-modules node_modules/.bin/jest
 CMAKE_FLAGS := -DCMAKE_BUILD_TYPE=Release
 
-.PHONY: help deps build native ts run test unit ctest lint gen sanitize e2e bench bench-pull crictl critest kubelet clean
+.PHONY: help deps build native ts run test unit ctest lint gen sanitize e2e bench bench-pull crictl critest kubelet fresh clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -102,6 +102,11 @@ kubelet: ## run static pods on Berth under a real kubelet
 	@$(MAKE) build
 	@tools/get-kubelet >/dev/null
 	@$(JEST) --selectProjects kubelet --runInBand
+
+fresh: node_modules/.package-lock.json ## build and run in new roots of Debian 12 and 13 (RELEASE=trixie: one of them)
+	@tools/need-root 'to make roots' fresh
+	@tools/deps test
+	@$(RUN) node -C berth-src tools/fresh/main.ts
 
 clean: ## remove build/ (not node_modules/ and .cache/)
 	@rm -rf build
