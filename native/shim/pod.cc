@@ -212,7 +212,10 @@ void pause_exited(Shim& shim, pid_t pid) {
   if (pod.pause_pid > 0) return;  // the first of two has done its part
   second_of(pod.page);            // the second has died, and is nobody's number any more
   if (pod.phase == PodPhase::kStarting && pod.sync_fd) return pause_spoke(pod.sync, EPOLLIN);
-  if (pod.phase == PodPhase::kRunning) log_line("pause has died");
+  if (pod.phase != PodPhase::kRunning) return;
+  log_line("pause has died");
+  const berth_shim_PauseEnded ended = {};
+  broadcast_event(shim, berth_shim_Event_pause_ended_tag, berth_shim_PauseEnded_fields, &ended);
 }
 
 void get_state(Shim& shim, CallRef call) {

@@ -6,6 +6,7 @@ import { BerthError, errnoOf } from '#base/errors';
 import type { Addon } from '#linux/addon';
 import { Fd } from '#linux/fd';
 import { type RuntimeParts, shimOf } from './runtime-parts.ts';
+import type { PodShim } from './shim/pod-shim.ts';
 
 /** In this order: most servers listen on IPv4 or on both. */
 const loopbacks = [
@@ -16,11 +17,11 @@ const loopbacks = [
 /** Connects to a port on the loopback of the pod's network, which for a pod of the node's network is the node's. */
 export async function dial(parts: RuntimeParts, ctx: Ctx, podId: string, port: number): Promise<Duplex> {
   const { addon } = parts;
-  const { pausePid } = shimOf(parts, podId);
+  const shim = shimOf(parts, podId);
   if (!Number.isInteger(port) || port < 1 || port > 65_535) {
     throw new BerthError('INVALID_ARGUMENT', `port ${port} is not between 1 and 65535`);
   }
-  using netns = openNetns(addon, podId, pausePid);
+  using netns = await openNetns(addon, shim, ctx.signal);
   const refusals: string[] = [];
   for (const { family, host } of loopbacks) {
     try {
@@ -33,12 +34,15 @@ export async function dial(parts: RuntimeParts, ctx: Ctx, podId: string, port: n
   throw new BerthError('UNAVAILABLE', `nobody listens on port ${port} of pod ${podId} (${refusals.join(', ')})`);
 }
 
-/** Pause lives as long as the pod's namespaces. */
-function openNetns(addon: Addon, podId: string, pausePid: number): Fd {
+/** The network namespace of the pod's pause. @throws SHIM_DIED when that has died */
+export async function openNetns(addon: Addon, shim: PodShim, signal: AbortSignal): Promise<Fd> {
+  const gone = `pod ${shim.podId} is not running: what held its network has died`;
+  const pause = await shim.pauseDirectory(signal);
+  if (!pause) throw new BerthError('SHIM_DIED', gone);
   try {
-    return new Fd(addon.open(`/proc/${pausePid}/ns/net`, 0, 0), (fd) => addon.close(fd));
+    return new Fd(addon.open(`/proc/self/fd/${pause.number}/ns/net`, 0, 0), (fd) => addon.close(fd));
   } catch (cause) {
-    throw new BerthError('SHIM_DIED', `pod ${podId} is not running: its network is gone`, { cause });
+    throw new BerthError('SHIM_DIED', gone, { cause });
   }
 }
 

@@ -5,13 +5,13 @@ import type { Ctx } from '#base/ctx';
 import { Listeners } from '#base/listeners';
 import type { Logger } from '#base/log';
 import type { Addon } from '#linux/addon';
-import { Fd } from '#linux/fd';
+import type { Fd } from '#linux/fd';
 import { adopt, containerState } from './adopt.ts';
 import { attach } from './attach.ts';
 import type { Cgroups } from './cgroup/cgroups.ts';
 import type { ContainerInput, PodInput } from './container-input.ts';
 import * as containers from './containers.ts';
-import { dial } from './dial.ts';
+import { dial, openNetns } from './dial.ts';
 import { exec } from './exec-stream.ts';
 import { execSync } from './exec-sync.ts';
 import { endPod, runPod } from './pods.ts';
@@ -105,10 +105,9 @@ export class LinuxRuntime implements face.Runtime {
     return endPod(this.#parts, ctx, podId);
   }
 
-  async openNetns(_ctx: Ctx, podId: string): Promise<Fd | undefined> {
-    const pid = this.#parts.shims.get(podId)?.pausePid ?? 0;
-    if (pid === 0) return undefined;
-    return new Fd(this.#parts.addon.open(`/proc/${pid}/ns/net`, 0, 0), (fd) => this.#parts.addon.close(fd));
+  async openNetns(ctx: Ctx, podId: string): Promise<Fd | undefined> {
+    const shim = this.#parts.shims.get(podId);
+    return shim && (await openNetns(this.#parts.addon, shim, ctx.signal));
   }
 
   createContainer(ctx: Ctx, input: ContainerInput): Promise<face.CreatedContainer> {

@@ -17,6 +17,7 @@ export function onShimEvent(parts: RuntimeParts, podId: string, event: Event__Ou
     const { container_id: containerId } = event.container_exited;
     parts.events.emit({ type: 'exit', podId, containerId, exit: toExitInfo(event.container_exited) });
   }
+  if (event.pause_ended) parts.shims.get(podId)?.pauseEnded();
   if (event.oom) {
     parts.events.emit({ type: 'oom', podId, containerId: event.oom.container_id, count: BigInt(event.oom.count) });
   }

@@ -1,7 +1,8 @@
 import type { Ctx } from '#base/ctx';
 import { raceSignal } from '#base/deadline';
-import { BerthError, isBerthError } from '#base/errors';
+import { BerthError, errnoOf, isBerthError } from '#base/errors';
 import { Rollback } from '#base/rollback';
+import { Fd } from '#linux/fd';
 import type { IdRange, PodInput } from './container-input.ts';
 import { onShimEvent, onShimGone } from './pod-events.ts';
 import type { PodProcess } from './runtime.ts';
@@ -83,7 +84,18 @@ export function connect(parts: RuntimeParts, podId: string, directory: PodShim['
     buildId: parts.buildId,
     onEvent: (event) => onShimEvent(parts, podId, event),
     onGone: (shim) => onShimGone(parts, shim),
+    openPause: (pid) => openProcess(parts, pid),
+    onPauseEnded: () => parts.events.emit({ type: 'pauseEnded', podId }),
   });
+}
+
+function openProcess({ addon }: RuntimeParts, pid: number): Fd | undefined {
+  try {
+    return new Fd(addon.openDirectory(`/proc/${pid}`), (fd) => addon.close(fd));
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
 function drop(parts: RuntimeParts, shim: PodShim): void {

@@ -38,7 +38,7 @@ export interface FakeContainer {
 
 export interface FakePod {
   readonly input: PodInput;
-  readonly process: PodProcess;
+  process: PodProcess;
   readonly containers: Map<string, FakeContainer>;
   /** Rejected when the shim ends: whoever waits for an answer of it waits no longer. */
   readonly ended: PromiseWithResolvers<never>;
@@ -157,6 +157,14 @@ export class FakeRuntime implements Runtime {
   loseShim(podId: string): void {
     this.#end(podId);
     this.#events.emit({ type: 'podLost', podId, reason: 'the shim died' });
+  }
+
+  /** Kills what holds a pod's namespaces; its containers go on. */
+  endPause(podId: string): void {
+    const pod = this.machine.pods.get(podId);
+    if (!pod) return;
+    pod.process = { ...pod.process, pausePid: 0 };
+    this.#events.emit({ type: 'pauseEnded', podId });
   }
 
   /** The machine goes on; this berthd hears nothing more. */

@@ -16,7 +16,7 @@ export interface Runtime extends RuntimeStats, RuntimeStreams {
   runPod(ctx: Ctx, pod: PodInput): Promise<PodProcess>;
   /** Kills what still runs in the pod, ends pause and the shim, removes the shim's cgroup and runtime directory. Idempotent. */
   endPod(ctx: Ctx, podId: string): Promise<void>;
-  /** The pod's network namespace as long as it runs; undefined on the node's network. */
+  /** The network namespace of the pod's pause; undefined for a pod without a shim. @throws SHIM_DIED when it has died */
   openNetns(ctx: Ctx, podId: string): Promise<Fd | undefined>;
 
   /** Makes the cgroup and the process, set up to the last step before execve. */
@@ -35,7 +35,7 @@ export interface Runtime extends RuntimeStats, RuntimeStreams {
   /** The exit is in the store: the shim may forget its record file. */
   acknowledgeExit(ctx: Ctx, podId: string, id: string): Promise<void>;
 
-  /** Exits and OOM kills, and shims that died (the pod's containers are then dead too). In order per pod. */
+  /** Exits and OOM kills, pauses and shims that died (the pod's containers are then dead too). In order per pod. */
   onEvent(listener: (event: RuntimeEvent) => void): Disposable;
 
   /**
@@ -64,6 +64,7 @@ export interface KnownContainer {
 }
 
 export interface PodProcess {
+  /** 0: it has died. */
   readonly pausePid: number;
   readonly shimPid: number;
   readonly startedAtNs: bigint;
@@ -110,7 +111,9 @@ export interface ExitInfo {
 export type RuntimeEvent =
   | { readonly type: 'exit'; readonly podId: string; readonly containerId: string; readonly exit: ExitInfo }
   | { readonly type: 'oom'; readonly podId: string; readonly containerId: string; readonly count: bigint }
-  | { readonly type: 'podLost'; readonly podId: string; readonly reason: string };
+  | { readonly type: 'podLost'; readonly podId: string; readonly reason: string }
+  /** What held the pod's namespaces has died: nothing new can be started in them. Its containers go on. */
+  | { readonly type: 'pauseEnded'; readonly podId: string };
 
 export type AdoptedPod =
   | {

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Ctx } from '#base/ctx';
+import { Deadline } from '#base/deadline';
 import type { Addon } from '#linux/addon';
+import type { Fd } from '#linux/fd';
 import { parseMaxOpenFiles, parseNetDev } from './proc-text.ts';
 import type { RuntimeParts } from './runtime-parts.ts';
 import type { InterfaceStats, ProcessStats, RuntimeSample, WantedStats } from './stats.ts';
@@ -10,12 +12,14 @@ const procLimit = 256 * 1024;
 /** Open files counted for one container: more are as many as that. */
 const descriptorLimit = 20_000;
 const chunk = 256;
+/** For a shim to say that pause is there, once in a pod's life. */
+const pausePatienceMs = 200;
 
 /** Numbers of containers and pods, read from the files of their groups and of pause's network. */
 export async function sample(parts: RuntimeParts, ctx: Ctx, wanted: WantedStats): Promise<RuntimeSample> {
   const [cgroups, networks, processes] = await Promise.all([
     parts.cgroups.sample(ctx, wanted.cgroups, wanted.detail),
-    sampleNetworks(parts, wanted.networks),
+    sampleNetworks(parts, ctx, wanted.networks),
     sampleProcesses(parts, ctx, wanted.processes),
   ]);
   return { cgroups, networks, processes };
@@ -24,15 +28,30 @@ export async function sample(parts: RuntimeParts, ctx: Ctx, wanted: WantedStats)
 /** A file of another process's network namespace is as good as being in it. */
 async function sampleNetworks(
   parts: RuntimeParts,
+  ctx: Ctx,
   podIds: readonly string[],
 ): Promise<Map<string, readonly InterfaceStats[]>> {
-  const pods = podIds.flatMap((podId) => {
-    const pid = parts.shims.get(podId)?.pausePid ?? 0;
-    return pid === 0 ? [] : [{ podId, pid }];
-  });
-  const pids = pods.map(({ pid }) => pid);
-  const texts = await readOfProcesses(parts.addon, pids, 'net/dev');
+  const found = await Promise.all(podIds.map((podId) => findPause(parts, ctx, podId)));
+  const pods = found.flatMap((pod) => (pod ? [pod] : []));
+  const directories = pods.map(({ pause }) => `self/fd/${pause.number}`);
+  const texts = await readOfProcesses(parts.addon, directories, 'net/dev');
   return new Map(pods.flatMap(({ podId }, at) => (texts[at] ? [[podId, parseNetDev(texts[at])]] : [])));
+}
+
+/** Undefined for one that has none, or whose shim does not answer: the others have their numbers all the same. */
+async function findPause(
+  parts: RuntimeParts,
+  ctx: Ctx,
+  podId: string,
+): Promise<{ readonly podId: string; readonly pause: Fd } | undefined> {
+  using patience = new Deadline(pausePatienceMs, `finding pause of pod ${podId}`, ctx.signal);
+  try {
+    const pause = await parts.shims.get(podId)?.pauseDirectory(patience.signal);
+    return pause?.open ? { podId, pause } : undefined;
+  } catch (error) {
+    ctx.log.debug({ podId, err: error }, 'cannot find the network of a pod');
+    return undefined;
+  }
 }
 
 async function sampleProcesses(
@@ -41,7 +60,7 @@ async function sampleProcesses(
   containers: WantedStats['processes'],
 ): Promise<Map<string, ProcessStats>> {
   const found = new Map<string, ProcessStats>();
-  const pids = containers.map(({ pid }) => pid);
+  const pids = containers.map(({ pid }) => String(pid));
   const limits = await readOfProcesses(parts.addon, pids, 'limits');
   for (const [at, { id, cgroupPath }] of containers.entries()) {
     const procs = path.join(parts.cgroups.handle(cgroupPath).killDir, 'cgroup.procs');
@@ -57,15 +76,15 @@ async function sampleProcesses(
   return found;
 }
 
-/** One file of /proc for many processes; "" for those that are gone. */
+/** One file of /proc for many processes, given by their directories below it; "" for those that are gone. */
 async function readOfProcesses(
   addon: Pick<Addon, 'readEach'>,
-  pids: readonly number[],
+  directories: readonly string[],
   file: string,
 ): Promise<string[]> {
   const texts: string[] = [];
-  for (let at = 0; at < pids.length; at += chunk) {
-    const some = pids.slice(at, at + chunk).map(String);
+  for (let at = 0; at < directories.length; at += chunk) {
+    const some = directories.slice(at, at + chunk);
     const read = await addon.readEach(some, [{ before: '/proc/', after: `/${file}` }], procLimit);
     texts.push(...read.map((text) => (text === '\x01\0' ? '' : text.slice(0, -1))));
   }

@@ -3,7 +3,7 @@ import { raceSignal } from '#base/deadline';
 import { unattended } from '#base/unattended';
 import { announce, background, type SandboxParts } from './parts.ts';
 import type { Container, Pod } from './pod.ts';
-import { exitOf, toExited, toNotReady, unseenExit, type Exit } from './states.ts';
+import { exitOf, pauseDied, toExited, toNotReady, unseenExit, type Exit } from './states.ts';
 
 /**
  * Follows what the runtime tells: a container ended, a pod lost its shim. Each goes to the store first, is then
@@ -20,6 +20,11 @@ export function followRuntime(parts: SandboxParts): Disposable {
       case 'podLost': {
         const pod = parts.pods.pod(event.podId);
         if (pod) unattended(parts.log, 'recording the loss of a pod', losePod(parts, pod, event.reason));
+        return;
+      }
+      case 'pauseEnded': {
+        const pod = parts.pods.pod(event.podId);
+        if (pod) unattended(parts.log, 'recording the end of a pause', losePause(parts, pod));
         return;
       }
       case 'oom':
@@ -70,6 +75,22 @@ export async function losePod(parts: SandboxParts, pod: Pod, why: string): Promi
       pod.listed.map((container) =>
         recordExit(parts, container, unseenExit(137, parts.clock.nowNs(), 'ShimDied', message)),
       ),
+    );
+    if (changed) announce(parts, 'stopped', pod);
+  });
+}
+
+/**
+ * What held the pod's namespaces is gone: no container can be made in it any more. Its containers go on, unless pause was
+ * pid 1 to them; the kubelet, told by the pod's state, ends them and makes the pod anew.
+ */
+export async function losePause(parts: SandboxParts, pod: Pod): Promise<void> {
+  // One that is being made is undone by its maker.
+  pod.lost = true;
+  const message = 'the process that holds the pod’s namespaces was killed: the pod has to be made anew';
+  await persist(parts, pod.id, async (ctx) => {
+    const changed = await parts.pods.changePod(ctx, pod, (status) =>
+      status.state === 'ready' && !pod.stopping ? toNotReady(status, pauseDied, message) : undefined,
     );
     if (changed) announce(parts, 'stopped', pod);
   });

@@ -1,18 +1,19 @@
 import type { Ctx } from '#base/ctx';
-import type { AdoptedContainer, ExitInfo } from '#runtime/runtime';
-import { acknowledge } from './exits.ts';
+import type { AdoptedContainer, AdoptedPod, ExitInfo } from '#runtime/runtime';
+import { acknowledge, losePause } from './exits.ts';
 import type { SandboxParts } from './parts.ts';
 import type { Container, Pod } from './pod.ts';
 import { stopPod } from './pod-stop.ts';
-import { exitOf, toExited, toNotReady, toRunning, toStopped, unseenExit } from './states.ts';
+import { exitOf, pauseDied, toExited, toNotReady, toRunning, toStopped, unseenExit } from './states.ts';
 
 /** The pod's shim answered: what it says about processes is true. */
 export async function reconcilePod(
   parts: SandboxParts,
   ctx: Ctx,
   pod: Pod,
-  shim: readonly AdoptedContainer[],
+  found: Pick<Extract<AdoptedPod, { alive: true }>, 'containers' | 'process'>,
 ): Promise<void> {
+  const shim = found.containers;
   const byId = new Map(shim.map((entry) => [entry.id, entry]));
   await Promise.all([
     ...pod.listed.map((container) => reconcileContainer(parts, ctx, container, byId.get(container.id))),
@@ -21,7 +22,8 @@ export async function reconcilePod(
       .map(({ id }) => parts.runtime.removeContainer(ctx, pod.id, id, strayCgroup(parts, pod, id))),
   ]);
   // Its stop was cut short: it ends now. A half-made pod is undone later.
-  if (pod.status.state === 'notReady') await finishStop(parts, ctx, pod);
+  if (pod.status.state === 'notReady' && pod.status.reason !== pauseDied) await finishStop(parts, ctx, pod);
+  if (found.process.pausePid === 0) await losePause(parts, pod);
 }
 
 function strayCgroup(parts: SandboxParts, pod: Pod, id: string): string {

@@ -74,6 +74,34 @@ describe('a pod that was ready', () => {
   });
 });
 
+describe('a pod whose pause died while no berthd was there', () => {
+  async function leaveWithoutPause() {
+    const node = new FakeNode();
+    const left = await leave(node);
+    const pod = node.machine.pods.get(left.podId);
+    if (pod) pod.process = { ...pod.process, pausePid: 0 };
+    return { node, ...left };
+  }
+
+  test('is not ready; its containers go on, also over the next start', async () => {
+    const { node, podId, running } = await leaveWithoutPause();
+    for (let start = 0; start < 2; start++) {
+      const { sandboxes } = await node.start();
+      expect(sandboxes.getPod(podId).status).toMatchObject({ state: 'notReady', reason: 'PauseDied' });
+      expect(sandboxes.getContainer(running).status).toMatchObject({ state: 'running' });
+      expect(shimOf(node, podId).get(running)?.state).toBe('running');
+    }
+  });
+
+  test('is stopped and removed as any other', async () => {
+    const { node, podId } = await leaveWithoutPause();
+    const { sandboxes } = await node.start();
+    await sandboxes.stopPod(ctx, podId);
+    await sandboxes.removePod(ctx, podId);
+    expect([...node.disk.content.keys()]).toEqual([]);
+  });
+});
+
 describe('with a network of plugins', () => {
   test('recovery does not wait for a plugin, which may need a pod that waits for recovery', async () => {
     const node = new FakeNode();

@@ -88,7 +88,7 @@ async function adoptPods(parts: SandboxParts, ctx: Ctx): Promise<void> {
 async function reconcile(parts: SandboxParts, ctx: Ctx, found: AdoptedPod): Promise<void> {
   const pod = parts.pods.pod(found.podId);
   if (!pod) return;
-  if (found.alive) await reconcilePod(parts, ctx, pod, found.containers);
+  if (found.alive) await reconcilePod(parts, ctx, pod, found);
   else await reconcileLost(parts, ctx, pod, found);
 }
 

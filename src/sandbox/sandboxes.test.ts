@@ -350,6 +350,36 @@ describe('ends', () => {
     await expectClean(it);
   });
 
+  test('a pod whose pause is killed: not ready at once with an event, its containers go on, nothing is made in it', async () => {
+    const it = await new FakeNode().start();
+    const { podId, id } = await runningContainer(it);
+    using events = it.sandboxes.subscribe();
+    it.runtime.endPause(podId);
+    expect(await events.next()).toMatchObject({ id: podId, type: 'stopped', pod: { status: { state: 'notReady' } } });
+    expect(it.sandboxes.getPod(podId).status).toMatchObject({ state: 'notReady', reason: 'PauseDied' });
+    expect(it.sandboxes.getContainer(id).status.state).toBe('running');
+    const late = it.sandboxes.createContainer(ctx, containerIdentity(podId, 'late'));
+    await expect(late).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' });
+    await it.sandboxes.stopPod(ctx, podId);
+    expect(it.sandboxes.getContainer(id).status).toMatchObject({ state: 'exited', exitCode: 137 });
+    await it.sandboxes.removePod(ctx, podId);
+    await expectClean(it);
+  });
+
+  test('a pod whose pause is killed while its network is made is not made', async () => {
+    const it = await new FakeNode().start();
+    const { network } = it.node;
+    const setUp = network.setUp.bind(network);
+    network.setUp = async (from, request) => {
+      const record = await setUp(from, request);
+      for (let turns = 0; turns < 5; turns++) await turn();
+      it.runtime.endPause(request.podId);
+      return record;
+    };
+    await expect(it.sandboxes.runPod(ctx, podIdentity())).rejects.toMatchObject({ code: 'SHIM_DIED' });
+    await expectClean(it);
+  });
+
   test('an exit that cannot be written is not lost', async () => {
     const it = await new FakeNode().start();
     const { id } = await runningContainer(it);

@@ -52,6 +52,9 @@ export function isStopped(status: PodStatus): boolean {
 /** The reason of a pod that could not be made. */
 export const createFailed = 'CreateFailed';
 
+/** The reason of a pod whose namespaces are held by nobody. */
+export const pauseDied = 'PauseDied';
+
 export function newContainer(createdAtNs: bigint): ContainerStatus {
   return {
     state: 'creating',

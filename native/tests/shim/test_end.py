@@ -93,7 +93,9 @@ class End(unittest.TestCase):
         with Pod() as pod:
             pod.up("a")
             os.kill(pod.started.pause_pid, signal.SIGKILL)
-            self.assertTrue(eventually(lambda: pod.state().pause_pid == 0))
+            told = pod.client.wait_event(lambda event: event.WhichOneof("what") == "pause_ended")
+            self.assertTrue(told)
+            self.assertEqual(pod.state().pause_pid, 0)
             with self.assertRaises(ShimError) as caught:
                 pod.create("late", ["true"])
             self.assertEqual(caught.exception.kind, "STATE")

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { Deadline, raceSignal } from '#base/deadline';
 import type { Fd } from '#linux/fd';
 import type { ContainerEntry__Output } from './gen/berth/shim/ContainerEntry.ts';
 import type { Event__Output } from './gen/berth/shim/Event.ts';
@@ -9,13 +10,19 @@ import { largeRequests, maxPayload, maxRequest } from './frame.ts';
 import { protocolVersion } from './protocol.ts';
 import { ShimConnection } from './shim-connection.ts';
 
+/** For a shim to say whether pause is still there: its event loop never waits. */
+const pauseMs = 5_000;
+
 export interface PodShimOptions {
   readonly podId: string;
   readonly directory: Fd;
   readonly socket: Socket;
   readonly buildId: string;
+  /** Opens /proc/<pid>; undefined when there is no such process. */
+  readonly openPause: (pid: number) => Fd | undefined;
   readonly onEvent: (event: Event__Output) => void;
   readonly onGone: (shim: PodShim) => void;
+  readonly onPauseEnded: (shim: PodShim) => void;
 }
 
 /** A pod's shim as berthd is connected to it. Owns the handle on the pod's directory. */
@@ -25,7 +32,6 @@ export class PodShim implements Disposable {
   /** cgroup paths of the pod's containers, for killing them when the shim dies. */
   readonly cgroupPaths = new Map<string, string>();
   readonly pids = new Map<string, number>();
-  pausePid = 0;
   shimPid = 0;
   startedAtNs = 0n;
   features: ReadonlySet<string> = new Set();
@@ -33,11 +39,16 @@ export class PodShim implements Disposable {
   ending = false;
   readonly #connection: ShimConnection;
   readonly #buildId: string;
+  readonly #options: PodShimOptions;
+  #pausePid = 0;
+  #pauseGone = false;
+  #pause: Promise<Fd | undefined> | undefined;
 
   constructor(options: PodShimOptions) {
     this.podId = options.podId;
     this.directory = options.directory;
     this.#buildId = options.buildId;
+    this.#options = options;
     this.#connection = new ShimConnection({
       socket: options.socket,
       podId: options.podId,
@@ -50,6 +61,15 @@ export class PodShim implements Disposable {
   /** Bytes of a request that it takes. */
   get requestLimit(): number {
     return this.features.has(largeRequests) ? maxRequest : maxPayload;
+  }
+
+  /** 0: there is none, or it has died. */
+  get pausePid(): number {
+    return this.#pauseGone ? 0 : this.#pausePid;
+  }
+
+  set pausePid(pid: number) {
+    this.#pausePid = pid;
   }
 
   get connected(): boolean {
@@ -79,6 +99,53 @@ export class PodShim implements Disposable {
     return state.containers;
   }
 
+  /**
+   * /proc/<pause> by descriptor, lent: what is opened below it is pause's or nobody's, whoever gets its number after it.
+   * Undefined when pause has died.
+   */
+  async pauseDirectory(signal: AbortSignal): Promise<Fd | undefined> {
+    if (this.pausePid === 0) return undefined;
+    this.#pause ??= this.#findPause(this.#pausePid).catch((error: unknown) => {
+      this.#pause = undefined;
+      throw error;
+    });
+    return raceSignal(this.#pause, signal);
+  }
+
+  async #findPause(pid: number): Promise<Fd | undefined> {
+    const doing = `ask the shim of pod ${this.podId} for pause`;
+    using deadline = new Deadline(pauseMs, doing);
+    const directory = this.#options.openPause(pid);
+    if (!directory) return undefined;
+    try {
+      const { state } = await this.call({ get_state: {} }, doing, deadline.signal);
+      // The shim is its parent: while that has not reaped it, the number is nobody else's.
+      if (state?.pause_pid === pid && !this.ending && !this.#pauseGone) return directory;
+      if (state?.pause_pid === 0) this.pauseEnded();
+    } catch (error) {
+      directory[Symbol.dispose]();
+      throw error;
+    }
+    directory[Symbol.dispose]();
+    return undefined;
+  }
+
+  /** Pause has died: known from the shim's event, or found out. */
+  pauseEnded(): void {
+    if (this.#pauseGone) return;
+    this.#pauseGone = true;
+    this.#closePause();
+    this.#options.onPauseEnded(this);
+  }
+
+  #closePause(): void {
+    this.#pause?.then(
+      (directory) => directory?.[Symbol.dispose](),
+      () => undefined,
+    );
+    this.#pause = undefined;
+  }
+
   forget(containerId: string): void {
     this.cgroupPaths.delete(containerId);
     this.pids.delete(containerId);
@@ -86,6 +153,7 @@ export class PodShim implements Disposable {
 
   [Symbol.dispose](): void {
     this.ending = true;
+    this.#closePause();
     this.#connection.close();
     this.directory[Symbol.dispose]();
   }
