@@ -1,9 +1,10 @@
-import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { startBerthd, type Berthd } from './harness/berthd.ts';
 import { ensureBusybox } from './harness/busybox.ts';
 import { output } from './harness/command.ts';
+import { top } from './harness/paths.ts';
 import { podConfig, shell, TestPod } from './harness/pods.ts';
 import { eventually } from './harness/wait.ts';
 
@@ -140,6 +141,18 @@ describe('berthd', () => {
     expect(code).not.toBe(0);
     expect(berthd.log).toMatch(/another berthd owns/);
     await berthd.cri.runtime.version({});
+  });
+
+  test('started in a chroot says so before it touches anything, instead of failing every container', async () => {
+    const place = file('chroot');
+    mkdirSync(place);
+    // The whole node is there, so that nothing else can be the reason.
+    const script = 'mount --rbind / "$1" && exec chroot "$1" "$2" --config "$3"';
+    const program = path.join(top, 'deploy/berthd');
+    const own = ['unshare', '--mount', 'sh', '-c', script, 'sh', place, program, berthd.configFile];
+    const { code, stderr } = await berthd.node.run(own);
+    expect(stderr).toMatch(/started in a chroot/);
+    expect(code).toBe(69);
   });
 
   test.each([

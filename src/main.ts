@@ -20,6 +20,7 @@ import { RemoteRegistry } from '#images/registry/remote-registry';
 import type { Addon } from '#linux/addon';
 import { Files } from '#linux/files';
 import { loadAddon } from '#linux/load';
+import { refuseChroot } from '#linux/refuse-chroot';
 import { ServiceManager } from '#linux/service-manager';
 import { attachmentRecords } from '#network/cni/attachments';
 import type { NetworkByMode } from '#network/network-by-mode';
@@ -204,6 +205,7 @@ async function openBase(starting: AsyncDisposableStack, { live, log, metrics }: 
   const ctx = createCtx({ signal: ending.signal, log, requestId: 'start' });
   const addon = loadAddon();
   addon.disableCoreDumps();
+  refuseChroot(addon);
   const { root, run } = live.current.paths;
   for (const directory of [root, run]) mkdirSync(directory, { recursive: true, mode: 0o711 });
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();

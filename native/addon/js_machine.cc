@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "addon/addon.h"
+#include "addon/chroot.h"
 #include "addon/notify.h"
 #include "addon/reader.h"
 #include "common/fd.h"
@@ -33,6 +34,12 @@ Napi::Value capabilities(const Napi::CallbackInfo& info) {
   value.Set("bounding", Napi::BigInt::New(env, bounding));
   value.Set("last", Napi::Number::New(env, last));
   return value;
+}
+
+Napi::Value in_chroot_call(const Napi::CallbackInfo& info) {
+  Result<bool> answer = in_chroot();
+  if (!answer) return raise(info.Env(), answer.failure());
+  return Napi::Boolean::New(info.Env(), *answer);
 }
 
 Napi::Value syncfs_call(const Napi::CallbackInfo& info) {
@@ -92,6 +99,7 @@ Napi::Value disable_core_dumps(const Napi::CallbackInfo& info) {
 
 void add_machine(Napi::Env env, Napi::Object exports) {
   exports.Set("capabilities", Napi::Function::New(env, capabilities, "capabilities"));
+  exports.Set("inChroot", Napi::Function::New(env, in_chroot_call, "inChroot"));
   exports.Set("syncfs", Napi::Function::New(env, syncfs_call, "syncfs"));
   exports.Set("detachMount", Napi::Function::New(env, detach_mount, "detachMount"));
   exports.Set("sendDatagram", Napi::Function::New(env, send_datagram_call, "sendDatagram"));
