@@ -43,6 +43,9 @@ test('the pod is not ready at once, with one event; its containers go on until i
   expect(await notReady(pod)).toBe(true);
   expect(events.of(pod.id)).toEqual(['STOPPED SANDBOX_NOTREADY']);
   await expectUsable(pod, container);
+  await eventually('the removal is told', () => events.of(pod.id).length > 1);
+  expect(events.of(pod.id)).toEqual(['STOPPED SANDBOX_NOTREADY', 'DELETED SANDBOX_NOTREADY']);
+  expect(events.of(container.id).map((event) => event.split(' ')[0])).toEqual(['STOPPED', 'DELETED']);
 });
 
 test('in a pod that shares one pid namespace all containers end with it', async () => {

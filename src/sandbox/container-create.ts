@@ -10,7 +10,7 @@ import { claimPod, createContainerKey } from './claims.ts';
 import { removeContainerNow, removeLayers } from './container-remove.ts';
 import { planContainer, type ContainerPlan } from './container-plan.ts';
 import { containerName, type ContainerIdentity } from './identity.ts';
-import { announce, type SandboxParts } from './parts.ts';
+import type { SandboxParts } from './parts.ts';
 import { Container, type Pod } from './pod.ts';
 import { checkRuntimeHandler } from './pod-checks.ts';
 import { checkContainerLimits } from './request-limits.ts';
@@ -81,7 +81,6 @@ async function make(parts: SandboxParts, ctx: Ctx, pod: Pod, identity: Container
     container.busy = undefined;
     pod.creates.delete(making);
   }
-  announce(parts, 'created', container);
   return id;
 }
 

@@ -3,7 +3,7 @@ import type { Ctx } from '#base/ctx';
 import { toBerthError } from '#base/errors';
 import { claimContainer } from './claims.ts';
 import { stopContainerNow } from './container-stop.ts';
-import { announce, type SandboxParts } from './parts.ts';
+import type { SandboxParts } from './parts.ts';
 import type { Container } from './pod.ts';
 import { together } from './together.ts';
 
@@ -35,7 +35,6 @@ async function remove(parts: SandboxParts, ctx: Ctx, container: Container): Prom
   await together([parts.images.release(ctx, container.id), removeLayers(parts, container.id)]);
   // Last: as long as there is a record, a retry finishes what failed.
   await parts.pods.forgetContainer(ctx, container);
-  announce(parts, 'deleted', container);
 }
 
 /** Removes the writable layer. Idempotent. */

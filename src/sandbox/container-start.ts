@@ -1,7 +1,7 @@
 import type { Ctx } from '#base/ctx';
 import { BerthError, isBerthError } from '#base/errors';
 import { claimContainer } from './claims.ts';
-import { announce, type SandboxParts } from './parts.ts';
+import type { SandboxParts } from './parts.ts';
 import type { Container } from './pod.ts';
 import { toRunning, toStartFailed, unseenExit } from './states.ts';
 
@@ -69,8 +69,7 @@ async function start(parts: SandboxParts, ctx: Ctx, container: Container): Promi
   }
   // It runs, whatever the store can do.
   container.startUntold = false;
-  const changed = await parts.pods.changeContainer(ctx, container, (status) => toRunning(status, startedAtNs));
-  if (changed) announce(parts, 'started', container);
+  await parts.pods.changeContainer(ctx, container, (status) => toRunning(status, startedAtNs));
 }
 
 /** Has the shim start it, or learns that it has: an earlier call of ours whose answer did not come. @returns when */
@@ -94,6 +93,5 @@ async function recordStartError(parts: SandboxParts, ctx: Ctx, container: Contai
     exitCode: typeof code === 'number' ? code : startErrorCode,
     startedAtNs: now,
   };
-  const changed = await parts.pods.changeContainer(ctx, container, (status) => toStartFailed(status, exit));
-  if (changed) announce(parts, 'stopped', container);
+  await parts.pods.changeContainer(ctx, container, (status) => toStartFailed(status, exit));
 }

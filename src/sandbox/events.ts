@@ -1,14 +1,13 @@
 import { BerthError } from '#base/errors';
 import type { CounterMetric, Metrics } from '#base/metrics';
 import type { ContainerView, PodView } from './pod.ts';
-
-export type ContainerEventType = 'created' | 'started' | 'stopped' | 'deleted';
+import type { Transition } from './states.ts';
 
 /** A change of a container or pod, with the pod as it was right after. */
 export interface ContainerEvent {
   /** A container's id, or the pod's. */
   readonly id: string;
-  readonly type: ContainerEventType;
+  readonly type: Transition;
   readonly createdAtNs: bigint;
   readonly pod: PodView | undefined;
   readonly containers: readonly ContainerView[];

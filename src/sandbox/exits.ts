@@ -1,7 +1,7 @@
 import type { Ctx } from '#base/ctx';
 import { raceSignal } from '#base/deadline';
 import { unattended } from '#base/unattended';
-import { announce, background, type SandboxParts } from './parts.ts';
+import { background, type SandboxParts } from './parts.ts';
 import type { Container, Pod } from './pod.ts';
 import { exitOf, pauseDied, toExited, toNotReady, unseenExit, type Exit } from './states.ts';
 
@@ -38,8 +38,7 @@ export async function recordExit(parts: SandboxParts, container: Container, exit
   // A create or start under way is told first, so that nobody sees an end before its beginning.
   await container.busy?.catch(() => undefined);
   await persist(parts, container.id, async (ctx) => {
-    const changed = await parts.pods.changeContainer(ctx, container, (status) => toExited(status, exit));
-    if (changed) announce(parts, 'stopped', container);
+    await parts.pods.changeContainer(ctx, container, (status) => toExited(status, exit));
     await acknowledge(parts, container);
   });
 }
@@ -68,7 +67,7 @@ export async function losePod(parts: SandboxParts, pod: Pod, why: string): Promi
   await Promise.allSettled(pod.creates);
   const message = `the pod lost its shim: ${why}`;
   await persist(parts, pod.id, async (ctx) => {
-    const changed = await parts.pods.changePod(ctx, pod, (status) =>
+    await parts.pods.changePod(ctx, pod, (status) =>
       status.state === 'creating' ? undefined : toNotReady(status, 'ShimDied', message),
     );
     await Promise.all(
@@ -76,7 +75,6 @@ export async function losePod(parts: SandboxParts, pod: Pod, why: string): Promi
         recordExit(parts, container, unseenExit(137, parts.clock.nowNs(), 'ShimDied', message)),
       ),
     );
-    if (changed) announce(parts, 'stopped', pod);
   });
 }
 
@@ -89,10 +87,9 @@ export async function losePause(parts: SandboxParts, pod: Pod): Promise<void> {
   pod.lost = true;
   const message = 'the process that holds the pod’s namespaces was killed: the pod has to be made anew';
   await persist(parts, pod.id, async (ctx) => {
-    const changed = await parts.pods.changePod(ctx, pod, (status) =>
+    await parts.pods.changePod(ctx, pod, (status) =>
       status.state === 'ready' && !pod.stopping ? toNotReady(status, pauseDied, message) : undefined,
     );
-    if (changed) announce(parts, 'stopped', pod);
   });
 }
 

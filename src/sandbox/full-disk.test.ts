@@ -80,7 +80,11 @@ function expectTrue({ sandboxes, node }: TestSandboxes): void {
 async function expectWritten({ store, node, sandboxes }: TestSandboxes): Promise<void> {
   await store.checkWritable(ctx);
   expect(store.behind).toBeUndefined();
-  const { collections } = await Pods.open(ctx, new FakeStore({ disk: node.disk, bootId: node.bootId }));
+  const { collections } = await Pods.open(
+    ctx,
+    new FakeStore({ disk: node.disk, bootId: node.bootId }),
+    () => undefined,
+  );
   const states = (all: readonly { readonly id: string; readonly status: object }[]): Record<string, object> =>
     Object.fromEntries(all.map(({ id, status }) => [id, status]));
   expect(states(collections.pods.values())).toEqual(states(sandboxes.listPods()));

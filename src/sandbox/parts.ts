@@ -10,12 +10,13 @@ import type { Files } from '#linux/files';
 import type { PodNetwork } from '#network/pod-network';
 import type { Runtime } from '#runtime/runtime';
 import type { Store } from '#store/collection';
-import type { ContainerEvents, ContainerEventType } from './events.ts';
+import type { ContainerEvents } from './events.ts';
 import type { IdentityCodec } from './identity.ts';
 import type { Operations } from './operations.ts';
 import type { Container, ContainerView, Pod, PodView } from './pod.ts';
 import type { PodCidrs } from './pod-cidrs.ts';
 import type { Pods } from './pods.ts';
+import type { Transition } from './states.ts';
 import type { StatsSampler } from './stats-sampler.ts';
 
 /** How long Berth's own operations may take, whoever waits for them. */
@@ -72,8 +73,12 @@ export function background(parts: SandboxParts, what: string, ms: number): Dispo
   return { ctx, [Symbol.dispose]: () => deadline[Symbol.dispose]() };
 }
 
-/** Tells the listeners. Call right after the record was written. */
-export function announce(parts: SandboxParts, type: ContainerEventType, of: Pod | Container): void {
+/** Tells the listeners of a transition. `Pods` alone calls it, right after the record was written. */
+export function announce(
+  parts: Pick<SandboxParts, 'events' | 'pods' | 'clock'>,
+  type: Transition,
+  of: Pod | Container,
+): void {
   parts.events.publish(() => {
     const pod = 'podId' in of ? parts.pods.pod(of.podId) : of;
     return {

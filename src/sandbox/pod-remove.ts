@@ -2,7 +2,7 @@ import path from 'node:path';
 import type { Ctx } from '#base/ctx';
 import { claimPod } from './claims.ts';
 import { removeContainerNow } from './container-remove.ts';
-import { announce, type SandboxParts } from './parts.ts';
+import type { SandboxParts } from './parts.ts';
 import type { Pod } from './pod.ts';
 import { stopPodNow } from './pod-stop.ts';
 import { together } from './together.ts';
@@ -26,5 +26,4 @@ export async function removePodNow(parts: SandboxParts, ctx: Ctx, pod: Pod): Pro
   await together([...pod.containers.values()].map((container) => removeContainerNow(parts, ctx, container)));
   await parts.files.removeTree(path.join(parts.podsDirectory, pod.id));
   await parts.pods.forgetPod(ctx, pod);
-  announce(parts, 'deleted', pod);
 }

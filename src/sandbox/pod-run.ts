@@ -8,7 +8,7 @@ import type { PodNetworkRecord } from '#network/pod-network';
 import type { PodInput } from '#runtime/container-input';
 import { runPodKey } from './claims.ts';
 import { podName, type PodIdentity } from './identity.ts';
-import { announce, type SandboxParts } from './parts.ts';
+import type { SandboxParts } from './parts.ts';
 import { Pod } from './pod.ts';
 import { checkCgroupParent, checkRuntimeHandler, checkUsers } from './pod-checks.ts';
 import { writePodFiles } from './pod-files.ts';
@@ -87,8 +87,6 @@ async function makePod(parts: SandboxParts, ctx: Ctx, identity: PodIdentity): Pr
     await undo(parts, own, making, error);
     throw error;
   }
-  announce(parts, 'created', pod);
-  announce(parts, 'started', pod);
   return pod.id;
 }
 

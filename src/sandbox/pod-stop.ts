@@ -3,7 +3,7 @@ import { raceSignal } from '#base/deadline';
 import { messageOf } from '#base/errors';
 import { claimPod } from './claims.ts';
 import { stopContainerNow } from './container-stop.ts';
-import { announce, type SandboxParts } from './parts.ts';
+import type { SandboxParts } from './parts.ts';
 import type { Pod } from './pod.ts';
 import { isStopped, toExited, toNotReady, toStopped, unseenExit } from './states.ts';
 import { together } from './together.ts';
@@ -33,7 +33,7 @@ export async function stopPodNow(parts: SandboxParts, ctx: Ctx, pod: Pod): Promi
     // Whoever was making a container fails now, and undoes it.
     await raceSignal(Promise.allSettled(pod.creates), ctx.signal);
     await endUnseen(parts, ctx, pod);
-    if (await parts.pods.changePod(ctx, pod, toStopped)) announce(parts, 'stopped', pod);
+    await parts.pods.changePod(ctx, pod, toStopped);
   } catch (error) {
     // Some of it may be gone: it is no pod to make containers in, and its next stop or removal does the rest.
     await parts.pods
@@ -70,8 +70,7 @@ async function endUnseen(parts: SandboxParts, ctx: Ctx, pod: Pod): Promise<void>
   await together(
     left.map(async (container) => {
       const exit = unseenExit(137, parts.clock.nowNs(), 'ContainerDied', 'it ended with its pod');
-      const changed = await parts.pods.changeContainer(ctx, container, (status) => toExited(status, exit));
-      if (changed) announce(parts, 'stopped', container);
+      await parts.pods.changeContainer(ctx, container, (status) => toExited(status, exit));
     }),
   );
 }

@@ -14,6 +14,9 @@ import {
   type PodStatus,
   type SpecRecord,
 } from './records.ts';
+import { containerTransitions, podTransitions, type Transition } from './states.ts';
+
+export type OnTransition = (transition: Transition, of: Pod | Container) => void;
 
 export interface Collections {
   readonly pods: Collection<PodRecord>;
@@ -42,17 +45,22 @@ export class Pods {
   readonly #podNames = new Map<string, Pod>();
   readonly #containerNames = new Map<string, Container>();
 
-  private constructor(store: Store, collections: Collections) {
+  readonly #tell: OnTransition;
+
+  private constructor(store: Store, collections: Collections, tell: OnTransition) {
     this.#store = store;
+    this.#tell = tell;
     this.collections = collections;
   }
 
-  static async open(ctx: Ctx, store: Store): Promise<Pods> {
-    return new Pods(store, {
+  /** @param tell hears of every transition, after its record and memory were written */
+  static async open(ctx: Ctx, store: Store, tell: OnTransition): Promise<Pods> {
+    const collections = {
       pods: await store.open(ctx, podRecords),
       containers: await store.open(ctx, containerRecords),
       specs: await store.open(ctx, specRecords),
-    });
+    };
+    return new Pods(store, collections, tell);
   }
 
   // Looking: half-made ones are not seen.
@@ -155,7 +163,9 @@ export class Pods {
     const status = next(pod.status);
     if (!status || this.#pods.get(pod.id) !== pod) return false;
     await this.collections.pods.put(ctx, pod.id, podRecord(pod, status), kind);
+    const transitions = podTransitions(pod.status, status);
     pod.status = status;
+    for (const transition of transitions) this.#tell(transition, pod);
     return true;
   }
 
@@ -176,8 +186,10 @@ export class Pods {
     } else {
       await containers.put(ctx, container.id, record, kind);
     }
+    const transitions = containerTransitions(container.status, status);
     container.status = status;
     if (status.state === 'exited') container.exited.resolve();
+    for (const transition of transitions) this.#tell(transition, container);
     return true;
   }
 
@@ -187,6 +199,7 @@ export class Pods {
     if (this.#pods.get(pod.id) !== pod) return;
     await this.collections.pods.delete(ctx, pod.id);
     this.#dropPod(pod);
+    if (pod.visible) this.#tell('deleted', pod);
   }
 
   async forgetContainer(ctx: Ctx, container: Container): Promise<void> {
@@ -195,6 +208,7 @@ export class Pods {
     const { containers, specs } = this.collections;
     await this.#store.transaction(ctx, [remove(containers, container.id), remove(specs, container.id)], 'fact');
     this.#dropContainer(container);
+    if (container.visible) this.#tell('deleted', container);
   }
 
   /** Puts a pod of the store into memory. */

@@ -30,7 +30,7 @@ import { execSync, type ExecSyncRequest } from './exec-sync.ts';
 import { followRuntime } from './exits.ts';
 import type { ContainerIdentity, IdentityCodec, PodIdentity } from './identity.ts';
 import { Operations } from './operations.ts';
-import type { SandboxParts, SandboxTimeouts } from './parts.ts';
+import { announce, type SandboxParts, type SandboxTimeouts } from './parts.ts';
 import type { Container, Pod } from './pod.ts';
 import { removePod, removePodNow } from './pod-remove.ts';
 import { runPod } from './pod-run.ts';
@@ -97,7 +97,10 @@ export class Sandboxes implements AsyncDisposable {
   static async open(ctx: Ctx, options: SandboxesOptions): Promise<Sandboxes> {
     const { root, metrics, log } = options;
     const stopping = new AbortController();
-    const pods = await Pods.open(ctx, options.store);
+    const events = new ContainerEvents(metrics);
+    const pods: Pods = await Pods.open(ctx, options.store, (transition, of) =>
+      announce({ ...options, events, pods }, transition, of),
+    );
     const containersDirectory = path.join(root, 'containers');
     const layers = new LayerUsages({ ...options, directory: containersDirectory });
     const parts: SandboxParts = {
@@ -105,7 +108,7 @@ export class Sandboxes implements AsyncDisposable {
       pods,
       podCidrs: new PodCidrs(await options.store.open(ctx, nodeRecords), options.network),
       operations: new Operations({ log, metrics, parkMs: options.parkMs ?? tenMinutes }),
-      events: new ContainerEvents(metrics),
+      events,
       stats: new StatsSampler({ ...options, pods, layers, intervalMs: options.statsIntervalMs ?? tenSeconds }),
       locks: new KeyedLock(),
       stopping: stopping.signal,

@@ -12,6 +12,32 @@ import type { ContainerStatus, PodStatus } from './records.ts';
 // change: a late or doubled message of a shim is not an error. Removed means that there is no record any more; half-made
 // (creating) pods and containers are seen by nobody but recovery.
 
+/** What listeners are told of. */
+export type Transition = 'created' | 'started' | 'stopped' | 'deleted';
+
+/** What a pod's change is to listeners, in order: each once, whatever else of its status changes. */
+export function podTransitions(before: PodStatus, after: PodStatus): readonly Transition[] {
+  if (before.state === after.state) return [];
+  if (after.state === 'ready') return ['created', 'started'];
+  // One that could not be made was never created to anybody.
+  return before.state === 'ready' ? ['stopped'] : [];
+}
+
+/** As podTransitions. */
+export function containerTransitions(before: ContainerStatus, after: ContainerStatus): readonly Transition[] {
+  if (before.state === after.state) return [];
+  switch (after.state) {
+    case 'creating':
+      return [];
+    case 'created':
+      return ['created'];
+    case 'running':
+      return ['started'];
+    case 'exited':
+      return before.state === 'creating' ? [] : ['stopped'];
+  }
+}
+
 export function newPod(createdAtNs: bigint): PodStatus {
   return { state: 'creating', createdAtNs, reason: '', message: '' };
 }
