@@ -71,6 +71,14 @@ bool make_sync(Fd& ours, Fd& childs) {
   return true;
 }
 
+bool make_pipe(Fd& reads, Fd& writes) {
+  int pair[2];
+  if (pipe2(pair, O_CLOEXEC) != 0) return false;
+  reads = Fd(pair[0]);
+  writes = Fd(pair[1]);
+  return true;
+}
+
 int receive_word(int sync, Fd& master) {
   char word = 0;
   iovec piece = {&word, 1};
@@ -91,23 +99,11 @@ int receive_word(int sync, Fd& master) {
   return n == 0 ? 0 : word;
 }
 
-pid_t clone_child(Shim& shim, uint64_t flags, int pid_namespace) {
-  // Joining a pid namespace changes only where our next children are born, so the shim joins, clones and goes back: one
-  // process less than a helper would cost. Nothing is forked in between.
-  if (pid_namespace >= 0 && setns(pid_namespace, CLONE_NEWPID) != 0) return -1;
+pid_t clone_child(uint64_t flags) {
   clone_args args = {};
   args.flags = flags;
   args.exit_signal = SIGCHLD;
-  const pid_t pid = static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args));
-  if (pid == 0) return 0;
-  const int error = errno;
-  if (pid_namespace >= 0 && setns(shim.own_pid_namespace.get(), CLONE_NEWPID) != 0) {
-    // Every later child would be born in a container's namespace. berthd sees the socket close and ends the pod.
-    log_line("cannot go back to the node's pid namespace", errno);
-    _exit(1);
-  }
-  errno = error;
-  return pid;
+  return static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args));
 }
 
 namespace {
@@ -132,19 +128,25 @@ bool take_fds_only(const ChildFds& wanted, Fault& fault) {
     if (fd < 0 || is_null_device(fd)) fd = open_null_device(wanted.null).release();
     ok = ok && fd >= 0 && lift(fd);
   }
-  ok = ok && lift(fds.sync) && lift(fds.extra);
+  ok = ok && lift(fds.sync) && lift(fds.extra) && lift(fds.result) && lift(fds.go);
   for (int i = 0; i < 3; i++) ok = ok && place(fds.stdio[i], i, 0);
-  ok = ok && place(fds.sync, kSyncFd, O_CLOEXEC) && place(fds.extra, kExtraFd, O_CLOEXEC);
-  if (!ok || !kernel::close_fds(kExtraFd + 1, ~0u, 0)) return fault.kernel("descriptors", "", errno);
+  ok = ok && place(fds.sync, kSyncFd, O_CLOEXEC) && place(fds.extra, kExtraFd, O_CLOEXEC) &&
+       place(fds.result, kResultFd, O_CLOEXEC) && place(fds.go, kGoFd, O_CLOEXEC);
+  if (!ok || !kernel::close_fds(kGoFd + 1, ~0u, 0)) return fault.kernel("descriptors", "", errno);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   return true;
 }
 
-void child_failed(int exit_code) {
-  const char word = kSaysFailed;
-  if (write(kSyncFd, &word, 1) != 1) _exit(exit_code);
+void give_up(ChildPage& page) {
+  page.failed.store(true, std::memory_order_release);
+  _exit(1);
+}
+
+void child_failed(ChildPage& page, int exit_code) {
+  page.failed.store(true, std::memory_order_release);
+  (void)!write(kSyncFd, &kSaysFailed, 1);
   _exit(exit_code);
 }
 

@@ -35,7 +35,8 @@ struct ChildPage {
   std::atomic<uint32_t> stage;
   uint32_t mount_index;
   uint32_t warnings;
-  std::atomic<int32_t> second;  // the child's child that took its place (user_namespace.h); 0: none
+  std::atomic<int32_t> second;  // the child's child that took its place (user_namespace.h, launch_pad.h); 0: none
+  std::atomic<bool> failed;     // `fault` says why
   char touching[1024];          // the path the child works on: what UNRESPONSIVE names
   Fault fault;
   char warning[8][120];
@@ -56,22 +57,27 @@ constexpr char kSaysGo = 'G';
 constexpr char kSaysTerminal = 'T';  // with its master
 
 bool make_sync(Fd& ours, Fd& childs);
+bool make_pipe(Fd& reads, Fd& writes);
 // What a child has said: one byte, with the terminal's master when it made one. 0: it has closed its end; -1: nothing.
 int receive_word(int sync, Fd& master);
 
-// Forks with clone3. `pid_namespace` >= 0: a pidfd whose pid namespace the child is to be in. 0 in the child.
-pid_t clone_child(Shim& shim, uint64_t flags, int pid_namespace);
+// Forks with clone3. 0 in the child.
+pid_t clone_child(uint64_t flags);
 
-// The child's first act: descriptors 0-2 are `stdio`, 3 is `sync`, 4 is `extra` (if >= 0), and nothing else stays open;
-// signal mask empty. Where `stdio` is -1 or a null device it becomes the one `null` refers to (null_device.h).
+// The child's first act: descriptors 0-2 are `stdio`, the others have the numbers below (if >= 0), and nothing else
+// stays open; signal mask empty. Where `stdio` is -1 or a null device it becomes the one `null` refers to
+// (null_device.h).
 struct ChildFds {
   int stdio[3] = {-1, -1, -1};
   int sync = -1;
   int extra = -1;
   int null = -1;
+  int result = -1, go = -1;  // for the second of a launch pad
 };
 constexpr int kSyncFd = 3;
 constexpr int kExtraFd = 4;
+constexpr int kResultFd = 5;
+constexpr int kGoFd = 6;
 bool take_fds_only(const ChildFds& fds, Fault& fault);
 
 // The process a child has been replaced by, once; 0: none.
@@ -80,6 +86,8 @@ pid_t second_of(ChildPage* page);
 bool is_second(const ChildPage* page, pid_t pid);
 
 // Ends a child whose setup failed: the fault is in the page.
-[[noreturn]] void child_failed(int exit_code = 1);
+[[noreturn]] void child_failed(ChildPage& page, int exit_code = 1);
+// The same for one without a socket, whose end is enough.
+[[noreturn]] void give_up(ChildPage& page);
 
 }  // namespace berth

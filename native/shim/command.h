@@ -13,7 +13,7 @@ struct Command {
 
 // Executes; comes back only with the reason in `fault`. A name without a slash is looked for in env's PATH.
 void execute(const Command& command, Fault& fault);
-// The exit code a shell would give for a command that could not be executed.
-int code_for_failed_execve(int error);
+// Where an environment says that commands are, directories between colons.
+const char* search_path(char* const* env);
 
 }  // namespace berth

@@ -4,9 +4,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
 #include <linux/keyctl.h>
-#include <linux/seccomp.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -25,10 +23,6 @@ constexpr int kLastCapability = 63;
 constexpr int kIoprioWhoProcess = 1;
 constexpr rlim_t kUsualDescriptors = 1024;
 
-struct Capabilities {
-  uint64_t effective, permitted, inheritable;
-};
-
 uint64_t held_capabilities() {
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2] = {};
@@ -36,7 +30,7 @@ uint64_t held_capabilities() {
   return uint64_t{data[1].permitted} << 32 | data[0].permitted;
 }
 
-bool set_capabilities(const Capabilities& wanted) {
+bool set_capabilities(const Confinement& wanted) {
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   __user_cap_data_struct data[2];
   for (int i = 0; i < 2; i++) {
@@ -108,23 +102,15 @@ bool write_self(const Fd& file, std::string_view text) {
   return write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
 }
 
-bool write_labels(const berth_shim_Process& process, const SelfFiles& files, Fault& fault) {
-  if (files.apparmor) {
-    Text<512> text("exec ");
-    text.add(view_of(process.apparmor_profile));
-    if (!write_self(files.apparmor, text.view())) return fault.kernel("apparmor", process.apparmor_profile, errno);
-  }
-  if (files.selinux && !write_self(files.selinux, process.selinux_label)) {
-    return fault.kernel("selinux", process.selinux_label, errno);
-  }
-  return true;
-}
-
 // The directory must be below the root we are in: a descriptor of the node's that was left open must not become a way
 // out (the kernel then answers with a path that does not begin with a slash).
 bool inside_root() {
   char where[4096];
   return syscall(SYS_getcwd, where, sizeof where) > 0 && where[0] == '/';
+}
+
+const char* directory_of(const berth_shim_Process& process) {
+  return view_of(process.cwd).empty() ? "/" : process.cwd;
 }
 
 enum class Changed { kYes, kDenied, kNo };
@@ -137,18 +123,6 @@ Changed change_directory(const char* cwd, Fault& fault) {
   if (inside_root()) return Changed::kYes;
   fault.start("chdir", cwd, EXDEV);
   return Changed::kNo;
-}
-
-bool load_seccomp(const berth_shim_Process& process, Fault& fault) {
-  if (process.seccomp == nullptr || process.seccomp->size == 0) return true;
-  const size_t size = process.seccomp->size;
-  if (size % sizeof(sock_filter) != 0 || size / sizeof(sock_filter) > 4096) {
-    return fault.refuse(FaultKind::kBadMessage, "seccomp", "", "not a list of instructions");
-  }
-  const sock_fprog program = {static_cast<unsigned short>(size / sizeof(sock_filter)),
-                              reinterpret_cast<sock_filter*>(process.seccomp->bytes)};
-  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, process.seccomp_flags, &program) == 0) return true;
-  return fault.kernel("seccomp", "", errno);
 }
 
 // So that a process that is not root can open /dev/stdout anew. A terminal and /dev/null are not ours to give.
@@ -174,14 +148,34 @@ bool become(const berth_shim_Process& process, Fault& fault) {
 }
 
 // The capabilities of the plan, cut to what we hold.
-Capabilities allowed(const berth_shim_Process& process, ChildPage& page) {
+void allowed(const berth_shim_Process& process, Confinement& left, ChildPage& page) {
   const uint64_t held = held_capabilities();
   const uint64_t missing = process.cap_permitted & ~held;
   for (int i = 0; i <= kLastCapability; i++) {
     if (missing >> i & 1) warn(page, "capability", i, EPERM);
   }
-  const uint64_t permitted = process.cap_permitted & held;
-  return {process.cap_effective & permitted, permitted, process.cap_inheritable & held};
+  left.permitted = process.cap_permitted & held;
+  left.effective = process.cap_effective & left.permitted;
+  left.inheritable = process.cap_inheritable & held;
+}
+
+bool label(const char* file, const char* fallback, std::string_view what, std::string_view text) {
+  Fd attribute(open(file, O_WRONLY | O_CLOEXEC));
+  if (!attribute && fallback != nullptr) attribute = Fd(open(fallback, O_WRONLY | O_CLOEXEC));
+  Text<512> line(what);
+  return attribute && write_self(attribute, line.add(text).view());
+}
+
+// For the coming execve.
+bool write_labels(const berth_shim_Process& process, Fault& fault) {
+  constexpr char kOnExec[] = "/proc/self/attr/exec";
+  const std::string_view profile = view_of(process.apparmor_profile);
+  if (!profile.empty() && !label("/proc/self/attr/apparmor/exec", kOnExec, "exec ", profile)) {
+    return fault.kernel("apparmor", profile, errno);
+  }
+  const std::string_view selinux = view_of(process.selinux_label);
+  if (!selinux.empty() && !label(kOnExec, nullptr, "", selinux)) return fault.kernel("selinux", selinux, errno);
+  return true;
 }
 
 }  // namespace
@@ -208,16 +202,7 @@ bool open_self_files(const berth_shim_Process& process, bool reset_oom_score, Se
   if (process.set_oom_score_adj || reset_oom_score) {
     files.oom_score = Fd(open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
   }
-  if (!view_of(process.apparmor_profile).empty()) {
-    files.apparmor = Fd(open("/proc/self/attr/apparmor/exec", O_WRONLY | O_CLOEXEC));
-    if (!files.apparmor) files.apparmor = Fd(open("/proc/self/attr/exec", O_WRONLY | O_CLOEXEC));
-    if (!files.apparmor) return fault.kernel("apparmor", process.apparmor_profile, errno);
-  }
-  if (!view_of(process.selinux_label).empty()) {
-    files.selinux = Fd(open("/proc/self/attr/exec", O_WRONLY | O_CLOEXEC));
-    if (!files.selinux) return fault.kernel("selinux", process.selinux_label, errno);
-  }
-  return true;
+  return write_labels(process, fault);
 }
 
 void leave_nodes_marks(const berth_shim_Process& process, const IdRange& uids, SelfFiles& files, ChildPage& page) {
@@ -226,37 +211,46 @@ void leave_nodes_marks(const berth_shim_Process& process, const IdRange& uids, S
 }
 
 // The order matters:
-//  - limits, scores, labels and the bounding set need capabilities, so they come first;
+//  - limits, scores and the bounding set need capabilities, so they come first;
 //  - the directory is entered as root and once more as the user where root was refused (NFS with root_squash);
 //  - a filter without no_new_privs needs CAP_SYS_ADMIN, so it is loaded before the capabilities go: what follows
 //    (setgroups, setuid, capset, prctl) must be allowed by the profile, as every runtime's is;
 //  - with no_new_privs it is loaded last, and the profile need not allow any of that.
-bool confine(const berth_shim_Process& process, SelfFiles& files, ChildPage& page) {
+bool confine(const berth_shim_Process& process, SelfFiles& files, Confinement& left, ChildPage& page) {
   Fault& fault = page.fault;
   enter_stage(page, Stage::kConfine);
   write_oom_score(process, files, page);
   lower_descriptor_limit();
-  if (!set_rlimits(process, page) || !write_labels(process, files, fault)) return false;
+  if (!set_rlimits(process, page)) return false;
   give_streams(process.uid);
-  const char* cwd = view_of(process.cwd).empty() ? "/" : process.cwd;
-  const Changed changed = change_directory(cwd, fault);
+  const Changed changed = change_directory(directory_of(process), fault);
   if (changed == Changed::kNo) return false;
-  const Capabilities capabilities = allowed(process, page);
-  if (!drop_bounding(process.cap_bounding, fault) || prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) {
-    return fault.error != 0 ? false : fault.kernel("prctl", "keepcaps", errno);
-  }
-  if (!process.no_new_privs && !load_seccomp(process, fault)) return false;
+  left.enter_directory = changed == Changed::kDenied;
+  allowed(process, left, page);
+  if (!drop_bounding(process.cap_bounding, fault)) return false;
+  return prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) == 0 ? true : fault.kernel("prctl", "keepcaps", errno);
+}
+
+std::string_view filter_of(const berth_shim_Process& process) {
+  if (process.seccomp == nullptr) return {};
+  return {reinterpret_cast<const char*>(process.seccomp->bytes), process.seccomp->size};
+}
+
+bool confine_at_last(const berth_shim_Process& process, const Confinement& left, const Filter& filter,
+                     ChildPage& page) {
+  Fault& fault = page.fault;
+  if (!process.no_new_privs && !load_filter(filter, fault)) return false;
   if (!become(process, fault)) return false;
-  if (!set_capabilities(capabilities)) return fault.kernel("capset", "", errno);
-  if (!raise_ambient(process.cap_ambient & capabilities.permitted & capabilities.inheritable, fault)) return false;
+  if (!set_capabilities(left)) return fault.kernel("capset", "", errno);
+  if (!raise_ambient(process.cap_ambient & left.permitted & left.inheritable, fault)) return false;
   prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
-  if (changed == Changed::kDenied && change_directory(cwd, fault) != Changed::kYes) {
-    return fault.error != 0 ? false : fault.start("chdir", cwd, EACCES);
+  if (left.enter_directory && change_directory(directory_of(process), fault) != Changed::kYes) {
+    return fault.error != 0 ? false : fault.start("chdir", directory_of(process), EACCES);
   }
   umask(process.umask & 0777);
   if (!process.no_new_privs) return true;
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fault.kernel("prctl", "no_new_privs", errno);
-  return load_seccomp(process, fault);
+  return load_filter(filter, fault);
 }
 
 }  // namespace berth

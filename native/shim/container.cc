@@ -93,17 +93,24 @@ bool pid_namespace_of(Shim& shim, const berth_shim_CreateContainer& request, Fd&
   }
 }
 
+// Joining a pid namespace changes only where our next children are born, so the shim joins, clones and goes back.
+pid_t clone_into(Shim& shim, uint64_t flags, int pid_namespace) {
+  if (pid_namespace >= 0 && setns(pid_namespace, CLONE_NEWPID) != 0) return -1;
+  const pid_t pid = clone_child(flags);
+  if (pid == 0) return 0;
+  const int error = errno;
+  if (pid_namespace >= 0 && setns(shim.own_pid_namespace.get(), CLONE_NEWPID) != 0) {
+    // Every later child would be born in a container's namespace. berthd sees the socket close and ends the pod.
+    log_line("cannot go back to the node's pid namespace", errno);
+    _exit(1);
+  }
+  errno = error;
+  return pid;
+}
+
 struct Streams {
   Fd child[3];  // what becomes 0, 1 and 2; empty: /dev/null
 };
-
-bool make_pipe(Fd& reads, Fd& writes) {
-  int pair[2];
-  if (pipe2(pair, O_CLOEXEC) != 0) return false;
-  reads = Fd(pair[0]);
-  writes = Fd(pair[1]);
-  return true;
-}
 
 // Output is read also without a log: it is for whoever is attached.
 bool make_streams(Container& container, Streams& streams) {
@@ -137,7 +144,7 @@ bool launch(Shim& shim, Container& container, const berth_shim_CreateContainer& 
   container.oom_kills_before = cgroup_oom_kills(container.oom_file);
   // A pid namespace that belongs to the pod's users is made from among them, by a second child.
   if (own_users) flags &= ~uint64_t{CLONE_NEWPID};
-  const pid_t pid = clone_child(shim, flags, pid_namespace.get());
+  const pid_t pid = clone_into(shim, flags, pid_namespace.get());
   if (pid == 0) {
     run_container_child({.fds = {.stdio = {streams.child[0].get(), streams.child[1].get(), streams.child[2].get()},
                                  .sync = theirs.get(),

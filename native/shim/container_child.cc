@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shim/bare_exec.h"
 #include "shim/build.h"
 #include "shim/cgroup.h"
 #include "shim/command.h"
@@ -124,8 +125,8 @@ bool build_root(const ContainerLaunch& launch, const Plan& plan) {
   umask(0);  // modes are what the plan says
   const bool built = open_users(launch, build) && open_rootfs(build) && open_sources(build) &&
                      prepare_for_users(build) && enter_pod(launch, plan) && mount_rootfs(build) && make_mounts(build) &&
-                     make_devices(build) && (!launch.tty || make_terminal(build)) && make_cwd(build) &&
-                     mask_paths(build) && write_own_sysctls(plan, page.fault) && enter_rootfs(build);
+                     make_devices(build) && (!launch.tty || (make_terminal(build) && control_terminal(page.fault))) &&
+                     make_cwd(build) && mask_paths(build) && write_own_sysctls(plan, page.fault) && enter_rootfs(build);
   if (built) take_null_of_root(build.root.get());
   umask(022);
   return built;
@@ -148,20 +149,25 @@ void run_container_child(const ContainerLaunch& launch) {
   Plan plan = {};
   Command command;
   SelfFiles files;
-  if (!take_fds_only(launch.fds, page.fault)) child_failed();
+  if (!take_fds_only(launch.fds, page.fault)) child_failed(page);
   start_cleanly();
-  if (!decode_plan(launch.plan, plan, command, page.fault)) child_failed();
-  if (!check_users(launch, plan)) child_failed();
-  if (!open_self_files(plan.process, launch.reset_oom_score, files, page.fault)) child_failed();
+  if (!decode_plan(launch.plan, plan, command, page.fault)) child_failed(page);
+  if (!check_users(launch, plan)) child_failed(page);
+  if (!open_self_files(plan.process, launch.reset_oom_score, files, page.fault)) child_failed(page);
   if (launch.own_users) leave_nodes_marks(plan.process, launch.uids, files, page);
-  if (!enter_cgroups(plan, page) || !build_root(launch, plan)) child_failed();
-  if (!confine(plan.process, files, page)) child_failed();
+  if (!enter_cgroups(plan, page) || !build_root(launch, plan)) child_failed(page);
+  Confinement left;
+  Filter filter;
+  if (!plain_filter(filter_of(plan.process), plan.process.seccomp_flags, filter, page.fault) ||
+      !confine(plan.process, files, left, page) || !confine_at_last(plan.process, left, filter, page)) {
+    child_failed(page);
+  }
   files = {};
   enter_stage(page, Stage::kReady);
   if (write(kSyncFd, &kSaysReady, 1) != 1 || !wait_for_go()) _exit(1);
   // The point of no return: from a successful execve on, everything is the container's.
   execute(command, page.fault);
-  child_failed(code_for_failed_execve(page.fault.error));
+  child_failed(page, code_for_failed_execve(page.fault.error));
 }
 
 }  // namespace berth

@@ -15,6 +15,7 @@
 #include "shim/exec_terminal.h"
 #include "shim/exits.h"
 #include "shim/kernel.h"
+#include "shim/launch_pad.h"
 #include "shim/shim.h"
 
 namespace berth {
@@ -24,9 +25,10 @@ constexpr int64_t kSetupMs = 20'000;
 constexpr int64_t kSweepMs = 2'000;
 
 void stop_listening(Exec& exec) {
-  if (!exec.sync_fd) return;
-  exec.shim->loop.unwatch(exec.sync_fd.get());
+  if (!exec.result) return;
+  exec.shim->loop.unwatch(exec.result.get());
   exec.shim->loop.forget(exec);
+  exec.result.reset();
   exec.sync_fd.reset();
   page_drop(exec.page);
   exec.shim->loop.cancel(exec.setup_timer);
@@ -77,7 +79,20 @@ void sweep(Deadline& deadline) {
   }
 }
 
+// From the first process to the one it has made, which is to die with it.
+bool take_second(Exec& exec) {
+  const pid_t second = second_of(exec.page);
+  if (second == 0) return false;
+  exec.pid = second;
+  exec.second = true;
+  if (exec.killed) kill(second, SIGKILL);
+  return true;
+}
+
+// The first may be making the second at this moment: that is found later, by the end of either.
 void kill_all_of(Exec& exec) {
+  exec.killed = true;
+  take_second(exec);
   if (exec.pid > 0 && exec.phase != ExecPhase::kEnded) kill(exec.pid, SIGKILL);
   kill_tree(*exec.shim, exec.leaf);
 }
@@ -105,23 +120,31 @@ void started(Exec& exec) {
   reply(*exec.shim, exec.call, berth_shim_Response_exec_started_tag, berth_shim_ExecStarted_fields, &message);
 }
 
-// The end of file is the execve; a word before it is a failure. `gone`: the process has been reaped.
-void hear(Exec& exec, bool gone) {
-  if (!exec.sync_fd) return;
+// The terminal's master has been sent before the second was made, so that nobody in the container can send another.
+void take_terminal(Exec& exec) {
   Fd master;
-  int word = receive_word(exec.sync_fd.get(), master);
-  if (word == kSaysTerminal) {
+  if (exec.sync_fd && receive_word(exec.sync_fd.get(), master) == kSaysTerminal) {
     exec_terminal_open(exec, std::move(master));
-    word = receive_word(exec.sync_fd.get(), master);
   }
-  if (word < 0 && !gone) return;
-  const bool executed = word == 0 && exec.page->stage.load(std::memory_order_acquire) == uint32_t(Stage::kReady);
-  if (executed && !exec.answered) {
+  exec.sync_fd.reset();
+}
+
+// The end of file is the execve, or the end of whoever was to do it. `gone`: that has been reaped.
+void hear(Exec& exec, bool gone) {
+  if (!exec.result) return;
+  Launched launched = hear_launch(exec.result.get(), *exec.page);
+  if (launched == Launched::kNothing && !gone) return;
+  // It may have run and ended before the first has closed its end: one that failed would have said so.
+  if (launched == Launched::kNothing) launched = Launched::kRuns;
+  take_terminal(exec);
+  take_second(exec);
+  if (!exec.answered && launched == Launched::kRuns && exec.second) {
     started(exec);
-  } else if (!exec.answered) {
-    if (word <= 0) exec.page->fault.kernel("exec", exec.id.view(), EPIPE);
+  } else if (!exec.answered && !exec.timed_out) {  // else its end tells
+    if (launched != Launched::kFailed) exec.page->fault.kernel("exec", exec.id.view(), EPIPE);
     reply_fault(*exec.shim, exec.call, exec.page->fault);
     exec.answered = true;
+    if (!gone) kill(exec.pid, SIGKILL);  // what the container has said in its name may not be so
   }
   stop_listening(exec);
 }
@@ -164,20 +187,24 @@ bool make_leaf(Shim& shim, const Container& container, Exec& exec, Fault& fault)
 
 bool launch(Shim& shim, Connection& connection, const Container& container, Exec& exec, std::string_view process,
             Fault& fault) {
-  Fd theirs;
+  Fd theirs, result;
   const Fd init = kernel::pidfd(container.pid);
   exec.page = page_make();
   if (!init) return fault.kernel("pidfd_open", container.id.view(), errno);
   if (exec.tty && !exec_terminal_make(exec, connection.fds)) return fault.kernel("exec", "", ENOMEM);
-  if (exec.page == nullptr || !make_sync(exec.sync_fd, theirs)) return fault.kernel("socketpair", "", errno);
-  const pid_t pid = clone_child(shim, 0, init.get());
+  if (exec.page == nullptr || !make_pipe(exec.result, result) || fcntl(exec.result.get(), F_SETFL, O_NONBLOCK) != 0 ||
+      (exec.tty && !make_sync(exec.sync_fd, theirs))) {
+    return fault.kernel("pipe", "", errno);
+  }
+  const pid_t pid = clone_child(0);
   if (pid == 0) {
     const Fd(&fds)[3] = connection.fds.items;
     const bool tty = exec.tty;  // then 0, 1 and 2 are the terminal that it makes
     run_exec_child({.fds = {.stdio = {tty ? -1 : fds[0].get(), tty ? -1 : fds[1].get(), tty ? -1 : fds[2].get()},
                             .sync = theirs.get(),
                             .extra = init.get(),
-                            .null = shim.pod.null.get()},
+                            .null = shim.pod.null.get(),
+                            .result = result.get()},
                     .page = exec.page,
                     .process = process,
                     .cgroup_dirs = {container.cgroup_dirs, container.cgroup_dirs_size},
@@ -191,7 +218,7 @@ bool launch(Shim& shim, Connection& connection, const Container& container, Exec
   }
   if (pid < 0) return fault.kernel("clone", exec.id.view(), errno);
   exec.pid = pid;
-  return shim.loop.watch(exec.sync_fd.get(), exec, EPOLLIN) ? true : fault.kernel("epoll", "", errno);
+  return shim.loop.watch(exec.result.get(), exec, EPOLLIN) ? true : fault.kernel("epoll", "", errno);
 }
 
 Exec* exec_make(Shim& shim, CallRef call, const char* id) {
@@ -276,7 +303,9 @@ void kill_exec(Shim& shim, CallRef call, std::string_view body) {
 
 bool exec_exited(Shim& shim, pid_t pid, int wait_status) {
   for (Exec* at = shim.execs.first; at != nullptr; at = at->next) {
+    if (is_second(at->page, pid)) take_second(*at);
     if (at->pid != pid || at->phase == ExecPhase::kEnded) continue;
+    if (take_second(*at)) return true;  // the first has done its part
     // One that was so slow that its time was over before its command ran has been timed out like any other.
     if (at->timed_out && !at->answered) started(*at);
     hear(*at, true);

@@ -20,10 +20,13 @@ struct ExecTimer : Deadline {
   Exec* exec = nullptr;
 };
 
+// Its process is the second of two (launch_pad.h): `pid` is the first's until that has made it.
+//
 // kSettingUp --end of file--> kRunning --exit--> (told, and kept only while its cgroup leaf has members or its terminal
 // somebody who reads it)
 enum class ExecPhase { kSettingUp, kRunning, kEnded };
 
+// The Watch is on `result`.
 struct Exec : Watch {
   Shim* shim = nullptr;
   Exec* next = nullptr;
@@ -33,10 +36,13 @@ struct Exec : Watch {
   pid_t pid = 0;
   char* leaf = nullptr;  // its cgroup, below the container's: what a time-out kills
   bool tty = false;
+  bool second = false;
+  bool killed = false;
   bool timed_out = false;
   bool answered = false;
   ExecTerminal* terminal = nullptr;
-  Fd sync_fd;
+  Fd result;   // what its process says until its execve
+  Fd sync_fd;  // the first's, who makes the terminal
   ChildPage* page = nullptr;
   ExecTimer timer;        // the caller's time-out
   ExecTimer setup_timer;  // ours

@@ -8,6 +8,7 @@
 #include "shim/command.h"
 #include "shim/confine.h"
 #include "shim/kernel.h"
+#include "shim/launch_pad.h"
 #include "shim/null_device.h"
 #include "shim/terminal.h"
 
@@ -37,10 +38,10 @@ bool enter_cgroups(const ExecLaunch& launch) {
   return true;
 }
 
-// Its pid namespace is where we were born already.
+// Its pid namespace only for whom we make: we stay where it does not see us.
 bool enter_container(ChildPage& page, bool own_users) {
   enter_stage(page, Stage::kNamespaces);
-  constexpr int kAll = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET;
+  constexpr int kAll = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWPID;
   const int all = kAll | (own_users ? CLONE_NEWUSER : 0);
   if (setns(kExtraFd, all) != 0) return page.fault.kernel("setns", "container", errno);
   close(kExtraFd);
@@ -48,30 +49,43 @@ bool enter_container(ChildPage& page, bool own_users) {
   return own_users ? become_root_inside(page.fault) : true;
 }
 
+bool decode_process(std::string_view bytes, berth_shim_Process& process, Command& command, Fault& fault) {
+  process.args = collect_strings(&command.args);
+  process.env = collect_strings(&command.env);
+  if (decode_message(berth_shim_Process_fields, &process, bytes)) return true;
+  return fault.refuse(FaultKind::kBadMessage, "exec", "", "malformed Process");
+}
+
+// All that the container must not see happen.
+bool prepare(const ExecLaunch& launch, const berth_shim_Process& process, SelfFiles& files) {
+  ChildPage& page = *launch.page;
+  if (!open_self_files(process, launch.reset_oom_score, files, page.fault)) return false;
+  if (launch.own_users) leave_nodes_marks(process, launch.uids, files, page);
+  return enter_cgroups(launch) && enter_container(page, launch.own_users) &&
+         (!launch.tty || make_exec_terminal(process, page));
+}
+
 }  // namespace
 
 void run_exec_child(const ExecLaunch& launch) {
   ChildPage& page = *launch.page;
+  Fault& fault = page.fault;
+  berth_shim_Process process = {};
   Command command;
   SelfFiles files;
-  if (!take_fds_only(launch.fds, page.fault)) child_failed();
+  Confinement left;
+  Filter filter;
+  PassageSecret secret = {};
+  if (!take_fds_only(launch.fds, fault)) give_up(page);
   start_cleanly();
-  berth_shim_Process process = {};
-  process.args = collect_strings(&command.args);
-  process.env = collect_strings(&command.env);
-  if (!decode_message(berth_shim_Process_fields, &process, launch.process)) {
-    page.fault.refuse(FaultKind::kBadMessage, "exec", "", "malformed Process");
-    child_failed();
+  if (!decode_process(launch.process, process, command, fault) || !prepare(launch, process, files)) give_up(page);
+  LaunchPad* const pad = pad_make(command, launch.tty, false, fault);
+  if (pad == nullptr ||
+      !filter_with_passage(filter_of(process), process.seccomp_flags, launch.tty, filter, secret, fault) ||
+      !confine(process, files, left, page) || !pad_seal(*pad, fault) || !confine_at_last(process, left, filter, page)) {
+    give_up(page);
   }
-  if (!open_self_files(process, launch.reset_oom_score, files, page.fault)) child_failed();
-  if (launch.own_users) leave_nodes_marks(process, launch.uids, files, page);
-  if (!enter_cgroups(launch) || !enter_container(page, launch.own_users)) child_failed();
-  if (launch.tty && !make_exec_terminal(process, page)) child_failed();
-  if (!confine(process, files, page)) child_failed();
-  files = {};
-  enter_stage(page, Stage::kReady);
-  execute(command, page.fault);
-  child_failed(code_for_failed_execve(page.fault.error));
+  pad_launch(*pad, page, secret, pad->args[0]);
 }
 
 }  // namespace berth

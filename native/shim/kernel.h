@@ -77,11 +77,12 @@ inline bool close_fds(unsigned first, unsigned last, unsigned flags) {
 }
 
 // A system call that touches no memory at all, not even errno: for who has given his back. -errno when it fails.
-[[gnu::always_inline]] inline long bare(long number, long a = 0, long b = 0, long c = 0, long d = 0) {
+[[gnu::always_inline]] inline long bare(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0) {
 #if defined(__x86_64__)
   register long r10 asm("r10") = d;
+  register long r8 asm("r8") = e;
   long result = number;
-  asm volatile("syscall" : "+a"(result) : "D"(a), "S"(b), "d"(c), "r"(r10) : "rcx", "r11", "memory");
+  asm volatile("syscall" : "+a"(result) : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8) : "rcx", "r11", "memory");
   return result;
 #elif defined(__aarch64__)
   register long x8 asm("x8") = number;
@@ -89,7 +90,8 @@ inline bool close_fds(unsigned first, unsigned last, unsigned flags) {
   register long x1 asm("x1") = b;
   register long x2 asm("x2") = c;
   register long x3 asm("x3") = d;
-  asm volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3) : "memory");
+  register long x4 asm("x4") = e;
+  asm volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory");
   return x0;
 #else
 #error "how does this architecture call its kernel?"

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -59,13 +60,22 @@ void clean_start() {
   for (int fd = kListenerFd; fd <= kNetNamespaceFd; fd++) fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
+// A process of a container may make its parent its tracer (PTRACE_TRACEME), and then stops are told like ends. Nobody
+// is traced by us: it gets its signal as if it had not asked.
+void let_go(pid_t pid, int status) {
+  const int signal = WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status);
+  ptrace(PTRACE_DETACH, pid, nullptr, static_cast<uintptr_t>(signal));
+}
+
 // Ten thousand may have ended at once: the others get their turns in between.
 void reap(Shim& shim) {
   for (int i = 0; i < kReapedPerTurn; i++) {
     int status = 0;
     const pid_t pid = waitpid(-1, &status, WNOHANG | __WALL);
     if (pid <= 0) return shutdown_progress(shim);
-    if (pid == shim.pod.pause_pid || is_second(shim.pod.page, pid)) {
+    if (!WIFEXITED(status) && !WIFSIGNALED(status)) {
+      let_go(pid, status);
+    } else if (pid == shim.pod.pause_pid || is_second(shim.pod.page, pid)) {
       pause_exited(shim, pid);
     } else if (pid == shim.pump.pid) {
       pump_exited(shim);

@@ -226,28 +226,28 @@ long address_of(const void* object) {
 
 void run_pause(const PauseLaunch& launch) {
   const ChildFds fds = {.sync = launch.sync, .extra = launch.net_namespace};
-  if (!take_fds_only(fds, launch.page->fault)) child_failed();
+  if (!take_fds_only(fds, launch.page->fault)) child_failed(*launch.page);
   setsid();
-  if (!set_up_namespaces(launch) || !move_into_empty_root(launch)) child_failed();
+  if (!set_up_namespaces(launch) || !move_into_empty_root(launch)) child_failed(*launch.page);
   for (int fd = 0; fd < kSyncFd; fd++) close(fd);
   ChildPage* page = launch.page;
-  if (!drop_everything(*launch.plan, page)) child_failed();
+  if (!drop_everything(*launch.plan, page)) child_failed(*launch.page);
   rest();
 }
 
 void run_first_pause(const PauseLaunch& launch, uint64_t namespaces) {
   const ChildFds fds = {.sync = launch.sync};
-  if (!take_fds_only(fds, launch.page->fault)) child_failed();
+  if (!take_fds_only(fds, launch.page->fault)) child_failed(*launch.page);
   char word = 0;
   if (read(kSyncFd, &word, 1) != 1 || word != kSaysGo) _exit(1);  // the shim could not say who we are
-  if (!become_root_inside(launch.page->fault)) child_failed();
+  if (!become_root_inside(launch.page->fault)) child_failed(*launch.page);
   PauseLaunch second = launch;
   second.sync = kSyncFd;
   const pid_t pid = clone_second(*launch.page, namespaces);
   if (pid == 0) run_pause(second);
   if (pid > 0) _exit(0);
   launch.page->fault.kernel("clone", "pause", errno);
-  child_failed();
+  child_failed(*launch.page);
 }
 
 }  // namespace berth

@@ -95,7 +95,7 @@ bool clone_pause(Shim& shim, const berth_shim_StartPod& plan, Fault& fault) {
   if (pod.page == nullptr || !make_sync(pod.sync_fd, theirs)) return fault.kernel("socketpair", "pause", errno);
   const int net = plan.net == berth_shim_NsMode_NS_POD ? shim.net_namespace.get() : -1;
   const PauseLaunch launch = {.plan = &plan, .page = pod.page, .sync = theirs.get(), .net_namespace = net};
-  const pid_t pid = clone_child(shim, pod.own_users ? CLONE_NEWUSER : namespaces_of(plan), -1);
+  const pid_t pid = clone_child(pod.own_users ? CLONE_NEWUSER : namespaces_of(plan));
   if (pid == 0) pod.own_users ? run_first_pause(launch, namespaces_of(plan)) : run_pause(launch);
   if (pid < 0) return fault.kernel("clone", "pause", errno);
   pod.pause_pid = pid;

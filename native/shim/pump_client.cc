@@ -61,7 +61,7 @@ bool pump_start(Shim& shim, Fault& fault) {
   PumpClient& pump = shim.pump;
   Fd theirs;
   if (!make_sync(pump.socket, theirs)) return fault.kernel("socketpair", "log pump", errno);
-  const pid_t pid = clone_child(shim, 0, -1);
+  const pid_t pid = clone_child(0);
   if (pid == 0) run_pump(theirs.get());
   if (pid < 0) return fault.kernel("clone", "log pump", errno);
   pump.shim = &shim;

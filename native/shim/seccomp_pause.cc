@@ -1,22 +1,15 @@
 #include "shim/seccomp_pause.h"
 
 #include <errno.h>
-#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <sys/syscall.h>
 
+#include "shim/seccomp_arch.h"
+
 namespace berth {
 namespace {
-
-#if defined(__x86_64__)
-constexpr unsigned kArch = AUDIT_ARCH_X86_64;
-#elif defined(__aarch64__)
-constexpr unsigned kArch = AUDIT_ARCH_AARCH64;
-#else
-#error "name this architecture's audit number"
-#endif
 
 constexpr sock_filter load(unsigned offset) {
   return BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offset);
@@ -32,7 +25,7 @@ constexpr sock_filter allow_if(unsigned number, unsigned char to_allow) {
 // pid 1 of the pod, and its death would be everybody's.
 constexpr sock_filter kCode[] = {
     load(offsetof(seccomp_data, arch)),
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kArch, 0, 6),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kSeccompArch, 0, 6),
     load(offsetof(seccomp_data, nr)),
     allow_if(SYS_rt_sigsuspend, 5),
     allow_if(SYS_write, 4),

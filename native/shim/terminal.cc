@@ -69,7 +69,6 @@ bool take_terminal(const Terminal& terminal, Fault& fault) {
   for (int fd = 0; fd < 3; fd++) {
     if (dup2(terminal.user_side.get(), fd) != fd) return fault.kernel("terminal", "dup2", errno);
   }
-  if (ioctl(0, TIOCSCTTY, 0) != 0) return fault.kernel("terminal", "TIOCSCTTY", errno);
   return send_master(terminal.master.get()) ? true : fault.kernel("terminal", "sendmsg", errno);
 }
 
@@ -94,6 +93,10 @@ bool make_terminal(Build& build) {
   if (!open_terminal(build.root.get(), build.plan.process, build.page, terminal)) return false;
   if (build.dev_is_ours && !bind_console(build, terminal.user_side)) return false;
   return take_terminal(terminal, build.fault);
+}
+
+bool control_terminal(Fault& fault) {
+  return ioctl(0, TIOCSCTTY, 0) == 0 ? true : fault.kernel("terminal", "TIOCSCTTY", errno);
 }
 
 bool make_exec_terminal(const berth_shim_Process& process, ChildPage& page) {

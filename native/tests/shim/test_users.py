@@ -158,6 +158,15 @@ class Users(unittest.TestCase):
             self.pod.create("lost", ["true"], mounts=[lost])
         self.assertEqual(caught.exception.path, "/nowhere/at/all")
 
+    @unittest.skipUnless(os.path.exists("/proc/self/attr/exec"), "no security modules in this kernel")
+    def test_labels_are_written_by_who_has_opened_them(self):
+        """The kernel refuses another's descriptor with EPERM before any module sees what was written."""
+        for label, step in (("apparmor_profile", "apparmor"), ("selinux_label", "selinux")):
+            with self.assertRaises(ShimError) as caught:
+                self.pod.create(f"label-{step}", ["true"], process={label: "no-such-label"})
+            self.assertEqual(caught.exception.step, step)
+            self.assertNotIn(caught.exception.errno, (1, 13))
+
     def test_a_container_of_the_nodes_users_is_refused(self):
         with self.assertRaises(ShimError) as caught:
             self.pod.create("plain", ["true"], user=pb.NS_HOST)
