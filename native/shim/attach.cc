@@ -6,6 +6,7 @@
 
 #include <new>
 
+#include "shim/limits.h"
 #include "shim/shim.h"
 
 namespace berth {
@@ -83,7 +84,7 @@ void input_ended(Relay& relay, RelayEnd why) {
   if (!container.stdin_once && !container.tty) container.shim->loop.arm(attach.timer, kLeaveMs);
 }
 
-bool check_request(Shim& shim, const Connection& connection, const berth_shim_Attach& request, Container*& container,
+bool check_request(Shim& shim, Connection& connection, const berth_shim_Attach& request, Container*& container,
                    Fault& fault) {
   const char* id = request.container_id;
   container = find_container(shim, id);
@@ -96,9 +97,9 @@ bool check_request(Shim& shim, const Connection& connection, const berth_shim_At
     return fault.refuse(FaultKind::kBadMessage, "attach", id, "stdin, stdout and stderr did not come with it");
   }
   if (container->attach_count >= kMaxAttaches) {
-    return fault.refuse(FaultKind::kState, "attach", id, "too many clients are attached");
+    return fault.limit("attach", id, kMaxAttaches, "clients attached to a container");
   }
-  return true;
+  return take_stream(shim, connection, "attach", id, fault);
 }
 
 Attach* attach_make(Container& container, CallRef call) {

@@ -34,8 +34,6 @@ struct Attach {
   AttachTimer timer;
 };
 
-constexpr int kMaxAttaches = 16;
-
 void attach_to_container(Shim& shim, Connection& connection, CallRef call, std::string_view body);
 // The client's connection is closed.
 void attaches_client_gone(Shim& shim, uint64_t connection);

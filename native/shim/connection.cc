@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -11,6 +12,7 @@
 
 #include "shim/attach.h"
 #include "shim/dispatch.h"
+#include "shim/limits.h"
 #include "shim/shim.h"
 
 namespace berth {
@@ -53,6 +55,7 @@ void connection_close(Connection& connection) {
     break;
   }
   listener.count--;
+  if (connection.streams) listener.streams--;
   execs_client_gone(*connection.shim, connection.id);
   attaches_client_gone(*connection.shim, connection.id);
   payload_free(connection);
@@ -146,19 +149,24 @@ void connection_ready(Watch& watch, uint32_t events) {
   }
 }
 
+// Whoever comes stays in the queue for a while.
+void rest(Listener& listener) {
+  listener.shim->loop.unwatch(listener.socket.get());
+  listener.shim->loop.arm(listener.rest, kAcceptRestMs);
+}
+
 void listener_ready(Watch& watch, uint32_t) {
   auto& listener = static_cast<Listener&>(watch);
+  if (listener.count >= kMaxConnections + kRefusedConnections) return rest(listener);
   Fd socket(accept4(listener.socket.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!socket) {
-    // Out of descriptors the peer stays in the queue, and asking again at once would be a busy loop.
-    if (errno != EMFILE && errno != ENFILE && errno != ENOMEM) return;
-    listener.shim->loop.unwatch(listener.socket.get());
-    return listener.shim->loop.arm(listener.rest, kAcceptRestMs);
+    // Out of descriptors: asking again at once would be a busy loop.
+    if (errno == EMFILE || errno == ENFILE || errno == ENOMEM) rest(listener);
+    return;
   }
   ucred peer;
   socklen_t size = sizeof peer;
   if (getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.uid != geteuid()) return;
-  if (listener.count >= kMaxConnections) return;
   void* room = malloc(sizeof(Connection));
   if (room == nullptr) return;
   auto* connection = new (room) Connection();
@@ -166,6 +174,7 @@ void listener_ready(Watch& watch, uint32_t) {
   connection->shim = listener.shim;
   connection->id = listener.next_id++;
   connection->socket = std::move(socket);
+  connection->refused = listener.count >= kMaxConnections;
   connection->next = listener.connections;
   listener.connections = connection;
   listener.count++;
@@ -222,11 +231,27 @@ void send_to(Shim& shim, CallRef to, FrameType type, Encoded message) {
 
 bool listener_open(Shim& shim, int fd) {
   Listener& listener = shim.listener;
+  rlimit descriptors;
+  if (getrlimit(RLIMIT_NOFILE, &descriptors) != 0) return false;
+  listener.descriptors = static_cast<int>(descriptors.rlim_cur < INT32_MAX ? descriptors.rlim_cur : INT32_MAX);
   listener.shim = listener.rest.shim = &shim;
   listener.rest.on_expired = accept_again;
   listener.socket = Fd(fd);
   listener.on_ready = listener_ready;
   return shim.loop.watch(fd, listener, EPOLLIN);
+}
+
+bool take_stream(Shim& shim, Connection& connection, std::string_view step, std::string_view about, Fault& fault) {
+  Listener& listener = shim.listener;
+  if (connection.streams) return true;
+  if (listener.streams >= kMaxStreams) return fault.limit(step, about, kMaxStreams, "streams in a pod");
+  // The lowest free number is taken: this one tells how many are in use.
+  if (connection.socket.get() >= listener.descriptors - kReservedPlaces - kOwnDescriptors) {
+    return fault.limit(step, about, listener.descriptors, "open files of the shim");
+  }
+  connection.streams = true;
+  listener.streams++;
+  return true;
 }
 
 void reply(Shim& shim, CallRef to, uint32_t tag, const pb_msgdesc_t* descriptor, const void* message) {

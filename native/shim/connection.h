@@ -29,6 +29,8 @@ struct Connection : Watch {
   uint64_t id = 0;
   Fd socket;
   bool subscribed = false;
+  bool refused = false;  // one too many
+  bool streams = false;  // an exec's or an attach's: takes one of their places
   Connection* next = nullptr;
 
   // The request being received.
@@ -54,13 +56,15 @@ struct Listener : Watch {
   Fd socket;
   Connection* connections = nullptr;
   int count = 0;
+  int streams = 0;
+  int descriptors = 0;  // how many the shim may have
   uint64_t next_id = 1;
 };
 
-constexpr int kMaxConnections = 128;
-constexpr size_t kMaxQueuedBytes = 1u << 20;
-
 bool listener_open(Shim& shim, int fd);
+
+// Takes one of the places for streams, until the connection is closed.
+bool take_stream(Shim& shim, Connection& connection, std::string_view step, std::string_view about, Fault& fault);
 
 void reply(Shim& shim, CallRef to, uint32_t tag, const pb_msgdesc_t* descriptor, const void* message);
 void reply_done(Shim& shim, CallRef to);

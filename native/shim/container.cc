@@ -15,6 +15,7 @@
 #include "shim/exits.h"
 #include "shim/features.h"
 #include "shim/kernel.h"
+#include "shim/limits.h"
 #include "shim/shim.h"
 
 namespace berth {
@@ -53,7 +54,7 @@ bool check_request(Shim& shim, const berth_shim_CreateContainer& request, Fault&
     }
   }
   if (shim.containers.count >= kMaxContainers) {
-    return fault.refuse(FaultKind::kState, "create", request.id, "too many containers");
+    return fault.limit("create", request.id, kMaxContainers, "containers in a pod");
   }
   if (strlen(view_of(request.log_path).data() == nullptr ? "" : request.log_path) >= kMaxLogPath) {
     return fault.refuse(FaultKind::kBadMessage, "log", request.id, "the log path is too long");

@@ -59,7 +59,9 @@ struct Container : Watch {
   char* kill_dir = nullptr;
   bool kill_dir_v2 = false;
   char* oom_file = nullptr;
-  uint64_t oom_kills_before = 0;
+  uint64_t oom_kills_before = 0;  // those that cannot have been its end: of before its start, or before it was to stop
+  bool told_to_stop = false;
+  bool killed = false;          // by us, while it lived
   char* cgroup_dirs = nullptr;  // its plan's cgroup_dirs, still encoded, for its execs
   size_t cgroup_dirs_size = 0;
   int64_t started_at_ns = 0;
@@ -87,8 +89,6 @@ struct ContainerTable {
   uint32_t next_attach = 1;
 };
 
-constexpr int kMaxContainers = 512;
-
 void create_container(Shim& shim, CallRef call, std::string_view body);
 void start_container(Shim& shim, CallRef call, std::string_view body);
 void kill_container(Shim& shim, CallRef call, std::string_view body);
@@ -100,6 +100,8 @@ void ack_exit(Shim& shim, CallRef call, std::string_view body);
 Container* find_container(Shim& shim, std::string_view id);
 // True when `pid` was a container's init.
 bool container_exited(Shim& shim, pid_t pid, int wait_status);
+// What a call that needs it to run is told. Returns false.
+bool container_has_ended(const Container& container, std::string_view step, Fault& fault);
 void container_log_answer(Shim& shim, const PumpMessage& message);
 void container_logs_readd(Shim& shim);
 // Kills all of them; returns how many still have to be reaped.

@@ -4,9 +4,11 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "shim/attach.h"
 #include "shim/cgroup.h"
+#include "shim/exec_failure.h"
 #include "shim/exits.h"
 #include "shim/shim.h"
 
@@ -71,15 +73,34 @@ void drain_late(Deadline& deadline) {
   container_tell_exit(*static_cast<ContainerTimer&>(deadline).container);
 }
 
+bool is_dead(const Container& container) {
+  siginfo_t about = {};
+  return waitid(P_PID, static_cast<id_t>(container.pid), &about, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         about.si_pid == container.pid;
+}
+
+// From now on its end is ours, unless memory runs out once more. What ran out before was an exec or a child, which it
+// has outlived.
+void is_to_stop(Container& container, int signal) {
+  if (container.reaped || container.pid <= 0 || is_dead(container)) return;
+  if (!container.told_to_stop) container.oom_kills_before = cgroup_oom_kills(container.oom_file);
+  container.told_to_stop = true;
+  if (signal == SIGKILL) container.killed = true;
+}
+
+// The kernel counts OOM kills by cgroup, whoever it was. That it was the end of init is seen by how init died, or by
+// the code a shell passes on, and by nobody else's having asked for it.
+bool ran_out_of_memory(const Container& container) {
+  return container.exit.exit_code == 128 + SIGKILL && !container.killed &&
+         cgroup_oom_kills(container.oom_file) > container.oom_kills_before;
+}
+
 void fill_exit(Container& container, int wait_status) {
   berth_shim_ExitRecord& exit = container.exit;
   copy_text(exit.container_id, sizeof exit.container_id, container.id.view());
   exit.exit_code = exit_code_of(wait_status);
   exit.signal = exit_signal_of(wait_status);
-  // The kernel counts OOM kills by cgroup; that it ended init is seen by how init died, or by the code a shell passes
-  // on.
-  exit.oom_killed =
-      exit.exit_code == 128 + SIGKILL && cgroup_oom_kills(container.oom_file) > container.oom_kills_before;
+  exit.oom_killed = ran_out_of_memory(container);
   exit.finished_at_ns = realtime_ns();
   exit.started_at_ns = container.started_at_ns;
 }
@@ -98,6 +119,7 @@ void init_ended(Container& container, int wait_status) {
   container.phase = Phase::kExited;
   fill_exit(container, wait_status);
   exit_write(shim, container.exit);  // disk first: whoever is told can rely on it
+  execs_container_ended(shim, container);
   if (container.start_failed) reply_fault(shim, container.start_call, container.page->fault);
   page_drop(container.page);
   if (container.shares_pids) kill_tree(shim, container.kill_dir);
@@ -155,6 +177,14 @@ bool container_exited(Shim& shim, pid_t pid, int wait_status) {
   return false;
 }
 
+bool container_has_ended(const Container& container, std::string_view step, Fault& fault) {
+  const berth_shim_ExitRecord& exit = container.exit;
+  Text<sizeof Fault::message> why("the container has ended with exit code ");
+  why.add_number(exit.exit_code);
+  if (exit.oom_killed) why.add(" (OOMKilled)");
+  return fault.refuse(FaultKind::kState, step, container.id.view(), why.view());
+}
+
 // Tells everybody that a container has ended, once: when its log is drained, or when that takes too long.
 void container_tell_exit(Container& container) {
   if (container.event_sent) return;
@@ -182,6 +212,7 @@ void kill_container(Shim& shim, CallRef call, std::string_view body) {
     return reply_fault(shim, call, fault);
   }
   const int signal = static_cast<int>(request->signal);
+  is_to_stop(*container, signal);
   // Our own child that has not been reaped: its number is still its own.
   if (!container->reaped && container->pid > 0) kill(container->pid, signal);
   if (request->all) {
@@ -237,6 +268,7 @@ void ack_exit(Shim& shim, CallRef call, std::string_view body) {
 
 void containers_kill(Shim& shim) {
   for (Container* at = shim.containers.first; at != nullptr; at = at->next) {
+    is_to_stop(*at, SIGKILL);
     if (at->pid > 0 && !at->reaped) kill(at->pid, SIGKILL);
     kill_tree(shim, at->kill_dir, patience_of(*at));
   }

@@ -5,6 +5,7 @@
 
 #include "shim/attach.h"
 #include "shim/features.h"
+#include "shim/limits.h"
 #include "shim/resize.h"
 #include "shim/shim.h"
 
@@ -50,6 +51,10 @@ void dispatch(Shim& shim, Connection& connection, std::string_view payload) {
   Fault fault;
   if (!decode_call(payload, call)) {
     fault.refuse(FaultKind::kBadMessage, "request", "", "malformed Request");
+    return reply_fault(shim, from, fault);
+  }
+  if (connection.refused) {
+    fault.limit("connections", "", kMaxConnections, "connections to a pod's shim");
     return reply_fault(shim, from, fault);
   }
   switch (call.tag) {

@@ -12,10 +12,12 @@
 #include <new>
 
 #include "shim/exec_child.h"
+#include "shim/exec_failure.h"
 #include "shim/exec_terminal.h"
 #include "shim/exits.h"
 #include "shim/kernel.h"
 #include "shim/launch_pad.h"
+#include "shim/limits.h"
 #include "shim/shim.h"
 
 namespace berth {
@@ -40,25 +42,28 @@ void exec_free(Exec& exec) {
     if (*at != &exec) continue;
     *at = exec.next;
     shim.execs.count--;
+    if (!exec.probe) shim.execs.stream_count--;
     break;
   }
   stop_listening(exec);
   shim.loop.cancel(exec.timer);
+  shim.loop.cancel(exec.held_timer);
   exec_terminal_close(exec);
   page_drop(exec.page);
+  free(exec.held);
   free(exec.leaf);
   exec.~Exec();
   free(&exec);
 }
 
 bool leaf_removed(const Exec& exec) {
-  return exec.leaf[0] == '\0' || rmdir(exec.leaf) == 0 || errno == ENOENT;
+  return exec.leaf == nullptr || exec.leaf[0] == '\0' || rmdir(exec.leaf) == 0 || errno == ENOENT;
 }
 
-// An ended exec stays only for the sake of what it left running in the background, and of what its terminal has not
-// delivered yet.
+// An ended exec stays only for the sake of what it left running in the background, of what its terminal has not
+// delivered yet, and of an answer that it still owes.
 bool is_over(const Exec& exec) {
-  return leaf_removed(exec) && exec.terminal == nullptr;
+  return exec.held == nullptr && leaf_removed(exec) && exec.terminal == nullptr;
 }
 
 void retire(Exec& exec) {
@@ -140,10 +145,9 @@ void hear(Exec& exec, bool gone) {
   take_second(exec);
   if (!exec.answered && launched == Launched::kRuns && exec.second) {
     started(exec);
-  } else if (!exec.answered && !exec.timed_out) {  // else its end tells
+  } else if (!exec.answered && !exec.timed_out && exec.held == nullptr) {  // else its end tells
     if (launched != Launched::kFailed) exec.page->fault.kernel("exec", exec.id.view(), EPIPE);
-    reply_fault(*exec.shim, exec.call, exec.page->fault);
-    exec.answered = true;
+    exec_failed(exec, exec.page->fault);
     if (!gone) kill(exec.pid, SIGKILL);  // what the container has said in its name may not be so
   }
   stop_listening(exec);
@@ -153,12 +157,26 @@ void child_spoke(Watch& watch, uint32_t) {
   hear(static_cast<Exec&>(watch), false);
 }
 
-bool check_request(Shim& shim, const Connection& connection, const berth_shim_Exec& request, Container*& container,
+// What streams may take is less than all there is: a probe finds a place.
+bool take_place(Shim& shim, Connection& connection, const berth_shim_Exec& request, Fault& fault) {
+  const char* id = request.exec_id;
+  if (shim.execs.count >= kMaxExecs) {
+    return fault.limit("exec", id, kMaxExecs, "execs in a pod that run or have left processes behind");
+  }
+  if (request.probe) return true;
+  if (shim.execs.stream_count >= kMaxStreams) {
+    return fault.limit("exec", id, kMaxStreams, "execs with streams in a pod that run or have left processes behind");
+  }
+  return take_stream(shim, connection, "exec", id, fault);
+}
+
+bool check_request(Shim& shim, Connection& connection, const berth_shim_Exec& request, Container*& container,
                    Fault& fault) {
   container = find_container(shim, request.container_id);
   if (container == nullptr) {
     return fault.refuse(FaultKind::kNotFound, "exec", request.container_id, "no such container");
   }
+  if (container->phase == Phase::kExited) return container_has_ended(*container, "exec", fault);
   if (container->phase != Phase::kRunning || shim.pod.phase != PodPhase::kRunning) {
     return fault.refuse(FaultKind::kState, "exec", request.container_id, "the container is not running");
   }
@@ -169,10 +187,7 @@ bool check_request(Shim& shim, const Connection& connection, const berth_shim_Ex
     return fault.refuse(FaultKind::kBadMessage, "exec", request.exec_id,
                         "stdin, stdout and stderr did not come with it");
   }
-  if (shim.execs.count >= kMaxExecs) {
-    return fault.refuse(FaultKind::kState, "exec", request.exec_id, "too many execs");
-  }
-  return true;
+  return take_place(shim, connection, request, fault);
 }
 
 bool make_leaf(Shim& shim, const Container& container, Exec& exec, Fault& fault) {
@@ -221,20 +236,24 @@ bool launch(Shim& shim, Connection& connection, const Container& container, Exec
   return shim.loop.watch(exec.result.get(), exec, EPOLLIN) ? true : fault.kernel("epoll", "", errno);
 }
 
-Exec* exec_make(Shim& shim, CallRef call, const char* id) {
+Exec* exec_make(Shim& shim, CallRef call, const berth_shim_Exec& request) {
   void* room = malloc(sizeof(Exec));
   if (room == nullptr) return nullptr;
   auto* exec = new (room) Exec();
   exec->on_ready = child_spoke;
   exec->shim = &shim;
   exec->call = call;
-  exec->id.add(id);
+  exec->id.add(request.exec_id);
+  exec->container_id.add(request.container_id);
+  exec->tty = request.tty;
+  exec->probe = request.probe;
   exec->timer.exec = exec->setup_timer.exec = exec;
   exec->timer.on_expired = timed_out;
   exec->setup_timer.on_expired = setup_late;
   exec->next = shim.execs.first;
   shim.execs.first = exec;
   shim.execs.count++;
+  if (!exec->probe) shim.execs.stream_count++;
   shim.execs.sweep.shim = &shim;
   shim.execs.sweep.on_expired = sweep;
   return exec;
@@ -260,16 +279,15 @@ void exec_in_container(Shim& shim, Connection& connection, CallRef call, std::st
     return reply_fault(shim, call, fault);
   }
   if (!check_request(shim, connection, *request, container, fault)) return reply_fault(shim, call, fault);
-  Exec* exec = exec_make(shim, call, request->exec_id);
+  Exec* exec = exec_make(shim, call, *request);
   if (exec == nullptr) {
     fault.kernel("exec", request->exec_id, ENOMEM);
     return reply_fault(shim, call, fault);
   }
-  exec->tty = request->tty;
   if (!make_leaf(shim, *container, *exec, fault) || !launch(shim, connection, *container, *exec, process, fault)) {
-    reply_fault(shim, call, fault);
-    if (exec->leaf != nullptr && exec->leaf[0] != '\0') rmdir(exec->leaf);
-    return exec_free(*exec);
+    if (exec->pid > 0) kill(exec->pid, SIGKILL);
+    exec_failed(*exec, fault);
+    return retire(*exec);
   }
   if (request->timeout_ms != 0) shim.loop.arm(exec->timer, request->timeout_ms);
   shim.loop.arm(exec->setup_timer, kSetupMs);
@@ -307,7 +325,7 @@ bool exec_exited(Shim& shim, pid_t pid, int wait_status) {
     if (at->pid != pid || at->phase == ExecPhase::kEnded) continue;
     if (take_second(*at)) return true;  // the first has done its part
     // One that was so slow that its time was over before its command ran has been timed out like any other.
-    if (at->timed_out && !at->answered) started(*at);
+    if (at->timed_out && !at->answered && at->held == nullptr) started(*at);
     hear(*at, true);
     if (at->phase == ExecPhase::kRunning) {
       berth_shim_ExecExited exited = {};
@@ -335,7 +353,7 @@ int execs_alive(const Shim& shim) {
 void execs_remove_leaves(Shim& shim, std::string_view dir) {
   for (Exec* at = shim.execs.first; at != nullptr;) {
     Exec* const next = at->next;
-    if (at->phase == ExecPhase::kEnded && starts_with(at->leaf, dir) && is_over(*at)) exec_free(*at);
+    if (at->phase == ExecPhase::kEnded && starts_with(view_of(at->leaf), dir) && is_over(*at)) exec_free(*at);
     at = next;
   }
 }

@@ -32,18 +32,22 @@ struct Exec : Watch {
   Exec* next = nullptr;
   ExecPhase phase = ExecPhase::kSettingUp;
   Text<128> id;
+  Text<128> container_id;
   CallRef call;
   pid_t pid = 0;
   char* leaf = nullptr;  // its cgroup, below the container's: what a time-out kills
   bool tty = false;
   bool second = false;
   bool killed = false;
+  bool probe = false;
   bool timed_out = false;
   bool answered = false;
   ExecTerminal* terminal = nullptr;
   Fd result;   // what its process says until its execve
   Fd sync_fd;  // the first's, who makes the terminal
   ChildPage* page = nullptr;
+  Fault* held = nullptr;  // why it failed, until it is known whether its container has ended
+  ExecTimer held_timer;
   ExecTimer timer;        // the caller's time-out
   ExecTimer setup_timer;  // ours
 };
@@ -54,11 +58,10 @@ struct ExecTable {
   };
   Exec* first = nullptr;
   int count = 0;
+  int stream_count = 0;  // those that are no probes
   uint32_t next_leaf = 1;
   Sweep sweep;  // looks for leaves that have become empty
 };
-
-constexpr int kMaxExecs = 1024;
 
 void exec_in_container(Shim& shim, Connection& connection, CallRef call, std::string_view body);
 // Hangs up the terminals of the client that is gone.

@@ -2,6 +2,8 @@
 
 #include <cstddef>
 
+#include "common/text.h"
+
 namespace berth {
 namespace {
 
@@ -53,6 +55,12 @@ bool Fault::start(std::string_view step_name, std::string_view about, int error_
   kernel(step_name, about, error_number);
   kind = FaultKind::kStart;
   return false;
+}
+
+bool Fault::limit(std::string_view step_name, std::string_view about, int64_t count, std::string_view things) {
+  Text<sizeof message> why("the limit of ");
+  why.add_number(count).add(" ").add(things).add(" is reached");
+  return refuse(FaultKind::kLimit, step_name, about, why.view());
 }
 
 bool Fault::refuse(FaultKind refused, std::string_view step_name, std::string_view about, std::string_view why) {

@@ -9,7 +9,7 @@
 namespace berth {
 
 // The protocol's Error.Kind.
-enum class FaultKind : int32_t { kKernel, kNotFound, kState, kUnresponsive, kUnsupported, kBadMessage, kStart };
+enum class FaultKind : int32_t { kKernel, kNotFound, kState, kUnresponsive, kUnsupported, kBadMessage, kStart, kLimit };
 
 struct Fault {
   FaultKind kind = FaultKind::kKernel;
@@ -21,6 +21,8 @@ struct Fault {
   // Each fills the fault and returns false, so that `return fault.kernel("mount", path, errno)` ends a failed step.
   bool kernel(std::string_view step_name, std::string_view about, int error_number);
   bool start(std::string_view step_name, std::string_view about, int error_number);
+  // "the limit of 1024 streams is reached": `things` is the limit's name.
+  bool limit(std::string_view step_name, std::string_view about, int64_t count, std::string_view things);
   bool refuse(FaultKind refused, std::string_view step_name, std::string_view about, std::string_view why);
 };
 

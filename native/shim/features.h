@@ -9,9 +9,10 @@
 namespace berth {
 
 inline constexpr const char* kFeatures[] = {
-    "attach",      "apparmor",       "cgroup-mount",  "exec",     "image-volumes", "log",     "overlay",
-    "pause-ended", "large-requests", "pid-container", "pod-shm",  "propagation",   "rlimits", "recursive-readonly",
-    "seccomp",     "selinux",        "sysctls",       "terminal", "tty-exec",      "resize",  "user-namespaces",
+    "attach",          "apparmor",       "cgroup-mount",  "exec",     "image-volumes", "log",     "overlay",
+    "pause-ended",     "large-requests", "pid-container", "pod-shm",  "propagation",   "rlimits", "recursive-readonly",
+    "seccomp",         "selinux",        "sysctls",       "terminal", "tty-exec",      "resize",  "user-namespaces",
+    "reserved-places",
 };
 inline constexpr size_t kFeatureCount = sizeof kFeatures / sizeof kFeatures[0];
 inline constexpr unsigned kProtocol = 1;

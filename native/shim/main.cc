@@ -19,6 +19,7 @@
 #include "common/memory.h"
 #include "shim/exits.h"
 #include "shim/kernel.h"
+#include "shim/limits.h"
 #include "shim/shim.h"
 
 namespace berth {
@@ -36,7 +37,6 @@ namespace {
 constexpr int kListenerFd = 3;
 constexpr int kPodDirFd = 4;
 constexpr int kNetNamespaceFd = 5;
-constexpr rlim_t kDescriptors = 8192;
 constexpr int kRestMs = 1000;
 constexpr int kReapedPerTurn = 128;
 
@@ -124,8 +124,8 @@ bool open_shim(Shim& shim, const char* pod_id) {
 // Room for every container's streams. What a container gets is in its plan.
 void raise_descriptor_limit() {
   rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kDescriptors) return;
-  limit.rlim_cur = limit.rlim_max < kDescriptors ? limit.rlim_max : kDescriptors;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= rlim_t{kDescriptors}) return;
+  limit.rlim_cur = limit.rlim_max < rlim_t{kDescriptors} ? limit.rlim_max : rlim_t{kDescriptors};
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 

@@ -42,9 +42,11 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
+const full = new Set(['ENOSPC', 'EDQUOT', 'EMFILE', 'ENFILE']);
+
 /**
- * Gives an unknown failure a Berth code. A BerthError passes unchanged; ENOSPC and EDQUOT become RESOURCE_EXHAUSTED,
- * every other errno KERNEL, anything else INTERNAL.
+ * Gives an unknown failure a Berth code. A BerthError passes unchanged; a disk, a quota or a table of open files that is
+ * full becomes RESOURCE_EXHAUSTED, every other errno KERNEL, anything else INTERNAL.
  *
  * @param doing what was attempted, as in "write /etc/hosts of pod abc"
  */
@@ -52,7 +54,7 @@ export function toBerthError(error: unknown, doing: string): BerthError {
   if (error instanceof BerthError) return error;
   const errno = errnoOf(error);
   const message = `${doing}: ${messageOf(error)}`;
-  if (errno === 'ENOSPC' || errno === 'EDQUOT') {
+  if (errno !== undefined && full.has(errno)) {
     return new BerthError('RESOURCE_EXHAUSTED', message, { cause: error, details: { errno } });
   }
   if (errno !== undefined && /^E[A-Z0-9]+$/.test(errno)) {

@@ -18,6 +18,7 @@ export async function attach(
   const ended = Promise.withResolvers<{ readonly slow: boolean }>();
   ended.promise.catch(() => undefined);
   const conversation = new Conversation(parts, shim, {
+    doing,
     choice: options,
     request: { attach: { container_id: containerId } },
     onEvent: ({ attach_ended: end }) => {

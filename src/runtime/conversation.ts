@@ -15,6 +15,8 @@ const patienceMs = 5_000;
 const largestSize = 65_535;
 
 export interface ConversationOptions {
+  /** For errors: "exec in container abc". */
+  readonly doing: string;
   readonly choice: StreamChoice;
   /** Goes out with the process's ends of the streams. */
   readonly request: Request;
@@ -27,18 +29,22 @@ export interface ConversationOptions {
 export class Conversation implements Disposable {
   readonly streams: StreamPipes;
   readonly #connection: ShimConnection;
+  readonly #place: Disposable;
 
-  /** @throws SHIM_DIED when nobody listens */
+  /** @throws SHIM_DIED when nobody listens, RESOURCE_EXHAUSTED when the pod has as many as it may */
   constructor(parts: RuntimeParts, shim: PodShim, options: ConversationOptions) {
     const { launcher } = parts;
     const frame = encodeFrame(frameType.request, firstStream, encodeRequest(options.request), shim.requestLimit);
-    this.streams = new StreamPipes(parts.addon, options.choice, launcher.devNull);
+    this.#place = shim.places.take('stream', shim.features, options.doing);
+    let streams: StreamPipes | undefined;
     try {
+      streams = this.streams = new StreamPipes(parts.addon, options.choice, launcher.devNull);
       const socket = launcher.connectWith(shim.podId, shim.directory, frame, this.streams.remoteEnds());
       const { onEvent, onGone } = options;
       this.#connection = new ShimConnection({ socket, podId: shim.podId, onEvent, onClose: onGone });
     } catch (error) {
-      this.streams[Symbol.dispose]();
+      streams?.[Symbol.dispose]();
+      this.#place[Symbol.dispose]();
       throw error;
     }
     this.streams.closeRemoteEnds();
@@ -57,6 +63,7 @@ export class Conversation implements Disposable {
   [Symbol.dispose](): void {
     this.streams[Symbol.dispose]();
     this.#connection.close();
+    this.#place[Symbol.dispose]();
   }
 }
 

@@ -27,6 +27,7 @@ export async function exec(
   const exited = Promise.withResolvers<{ readonly exitCode: number }>();
   exited.promise.catch(() => undefined);
   const conversation = new Conversation(parts, shim, {
+    doing,
     choice: options,
     request: { exec: { container_id: containerId, exec_id: execId, process, timeout_ms: 0, tty } },
     onEvent: ({ exec_exited: exit }) => {

@@ -28,12 +28,13 @@ export async function execSync(
   input: ExecInput,
 ): Promise<ExecResult> {
   const shim = shimOf(parts, podId);
+  const doing = `exec in container ${containerId}`;
   const process = await execProcess(parts, input.spec, input.args);
+  using _place = shim.places.take('probe', shim.features, doing);
   using pipes = new OutputPipes(parts, input.outputLimit);
   const execId = randomBytes(8).toString('hex');
-  const doing = `exec in container ${containerId}`;
   const message = encodeRequest({
-    exec: { container_id: containerId, exec_id: execId, process, timeout_ms: input.timeoutMs, tty: false },
+    exec: { container_id: containerId, exec_id: execId, process, timeout_ms: input.timeoutMs, probe: true },
   });
   const exited = Promise.withResolvers<ExecExited__Output>();
   exited.promise.catch(() => undefined);

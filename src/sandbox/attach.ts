@@ -1,7 +1,7 @@
 import type { Ctx } from '#base/ctx';
 import type { Attachment, StreamChoice } from '#runtime/streams';
 import type { SandboxParts } from './parts.ts';
-import { checkStreams, runningContainer } from './stream-checks.ts';
+import { checkStreams, orItsEnd, runningContainer } from './stream-checks.ts';
 
 export interface AttachRequest extends StreamChoice {
   readonly containerId: string;
@@ -20,10 +20,11 @@ export function checkAttach(parts: SandboxParts, request: AttachRequest): Attach
 export async function attach(parts: SandboxParts, ctx: Ctx, request: AttachRequest): Promise<Attachment> {
   const container = runningContainer(parts, request.containerId, 'attach');
   const { config } = container.identity;
-  return parts.runtime.attach(ctx, container.podId, container.id, {
+  const joined = parts.runtime.attach(ctx, container.podId, container.id, {
     stdin: request.stdin && config.stdin,
     stdout: request.stdout,
     stderr: request.stderr && !config.tty,
     tty: config.tty,
   });
+  return orItsEnd(container, 'attach', joined);
 }

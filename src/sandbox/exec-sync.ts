@@ -5,7 +5,7 @@ import type { ExecResult } from '#runtime/runtime';
 import { toBytes } from './container-env.ts';
 import type { SandboxParts } from './parts.ts';
 import { specOf } from './specs.ts';
-import { runningContainer } from './stream-checks.ts';
+import { orItsEnd, runningContainer } from './stream-checks.ts';
 
 /** Go clients receive no message over 16 MiB; the rest is for the frame around the output. */
 const outputLimit = 16 * 1024 * 1024 - 64 * 1024;
@@ -25,12 +25,8 @@ export async function execSync(parts: SandboxParts, ctx: Ctx, request: ExecSyncR
   const spec = specOf(parts, container);
   checkExecution({ ...spec.process, args });
   const { timeoutMs } = request;
-  const result = await parts.runtime.execSync(ctx, container.podId, container.id, {
-    args,
-    timeoutMs,
-    outputLimit,
-    spec,
-  });
+  const running = parts.runtime.execSync(ctx, container.podId, container.id, { args, timeoutMs, outputLimit, spec });
+  const result = await orItsEnd(container, 'exec', running);
   if (result.timedOut) {
     throw new BerthError(
       'DEADLINE_EXCEEDED',

@@ -5,7 +5,7 @@ import type { RunningExec, StreamChoice, TerminalSize } from '#runtime/streams';
 import { toBytes } from './container-env.ts';
 import type { SandboxParts } from './parts.ts';
 import { specOf } from './specs.ts';
-import { checkStreams, runningContainer } from './stream-checks.ts';
+import { checkStreams, orItsEnd, runningContainer } from './stream-checks.ts';
 
 export interface ExecRequest extends StreamChoice {
   readonly containerId: string;
@@ -38,10 +38,11 @@ export async function exec(
 ): Promise<RunningExec> {
   const container = runningContainer(parts, request.containerId, 'exec');
   const { stdin, stdout, stderr, tty } = request;
-  return parts.runtime.exec(ctx, container.podId, container.id, {
+  const started = parts.runtime.exec(ctx, container.podId, container.id, {
     ...{ stdin, stdout, stderr, tty },
     args: request.command.map(toBytes),
     spec: specOf(parts, container),
     ...(size ? { size } : {}),
   });
+  return orItsEnd(container, 'exec', started);
 }

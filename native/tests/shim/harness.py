@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -163,7 +164,7 @@ class Pod:
     counter = 0
 
     def __init__(self, pid=pb.NS_NEW, net=pb.NS_NEW, ipc=pb.NS_POD, uts=pb.NS_POD, start=True, net_fd=None,
-                 own_dev=False, without_caps=(), **plan):
+                 own_dev=False, without_caps=(), nofile=None, **plan):
         Pod.counter += 1
         self.id = f"test-{os.getpid()}-{Pod.counter}"
         self.base = tempfile.mkdtemp(prefix="berth-shim-")
@@ -175,14 +176,14 @@ class Pod:
         self.cgroups = Cgroups(f"berth-shim-{self.id}")
         self.pid_mode, self.ipc, self.net, self.uts = pid, ipc, net, uts
         self.pids, self.clients, self.ended = [], [], False
-        self._spawn(net_fd, own_dev, without_caps)
+        self._spawn(net_fd, own_dev, without_caps, nofile)
         self.client = self.connect()
         hello = self.client.call(hello=pb.Hello(protocol=1, subscribe=True))
         self.pid, self.hello = hello.pid, hello
         if start:
             self.start(**plan)
 
-    def _spawn(self, net_fd, own_dev, without_caps):
+    def _spawn(self, net_fd, own_dev, without_caps, nofile):
         listener = socket.socket(socket.AF_UNIX)
         here = os.open(self.dir, os.O_PATH | os.O_DIRECTORY)
         listener.bind(f"/proc/self/fd/{here}/shim.sock")
@@ -202,6 +203,8 @@ class Pod:
                 os.set_inheritable(high[5], False)
                 if net_fd is not None:
                     os.dup2(110, 5)
+                if nofile is not None:
+                    resource.setrlimit(resource.RLIMIT_NOFILE, (nofile, nofile))
                 os.dup2(high[3], 20)  # leaked by its starter: must be closed
                 if own_dev:
                     make_own_dev()

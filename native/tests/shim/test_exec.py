@@ -150,10 +150,40 @@ class Exec(unittest.TestCase):
         client.close(), os.close(out), os.close(err)
 
     def test_after_the_exit_there_is_no_exec(self):
-        self.pod.run("over", ["true"])
+        self.pod.run("over", ["sh", "-c", "exit 3"])
         with self.assertRaises(ShimError) as caught:
             self.pod.exec("over", ["true"])
-        self.assertEqual(caught.exception.kind, "STATE")
+        self.assertEqual((caught.exception.kind, caught.exception.message),
+                         ("STATE", "the container has ended with exit code 3"))
+
+    def test_execs_beside_the_end_of_their_container_are_told_of_its_end(self):
+        """They were once told of ESRCH or EPIPE, in three wordings."""
+        for mode in (pb.NS_NEW, pb.NS_POD):
+            with Pod(pid=mode) as pod:
+                refused = 0
+                for i in range(60):
+                    pod.up(f"c{i}", ["sleep", "1000"])
+                    clients = []
+                    null = os.open("/dev/null", os.O_RDWR)
+                    for k in range(6):
+                        if k == i % 6:
+                            pod.kill(f"c{i}", all=True)
+                        client = pod.connect()
+                        call = pb.Exec(container_id=f"c{i}", exec_id=f"{i}-{k}",
+                                       process=pod.process(["true"]).SerializeToString())
+                        clients.append((client, client.send((null,) * 3, exec=call)))
+                    os.close(null)
+                    for client, stream in clients:
+                        try:
+                            client.wait(stream)
+                        except ShimError as error:
+                            self.assertEqual((error.kind, error.message),
+                                             ("STATE", "the container has ended with exit code 137"))
+                            refused += 1
+                        client.close()
+                    pod.client.wait_exit(f"c{i}")
+                    pod.client.call(delete_container=pb.DeleteContainer(id=f"c{i}"))
+                self.assertGreater(refused, 0)
 
 
 if __name__ == "__main__":

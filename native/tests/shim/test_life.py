@@ -178,6 +178,48 @@ class Life(unittest.TestCase):
         exit = self.pod.client.wait_exit("oom")
         self.assertEqual((exit.exit_code, exit.oom_killed), (137, True))
 
+    def tight(self, name, args, **values):
+        """A container with 20 MB, which runs."""
+        self.pod.create(name, args, **values)
+        with open(f"/sys/fs/cgroup/memory/{self.pod.cgroups.name}/{name}/memory.limit_in_bytes", "w") as file:
+            file.write(str(20 << 20))
+        self.pod.begin(name)
+
+    def oom_in(self, name):
+        self.assertEqual(self.pod.exec(name, ["dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1"])[0], 137)
+
+    def test_an_exec_that_ran_out_of_memory_before_a_stop_is_not_the_end_of_the_container(self):
+        for name, signals in (("kill", [signal.SIGKILL]), ("both", [signal.SIGTERM, signal.SIGKILL])):
+            self.tight(name, ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"])
+            self.oom_in(name)
+            for number in signals:
+                self.pod.kill(name, number, all=number == signal.SIGKILL)
+            exit = self.pod.client.wait_exit(name)
+            self.assertEqual((exit.exit_code, exit.signal, exit.oom_killed), (137, 9, False), name)
+
+    def test_an_exec_that_ran_out_of_memory_does_not_explain_the_137_of_a_stop_that_was_heard(self):
+        self.tight("heard", ["sh", "-c", "trap 'exit 137' TERM; while :; do sleep 0.1; done"])
+        self.oom_in("heard")
+        self.pod.kill("heard", signal.SIGTERM)
+        exit = self.pod.client.wait_exit("heard")
+        self.assertEqual((exit.exit_code, exit.signal, exit.oom_killed), (137, 0, False))
+
+    def test_who_runs_out_of_memory_after_the_polite_signal_is_oom_killed(self):
+        self.tight("late", ["sh", "-c", "trap 'exec dd if=/dev/zero of=/dev/null bs=200M count=1' TERM; "
+                                        "while :; do sleep 0.1; done"])
+        self.oom_in("late")
+        self.pod.kill("late", signal.SIGTERM)
+        exit = self.pod.client.wait_exit("late")
+        self.assertEqual((exit.exit_code, exit.oom_killed), (137, True))
+
+    def test_a_child_that_ran_out_of_memory_is_the_end_of_a_shell_that_passes_it_on(self):
+        self.tight("passed", ["sh", "-c", "sleep 0.2; dd if=/dev/zero of=/dev/null bs=200M count=1; exit $?"])
+        exit = self.pod.client.wait_exit("passed")
+        self.assertEqual((exit.exit_code, exit.signal, exit.oom_killed), (137, 0, True))
+        self.tight("survived", ["sh", "-c", "sleep 0.2; dd if=/dev/zero of=/dev/null bs=200M count=1; exit 0"])
+        exit = self.pod.client.wait_exit("survived")
+        self.assertEqual((exit.exit_code, exit.oom_killed), (0, False))
+
     def test_everything_is_told_to_whoever_subscribed_and_to_nobody_else(self):
         other, silent = self.pod.connect(), self.pod.connect()
         other.call(hello=pb.Hello(protocol=1, subscribe=True))

@@ -7,6 +7,7 @@ import type { HelloReply__Output } from './gen/berth/shim/HelloReply.ts';
 import type { Request } from './gen/berth/shim/Request.ts';
 import type { Response__Output } from './gen/berth/shim/Response.ts';
 import { largeRequests, maxPayload, maxRequest } from './frame.ts';
+import { Places } from './places.ts';
 import { protocolVersion } from './protocol.ts';
 import { ShimConnection } from './shim-connection.ts';
 
@@ -35,6 +36,7 @@ export class PodShim implements Disposable {
   shimPid = 0;
   startedAtNs = 0n;
   features: ReadonlySet<string> = new Set();
+  readonly places = new Places();
   /** Set when we end it ourselves: its going is then no news. */
   ending = false;
   readonly #connection: ShimConnection;

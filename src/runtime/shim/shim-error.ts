@@ -43,6 +43,8 @@ function codeOf(error: Error__Output): ErrorCode {
       return 'UNIMPLEMENTED';
     case 'START':
       return 'START_ERROR';
+    case 'LIMIT':
+      return 'RESOURCE_EXHAUSTED';
     case 'BAD_MESSAGE':
       return 'INTERNAL';
     case 'KERNEL':

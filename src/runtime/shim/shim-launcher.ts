@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { Socket } from 'node:net';
-import { BerthError } from '#base/errors';
+import { BerthError, errnoOf, messageOf } from '#base/errors';
 import type { Addon } from '#linux/addon';
 import { connectSocket } from '#linux/connect-socket';
 import { Fd } from '#linux/fd';
@@ -54,12 +54,12 @@ export class ShimLauncher implements Disposable {
     );
   }
 
-  /** Connects to the shim in this directory. Throws SHIM_DIED when nobody listens. */
+  /** Connects to the shim in this directory. Throws SHIM_DIED when nobody listens, RESOURCE_EXHAUSTED as below. */
   connect(podId: string, directory: Fd): Socket {
     try {
       return connectSocket(this.#addon, directory.number, shimSocket);
     } catch (cause) {
-      throw new BerthError('SHIM_DIED', `the shim of pod ${podId} does not answer`, { cause });
+      throw notConnected(podId, cause);
     }
   }
 
@@ -73,7 +73,7 @@ export class ShimLauncher implements Disposable {
       if (first.length < frame.length) socket.write(frame.subarray(first.length));
       return socket;
     } catch (cause) {
-      throw new BerthError('SHIM_DIED', `the shim of pod ${podId} does not answer`, { cause });
+      throw notConnected(podId, cause);
     }
   }
 
@@ -85,4 +85,21 @@ export class ShimLauncher implements Disposable {
   #own(fd: number): Fd {
     return new Fd(fd, (number) => this.#addon.close(number));
   }
+}
+
+const queueFull = new Set(['EAGAIN', 'EWOULDBLOCK']);
+const berthdIsFull = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'ENOBUFS', 'EMSGSIZE']);
+
+/** Only who does not listen is gone. */
+function notConnected(podId: string, cause: unknown): BerthError {
+  const errno = errnoOf(cause) ?? '';
+  if (queueFull.has(errno)) {
+    const waiting = `${backlog} connections wait for the shim of pod ${podId}, which is the limit: try again`;
+    return new BerthError('RESOURCE_EXHAUSTED', waiting, { cause, details: { errno } });
+  }
+  if (berthdIsFull.has(errno)) {
+    const why = `cannot speak to the shim of pod ${podId}: ${messageOf(cause)}`;
+    return new BerthError('RESOURCE_EXHAUSTED', why, { cause, details: { errno } });
+  }
+  return new BerthError('SHIM_DIED', `the shim of pod ${podId} does not answer`, { cause });
 }

@@ -11,6 +11,7 @@ export const _berth_shim_Error_Kind = {
   UNSUPPORTED: 'UNSUPPORTED',
   BAD_MESSAGE: 'BAD_MESSAGE',
   START: 'START',
+  LIMIT: 'LIMIT',
 } as const;
 
 export type _berth_shim_Error_Kind =
@@ -28,6 +29,8 @@ export type _berth_shim_Error_Kind =
   | 5
   | 'START'
   | 6
+  | 'LIMIT'
+  | 7
 
 export type _berth_shim_Error_Kind__Output = typeof _berth_shim_Error_Kind[keyof typeof _berth_shim_Error_Kind]
 

@@ -7,6 +7,7 @@ export interface Exec {
   'process'?: (Buffer | Uint8Array | string);
   'timeout_ms'?: (number);
   'tty'?: (boolean);
+  'probe'?: (boolean);
 }
 
 export interface Exec__Output {
@@ -15,4 +16,5 @@ export interface Exec__Output {
   'process': (Buffer);
   'timeout_ms': (number);
   'tty': (boolean);
+  'probe': (boolean);
 }
