@@ -148,6 +148,11 @@ describe('no_new_privs and seccomp', () => {
   });
 });
 
+test('a node of the console, which a container may make, does not open that of the machine', async () => {
+  const text = await pod.sh('mknod /tmp/console c 5 1 && (: >/tmp/console) 2>&1; (: </tmp/console) 2>&1; true');
+  expect(text.match(/Operation not permitted/g)).toHaveLength(2);
+});
+
 describe('privileged', () => {
   test('containers have devices, capabilities and writable /sys', async () => {
     const privileged = await TestPod.run(berthd, { linux: { security_context: { privileged: true } } });

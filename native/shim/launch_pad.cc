@@ -14,7 +14,7 @@ extern "C" char __init_array_start[];  // by the linker: in the first page of wr
 namespace berth {
 namespace {
 
-constexpr size_t kStackBytes = 4 * kMemoryPage;
+constexpr size_t kStackPages = 4;
 constexpr long kRseqBytes = 32;
 
 char** copy_vector(const StringVector& from, char**& pointers, char*& text) {
@@ -47,7 +47,7 @@ LaunchPad* pad_make(const Command& command, bool terminal, bool waits, Fault& fa
   const size_t pointers = (command.args.count + command.env.count + 2) * sizeof(char*);
   const size_t text = text_size(command.args) + text_size(command.env);
   const size_t before = sizeof(LaunchPad) + pointers + text + kExecPathBytes;
-  const size_t size = ((before + kMemoryPage - 1) & ~(kMemoryPage - 1)) + kStackBytes;
+  const size_t size = page_end(before) + kStackPages * memory_page();
   void* const room = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (room == MAP_FAILED) {
     fault.kernel("exec", "", errno);
@@ -76,11 +76,10 @@ bool pad_seal(const LaunchPad& pad, Fault& fault) {
   kernel::bare(SYS_rseq, reinterpret_cast<long>(__builtin_thread_pointer()) + __rseq_offset, kRseqBytes,
                RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
   const auto start = reinterpret_cast<uintptr_t>(&pad);
-  const uintptr_t data = reinterpret_cast<uintptr_t>(__init_array_start) & ~(kMemoryPage - 1);
+  const uintptr_t data = page_start(reinterpret_cast<uintptr_t>(__init_array_start));
   const uintptr_t arguments = arguments_page();
-  const bool kept = keep_from_children(data, start) &&
-                    keep_from_children(start + pad.size, PTRDIFF_MAX & ~(kMemoryPage - 1)) &&
-                    keep_from_children(arguments - kStackReach, arguments + kMemoryPage);
+  const bool kept = keep_from_children(data, start) && keep_from_children(start + pad.size, page_start(PTRDIFF_MAX)) &&
+                    keep_from_children(arguments - kStackReach, arguments + memory_page());
   return kept ? true : fault.kernel("madvise", "", errno);
 }
 

@@ -3,6 +3,7 @@
 // Started by berthd with the pod's directory as its working directory and
 //   0 /dev/null, 1 and 2 a log file, 3 a listening unix socket, 4 the pod's directory (O_PATH), 5 the pod's network
 //   namespace (only where berthd has made one).
+// `berth-shim --can-map-users` ends at once as well, with 0 when pods can have users of their own (probe.h).
 // Detaches itself: the process berthd has started ends at once, with 0 when the shim serves and 1 when it cannot.
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +21,7 @@
 #include "shim/exits.h"
 #include "shim/kernel.h"
 #include "shim/limits.h"
+#include "shim/probe.h"
 #include "shim/shim.h"
 
 namespace berth {
@@ -154,6 +156,7 @@ void raise_descriptor_limit() {
 int main(int argc, char** argv) {
   using namespace berth;
   clean_start();
+  if (argc == 2 && argv[1] == kProbeUsers) return can_map_users() ? 0 : 1;
   if (argc != 2 || fcntl(kListenerFd, F_GETFD) < 0 || fcntl(kPodDirFd, F_GETFD) < 0) {
     log_line("usage: berth-shim <pod id>, with a listening socket as 3 and the pod's directory as 4");
     return 1;

@@ -207,7 +207,7 @@ long address_of(const void* object) {
   constexpr long kRseqBytes = 32;
   kernel::bare(SYS_rseq, address_of(__builtin_thread_pointer()) + __rseq_offset, kRseqBytes, RSEQ_FLAG_UNREGISTER,
                RSEQ_SIG);
-  const long data = address_of(__init_array_start) & ~static_cast<long>(kMemoryPage - 1);
+  const long data = static_cast<long>(page_start(reinterpret_cast<uintptr_t>(__init_array_start)));
   const long data_bytes = address_of(sbrk(0)) - data;  // with the heap; what lies between them is not mapped
   const long stack_end = static_cast<long>(arguments_page());
   const long stack = stack_end - static_cast<long>(kStackReach);

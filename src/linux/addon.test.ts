@@ -269,6 +269,14 @@ test('seccomp profiles become BPF on a thread of their own', async () => {
   const bpf = await addon.compileSeccomp({ defaultAction: errno, architectures: [], flags: [], rules });
   expect(bpf.length % 8).toBe(0);
   expect(bpf.length).toBeGreaterThan(32);
+  const arm = ['SCMP_ARCH_AARCH64', 'SCMP_ARCH_ARM'];
+  const forArm = await addon.compileSeccomp({
+    defaultAction: errno,
+    architectures: arm,
+    flags: [],
+    rules: [rule(['set_tls', 'cacheflush', 'arm_fadvise64_64', 'sync_file_range2'])],
+  });
+  expect(forArm.length).toBeGreaterThan(0);
   const bad = addon.compileSeccomp({ defaultAction: errno, architectures: ['SCMP_ARCH_PDP11'], flags: [], rules });
   await expect(bad).rejects.toMatchObject({ code: 'EINVAL', path: 'SCMP_ARCH_PDP11' });
 });

@@ -52,7 +52,7 @@ export class LinuxRuntime implements face.Runtime {
   readonly features: face.RuntimeFeatures;
   readonly #parts: RuntimeParts;
 
-  private constructor(parts: RuntimeParts, options: LinuxRuntimeOptions) {
+  private constructor(parts: RuntimeParts, options: LinuxRuntimeOptions, userNamespaces: boolean) {
     this.#parts = parts;
     this.features = {
       cgroupVersion: parts.cgroups.version,
@@ -60,7 +60,7 @@ export class LinuxRuntime implements face.Runtime {
       controllers: parts.cgroups.controllers,
       seccomp: true,
       ...options.features,
-      userNamespaces: hasUserNamespaces(),
+      userNamespaces,
       recursiveReadOnlyMounts: true,
     };
   }
@@ -88,7 +88,7 @@ export class LinuxRuntime implements face.Runtime {
       shims: new Map(),
     };
     await makeParents(parts);
-    return new LinuxRuntime(parts, options);
+    return new LinuxRuntime(parts, options, await hasUserNamespaces(addon, options.shimBinary, log));
   }
 
   /** Compiles the filter most containers will use, so that the first one need not wait for it. */

@@ -1,20 +1,24 @@
-import { existsSync, readFileSync } from 'node:fs';
-import os from 'node:os';
+import { createCtx } from '#base/ctx';
+import { Deadline } from '#base/deadline';
+import { messageOf } from '#base/errors';
+import type { Logger } from '#base/log';
+import { type ProcessAddon, runProcess } from '#linux/run-process';
 
-/** The first kernel whose overlays take id-mapped layers. */
-const firstKernel = [5, 19] as const;
+const patienceMs = 10_000;
 
-/** Whether pods can have users of their own here. */
-export function hasUserNamespaces(release = os.release()): boolean {
-  const [major = 0, minor = 0] = release.split('.').map((part) => Number.parseInt(part, 10));
-  const isNewEnough = major > firstKernel[0] || (major === firstKernel[0] && minor >= firstKernel[1]);
-  return isNewEnough && existsSync('/proc/self/ns/user') && allowedNamespaces() > 0;
-}
-
-function allowedNamespaces(): number {
+/**
+ * Whether pods can have users of their own here: the shim tries it, as a kernel's version says too little. Never throws:
+ * what cannot be tried cannot be had.
+ */
+export async function hasUserNamespaces(addon: ProcessAddon, shimBinary: string, log: Logger): Promise<boolean> {
+  using deadline = new Deadline(patienceMs, 'trying user namespaces');
   try {
-    return Number(readFileSync('/proc/sys/user/max_user_namespaces', 'utf8'));
-  } catch {
-    return 0;
+    const argv = ['berth-shim', '--can-map-users'];
+    const ctx = createCtx({ signal: deadline.signal, log });
+    const { code } = await runProcess(ctx, addon, { path: shimBinary, argv, env: [], limit: 4096 });
+    return code === 0;
+  } catch (error) {
+    log.warn({ err: messageOf(error) }, 'could not try user namespaces: pods cannot have users of their own');
+    return false;
   }
 }

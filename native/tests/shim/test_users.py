@@ -2,11 +2,12 @@
 
 import os
 import signal
+import subprocess
 import threading
 import time
 import unittest
 
-from harness import Pod, ShimError, alive, eventually, pb
+from harness import SHIM, Pod, ShimError, alive, eventually, libc, pb
 from streams import Talk
 
 BASE, LENGTH = 200000, 65536
@@ -242,6 +243,11 @@ class Refused(unittest.TestCase):
             with UserPod() as pod:
                 pid = pod.up("main")
             self.assertTrue(eventually(lambda: not alive(pid)))
+
+    def test_whether_users_can_be_mapped_is_tried_and_not_guessed(self):
+        run = lambda setup=None: subprocess.run([SHIM, "--can-map-users"], preexec_fn=setup).returncode
+        self.assertEqual(run(), 0)
+        self.assertEqual(run(lambda: libc.prctl(24, 21, 0, 0, 0)), 1)  # PR_CAPBSET_DROP, CAP_SYS_ADMIN
 
 
 if __name__ == "__main__":

@@ -61,6 +61,9 @@ const network = `
 
 const random = `getrandom riscv_hwprobe uretprobe`;
 
+/** Calls that only 32-bit ARM has: a process of that kind needs them to be loaded and to have threads. */
+const ofArm = `arm_fadvise64_64 arm_sync_file_range breakpoint cacheflush set_tls sync_file_range2`;
+
 const words = (text: string): string[] =>
   text.split(/\s+/).filter((word) => word !== '' && !word.endsWith('_readonly'));
 
@@ -75,6 +78,10 @@ export const alwaysAllowed: readonly string[] = [
   network,
   random,
 ].flatMap(words);
+
+export const allowedByArchitecture: Readonly<Record<string, readonly string[]>> = {
+  SCMP_ARCH_ARM: words(ofArm),
+};
 
 /** Calls a capability opens: whoever holds it was given it on purpose. */
 export const allowedByCapability: Readonly<Record<string, readonly string[]>> = {

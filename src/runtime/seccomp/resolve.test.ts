@@ -45,6 +45,21 @@ describe('RuntimeDefault', () => {
     expect(allowed(defaultProfile(new Set([capability]), [])).has(name)).toBe(true);
   });
 
+  test('on arm64 a 32-bit program has its own calls, which exist nowhere else', () => {
+    const ofArm = [
+      'set_tls',
+      'cacheflush',
+      'breakpoint',
+      'arm_fadvise64_64',
+      'arm_sync_file_range',
+      'sync_file_range2',
+    ];
+    const arm = defaultProfile(new Set(), nativeArchitectures('arm64'));
+    expect(arm.architectures).toEqual(['SCMP_ARCH_AARCH64', 'SCMP_ARCH_ARM']);
+    expect(ofArm.filter((name) => !allowed(arm).has(name))).toEqual([]);
+    expect(ofArm.filter((name) => allowed(plain).has(name))).toEqual([]);
+  });
+
   test('clone3 says ENOSYS, so that a libc falls back to clone', () => {
     expect(plain.syscalls).toContainEqual({ names: ['clone3'], action: 'SCMP_ACT_ERRNO', errnoRet: 38, args: [] });
   });

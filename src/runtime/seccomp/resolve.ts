@@ -4,6 +4,7 @@ import type { SeccompInput, SeccompRule } from '#linux/addon';
 import type { OciSeccomp, OciSyscall } from '#runtime/spec/oci';
 import {
   afVsock,
+  allowedByArchitecture,
   allowedByCapability,
   allowedPersonalities,
   alwaysAllowed,
@@ -18,7 +19,8 @@ export function defaultProfile(capabilities: ReadonlySet<string>, architectures:
   const opened = Object.entries(allowedByCapability)
     .filter(([capability]) => capabilities.has(capability))
     .flatMap(([, names]) => names);
-  const syscalls: OciSyscall[] = [plain(alwaysAllowed)];
+  const ofArchitectures = architectures.flatMap((name) => allowedByArchitecture[name] ?? []);
+  const syscalls: OciSyscall[] = [plain([...alwaysAllowed, ...ofArchitectures])];
   if (opened.length > 0) syscalls.push(plain([...new Set(opened)]));
   if (!capabilities.has('CAP_SYS_ADMIN')) {
     // clone without a new namespace; clone3 hides its flags in memory, so libc must be told to use clone.

@@ -51,6 +51,14 @@ describe('the OCI spec of a container', () => {
     expect(linux.namespaces.find(({ type }) => type === 'pid')?.path).toBe(path);
   });
 
+  test('no rule opens the console of the node, which a container could make a node for', async () => {
+    const { linux } = await specOf({});
+    const opens = linux.resources.devices?.filter(
+      ({ major, minor, access }) => major === 5 && /[rw]/.test(access) && minor === 1,
+    );
+    expect(opens).toEqual([]);
+  });
+
   test('node namespaces are not listed', async () => {
     const { linux } = await specOf({ pid: 'node', network: 'node', ipc: 'node', uts: 'node' });
     expect(linux.namespaces.map(({ type }) => type)).toEqual(['mount', 'cgroup']);

@@ -39,13 +39,16 @@ const rule = (
   ...(minor === undefined ? {} : { minor }),
 });
 
+/**
+ * As runc's list. Not c 5:1: a container's /dev/console is its own terminal, a pts; the device of that number is the node's
+ * console, which a node made with CAP_MKNOD would open.
+ */
 const baseRules: readonly DeviceRule[] = [
   { allow: false, type: 'a', access: 'rwm' },
   // Making nodes is harmless: opening them is what the rules are for.
   rule(undefined, undefined, 'm'),
   rule(undefined, undefined, 'm', 'b'),
   ...defaultDevices.map((device) => rule(device.major, device.minor, 'rwm')),
-  rule(5, 1, 'rwm'), // /dev/console
   rule(5, 2, 'rwm'), // /dev/ptmx
   rule(136, undefined, 'rwm'), // /dev/pts/*
 ];
