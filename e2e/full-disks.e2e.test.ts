@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startBerthd, type Berthd } from './harness/berthd.ts';
+import { fill } from './harness/full-disk.ts';
 import { parseLog, shell, TestPod } from './harness/pods.ts';
 import { eventually } from './harness/wait.ts';
 
@@ -9,25 +10,16 @@ import { eventually } from './harness/wait.ts';
 
 let berthd: Berthd;
 beforeAll(async () => {
-  berthd = await startBerthd({ diskSize: '24m', config: '[timeouts]\nkill = "3s"\n' });
+  berthd = await startBerthd({ diskSize: '24m', config: 'reserve_mib = 2\n[timeouts]\nkill = "3s"\n' });
   await berthd.loadBusybox();
 });
 afterAll(() => berthd.teardown());
-
-/** Fills the file system below a directory to the last byte. */
-async function fill(directory: string): Promise<() => Promise<void>> {
-  const filler = path.join(directory, 'filler');
-  await berthd.node.run(['sh', '-c', `cat /dev/zero > ${filler}; for i in 1 2 3; do echo >> ${filler}; done`]);
-  return async () => {
-    await berthd.node.run(['rm', '-f', filler]);
-  };
-}
 
 describe('the state directory is full', () => {
   test('what runs goes on, lists answer, and what cannot be made says why', async () => {
     const pod = await TestPod.run(berthd);
     const container = await pod.start(shell('i=0; while :; do echo $i; i=$((i+1)); sleep 0.1; done'));
-    const empty = await fill(berthd.root);
+    const full = fill(berthd, berthd.root);
     try {
       const failure = await TestPod.run(berthd).then(
         () => 'it was made all the same',
@@ -39,7 +31,7 @@ describe('the state directory is full', () => {
       const { items } = await berthd.cri.runtime.listPodSandbox({ filter: { id: pod.id } });
       expect(items).toHaveLength(1);
     } finally {
-      await empty();
+      full[Symbol.dispose]();
     }
     expect(await (await TestPod.run(berthd)).sh('echo there is room')).toBe('there is room\n');
     await berthd.removeAllPods();
@@ -52,12 +44,12 @@ describe('the state directory is full', () => {
   ])('an end is told at once, and is known with room again: %s', async (_name, meanwhile) => {
     const pod = await TestPod.run(berthd);
     const container = await pod.start(shell('sleep 1; exit 7'));
-    const empty = await fill(berthd.root);
+    const full = fill(berthd, berthd.root);
     try {
       expect(await container.exited()).toMatchObject({ exit_code: 7, reason: 'Error' });
       await meanwhile();
     } finally {
-      await empty();
+      full[Symbol.dispose]();
     }
     if (berthd.dead) await berthd.start();
     expect(await container.status()).toMatchObject({ state: 'CONTAINER_EXITED', exit_code: 7, reason: 'Error' });
@@ -68,7 +60,7 @@ describe('the state directory is full', () => {
   test('a start and a stop are told as they went, and a pod goes', async () => {
     const pod = await TestPod.run(berthd);
     const container = await pod.create(shell('sleep 1000'));
-    const empty = await fill(berthd.root);
+    const full = fill(berthd, berthd.root);
     try {
       await container.start();
       expect((await container.status()).state).toBe('CONTAINER_RUNNING');
@@ -79,7 +71,7 @@ describe('the state directory is full', () => {
       await pod.remove();
       await expect(pod.status()).rejects.toMatchObject({ status: 'NOT_FOUND' });
     } finally {
-      await empty();
+      full[Symbol.dispose]();
     }
     expect(await berthd.strays()).toEqual([]);
   });
@@ -94,13 +86,13 @@ describe('the disk of a log is full', () => {
       const pod = await TestPod.run(berthd, { log_directory: disk });
       const other = await TestPod.run(berthd);
       const counting = 'i=0; while :; do echo $i; i=$((i+1)); sleep 0.02; done';
-      const empty = await fill(disk);
+      const full = fill(berthd, disk);
       const container = await pod.start(shell(counting));
       const bystander = await other.start(shell(counting));
       await eventually('the bystander logs', () => bystander.output().includes('100\n'));
       expect(await container.sh('echo alive')).toBe('alive\n');
       expect((await container.status()).state).toBe('CONTAINER_RUNNING');
-      await empty();
+      full[Symbol.dispose]();
       const log = (): string => String(readInNode(container.logFile));
       await eventually('lines come again', () => /stdout F \d+\n/.test(log()));
       await container.stop();

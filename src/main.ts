@@ -20,6 +20,7 @@ import { RemoteRegistry } from '#images/registry/remote-registry';
 import type { Addon } from '#linux/addon';
 import { Files } from '#linux/files';
 import { loadAddon } from '#linux/load';
+import { lockDirectory } from '#linux/lock-directory';
 import { refuseChroot } from '#linux/refuse-chroot';
 import { ServiceManager } from '#linux/service-manager';
 import { attachmentRecords } from '#network/cni/attachments';
@@ -209,8 +210,17 @@ async function openBase(starting: AsyncDisposableStack, { live, log, metrics }: 
   const { root, run } = live.current.paths;
   for (const directory of [root, run]) mkdirSync(directory, { recursive: true, mode: 0o711 });
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-  // The lock of the state directory comes first: a second berthd must not touch a socket of the first.
-  const store = starting.use(await LevelStore.create(ctx, { directory: path.join(root, 'db'), bootId }));
+  // The lock of the state directory comes first: a second berthd must not touch a socket of the first. It is berthd's own,
+  // because on a full disk nobody can open the database, and so nobody locks that.
+  starting.use(lockDirectory(addon, root));
+  const store = starting.use(
+    await LevelStore.create(ctx, {
+      directory: path.join(root, 'db'),
+      bootId,
+      reserveBytes: live.current.reserveBytes,
+      scratch: [run, '/dev/shm', os.tmpdir()],
+    }),
+  );
   return { ctx, live, log, metrics, addon, store, bootId };
 }
 

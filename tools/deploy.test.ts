@@ -45,6 +45,7 @@ describe('the unit', () => {
     ['KillMode', 'process'],
     ['Delegate', 'yes'],
     ['Restart', 'always'],
+    ['StartLimitIntervalSec', '0'],
     ['OOMScoreAdjust', '-999'],
     ['LimitNOFILE', '1024:524288'],
     ['LimitCORE', '0'],

@@ -27,6 +27,8 @@ export interface BerthdOptions {
   readonly logLevel?: 'debug' | 'info';
   /** The state directory lies on a disk of its own, of this size ("24m"). */
   readonly diskSize?: string;
+  /** The same for the directory of what a reboot clears. */
+  readonly runSize?: string;
   /** Makes the node what it shall be, before anything is compared. */
   readonly prepare?: (node: TestNode) => Promise<void>;
   readonly node?: NodeOptions;
@@ -64,8 +66,10 @@ export class Berthd {
     this.node = node;
     this.root = path.join(node.directory, 's');
     this.run = path.join(node.directory, 'r');
-    this.socket = path.join(this.run, 'berth.sock');
-    this.adminSocket = path.join(this.run, 'admin.sock');
+    // A disk that is the node's alone is no place for sockets that we reach.
+    const sockets = options.runSize === undefined ? this.run : node.directory;
+    this.socket = path.join(sockets, 'berth.sock');
+    this.adminSocket = path.join(sockets, 'admin.sock');
     this.configFile = path.join(node.directory, 'config.toml');
     const logs = path.join(cache, 'e2e-logs');
     mkdirSync(logs, { recursive: true });
@@ -268,6 +272,8 @@ export class Berthd {
     const { id, cgroupPrefix } = this.node;
     return `root = "${this.root}"
 run = "${this.run}"
+socket = "${this.socket}"
+admin_socket = "${this.adminSocket}"
 ${typeof config === 'string' ? config : config(this.node)}
 [network]
 bridge = "bb${id}"
@@ -303,9 +309,14 @@ export async function startBerthd(options: BerthdOptions = {}): Promise<Berthd> 
   const node = await TestNode.create(options.node);
   const berthd = new Berthd(node, options);
   try {
-    if (options.diskSize !== undefined) {
-      mkdirSync(berthd.root);
-      await node.run(['mount', '-t', 'tmpfs', '-o', `size=${options.diskSize}`, 'none', berthd.root]);
+    const disks = [
+      [berthd.root, options.diskSize],
+      [berthd.run, options.runSize],
+    ] as const;
+    for (const [directory, size] of disks) {
+      if (size === undefined) continue;
+      mkdirSync(directory);
+      await node.run(['mount', '-t', 'tmpfs', '-o', `size=${size}`, 'none', directory]);
     }
     await options.prepare?.(node);
     await berthd.start();

@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -71,6 +72,16 @@ Napi::Value stat_fd(const Napi::CallbackInfo& info) {
   return value;
 }
 
+Napi::Value lock_fd(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Reader in(env);
+  const int fd = in.fd(info[0], "fd");
+  if (!in.ok()) return in.refuse();
+  const bool mine = flock(fd, LOCK_EX | LOCK_NB) == 0;
+  if (!mine && errno != EWOULDBLOCK) return raise(env, fail("flock"));
+  return Napi::Boolean::New(env, mine);
+}
+
 Result<std::string> read_in_root(int root, const std::string& path, size_t limit) {
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC;
@@ -118,6 +129,7 @@ void add_descriptors(Napi::Env env, Napi::Object exports) {
   exports.Set("open", Napi::Function::New(env, open_path, "open"));
   exports.Set("duplicate", Napi::Function::New(env, duplicate, "duplicate"));
   exports.Set("fstat", Napi::Function::New(env, stat_fd, "fstat"));
+  exports.Set("lock", Napi::Function::New(env, lock_fd, "lock"));
   exports.Set("readFileInRoot", Napi::Function::New(env, read_file_in_root, "readFileInRoot"));
 }
 

@@ -159,6 +159,11 @@ export const configSchema = z.strictObject({
   root: absolutePath()
     .default('/var/lib/berth')
     .describe('State that survives a reboot: database, images, containers.'),
+  reserve_mib: integer(0, 1024)
+    .default(16)
+    .describe(
+      'MiB below `root` taken in advance, so that ends, stops and removals are recorded when its disk is full; 0 for none.',
+    ),
   run: absolutePath().default('/run/berth').describe('State that a reboot clears: sockets, running pods.'),
   socket: z
     .union([z.literal(''), socketPath()])

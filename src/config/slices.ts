@@ -5,6 +5,8 @@ import { durationMs, splitAddress, type HostPort } from './values.ts';
 /** What main.ts hands out, one slice to each module: nobody but main sees the whole. */
 export interface Config {
   readonly paths: StatePaths;
+  /** Of the state disk, taken in advance. 0: none. */
+  readonly reserveBytes: number;
   readonly metrics: MetricsConfig;
   readonly streaming: StreamingConfig;
   readonly network: NetworkConfig;
@@ -128,6 +130,7 @@ export function toConfig(file: ConfigFile): Config {
       socket: file.socket || below(file.run, 'berth.sock', 'socket'),
       adminSocket: file.admin_socket || below(file.run, 'admin.sock', 'admin_socket'),
     },
+    reserveBytes: file.reserve_mib * 1024 * 1024,
     metrics: { address: splitAddress(file.metrics.address) },
     streaming: toStreaming(file.streaming),
     network: {

@@ -1,4 +1,13 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  constants as open,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, Socket } from 'node:net';
 import { constants } from 'node:os';
 import path from 'node:path';
@@ -94,6 +103,19 @@ describe('descriptors', () => {
     expect(addon.fstat(fd).ino).toBe(statSync(directory, { bigint: true }).ino);
     addon.close(fd);
     expect(thrown(() => addon.fstat(fd))).toMatchObject({ code: 'EBADF', syscall: 'fstat' });
+  });
+
+  test('a directory has one lock, which goes with its last descriptor', () => {
+    const [mine, other] = [0, 0].map(() => addon.open(directory, open.O_DIRECTORY, 0)) as [number, number];
+    const copy = addon.duplicate(mine);
+    expect(addon.lock(mine)).toBe(true);
+    expect(addon.lock(other)).toBe(false);
+    addon.close(mine);
+    expect(addon.lock(other)).toBe(false);
+    addon.close(copy);
+    expect(addon.lock(other)).toBe(true);
+    addon.close(other);
+    expect(thrown(() => addon.lock(other))).toMatchObject({ code: 'EBADF', syscall: 'flock' });
   });
 
   test('a file of an image is read inside its root only, and only if it is a file and small', () => {

@@ -23,6 +23,8 @@ export interface Addon {
   /** open(2) of a path with the given flags plus O_CLOEXEC (for /proc/<pid>/ns/net and the like). */
   open(path: string, flags: number, mode: number): number;
   duplicate(fd: number): number;
+  /** flock(2), exclusive, until the last copy of the descriptor is closed. False when somebody else has it. */
+  lock(fd: number): boolean;
   /** Kind and identity, without following anything: for checks and leak tests. */
   fstat(fd: number): { mode: number; dev: bigint; ino: bigint };
 

@@ -1,6 +1,7 @@
-import { mkdir, rename } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, rename, rm, stat, statfs, symlink } from 'node:fs/promises';
+import path from 'node:path';
 import { Level } from 'level';
-import { BerthError, messageOf } from '#base/errors';
+import { BerthError, isBerthError, messageOf } from '#base/errors';
 import type { Logger } from '#base/log';
 import type { Disk, Write } from './records.ts';
 
@@ -18,32 +19,45 @@ interface Waiting {
  * fsync serves them all.
  */
 export class LevelDisk implements Disk {
-  readonly #level: Level;
+  /** Undefined: it could not be opened yet, for lack of room. */
+  #level: Level | undefined;
   readonly #directory: string;
   readonly #log: Logger;
   #waiting: Waiting[] = [];
   #pump: Promise<void> | undefined;
-  #suspect = false;
+  /** It has to be opened anew before anything is written. */
+  #suspect: boolean;
 
-  private constructor(level: Level, directory: string, log: Logger) {
+  private constructor(level: Level | undefined, directory: string, log: Logger) {
     this.#level = level;
+    this.#suspect = level === undefined;
     this.#directory = directory;
     this.#log = log;
   }
 
   /**
    * Opens or creates the database and reads all of it. What is corrupt is repaired; what cannot be repaired is set aside
-   * as `<directory>.broken-<time>`, and the store starts empty.
+   * as `<directory>.broken-<time>`, and the store starts empty. LevelDB needs room to open; on a full disk a copy is read,
+   * and the database itself is opened by the first write that finds room.
    *
+   * @param scratch directories for that copy, the first that has room
    * @throws STATE_LOCKED, RESOURCE_EXHAUSTED, STATE_CORRUPT, KERNEL
    */
   static async open(
     directory: string,
     log: Logger,
+    scratch: readonly string[] = [],
   ): Promise<{ readonly disk: LevelDisk; readonly content: ReadonlyMap<string, string> }> {
     await mkdir(directory, { recursive: true, mode: 0o700 });
-    const { level, content } = await openRepaired(directory, log);
-    return { disk: new LevelDisk(level, directory, log), content };
+    try {
+      const { level, content } = await openRepaired(directory, log);
+      return { disk: new LevelDisk(level, directory, log), content };
+    } catch (error) {
+      if (!isBerthError(error, 'RESOURCE_EXHAUSTED')) throw error;
+      const content = await readCopy(directory, scratch, error);
+      log.warn({ directory, err: messageOf(error), records: content.size }, 'the store was read, but cannot be opened');
+      return { disk: new LevelDisk(undefined, directory, log), content };
+    }
   }
 
   async write(batch: readonly Write[], sync: boolean): Promise<void> {
@@ -55,7 +69,7 @@ export class LevelDisk implements Disk {
 
   async close(): Promise<void> {
     await this.#pump;
-    await this.#level.close();
+    await this.#level?.close();
   }
 
   async #writeAll(): Promise<void> {
@@ -77,20 +91,87 @@ export class LevelDisk implements Disk {
 
   async #writeGroup(batch: Write[], sync: boolean): Promise<void> {
     try {
-      // A failed write may leave half a record at the end of LevelDB's log, and what follows it would be lost at the
-      // next start: open anew (which replays and closes that log) before anything else is written.
-      if (this.#suspect) {
-        await this.#level.close();
-        await this.#level.open(openOptions);
-        this.#suspect = false;
-        this.#log.warn({ directory: this.#directory }, 'store opened anew after a failed write');
-      }
-      await this.#level.batch(batch, { sync });
+      const level = this.#level && !this.#suspect ? this.#level : await this.#openAnew();
+      await level.batch(batch, { sync });
     } catch (error) {
       this.#suspect = true;
       throw asBerthError(error, `write to the store in ${this.#directory}`);
     }
   }
+
+  /**
+   * A failed write may leave half a record at the end of LevelDB's log, and what follows it would be lost at the next start:
+   * opening replays and closes that log.
+   */
+  async #openAnew(): Promise<Level> {
+    await checkRoomToOpen(this.#directory);
+    await this.#level?.close();
+    const level = (this.#level ??= new Level(this.#directory, openOptions));
+    await level.open(openOptions);
+    this.#suspect = false;
+    this.#log.warn({ directory: this.#directory }, 'store opened anew after it could not be written');
+    return level;
+  }
+}
+
+/** Beside the log, which becomes a table: a manifest, a new log, and what a compaction takes before it gives back. */
+const roomToOpen = 512 * 1024;
+
+/** An attempt that cannot succeed costs every caller its time, and leaves half-made files. */
+async function checkRoomToOpen(directory: string): Promise<void> {
+  const { bavail, bsize } = await statfs(directory);
+  const logs = (await readdir(directory)).filter((name) => name.endsWith('.log'));
+  const sizes = await Promise.all(logs.map((name) => stat(path.join(directory, name))));
+  const needed = sizes.reduce((sum, { size }) => sum + size, roomToOpen);
+  const free = bavail * bsize;
+  if (free >= needed) return;
+  throw new Error(`No space left on device: ${free} bytes are free, ${needed} are needed`);
+}
+
+/** The database as a berthd would find it, read from a copy that takes the room of its logs; tables are only linked. */
+async function readCopy(
+  directory: string,
+  scratch: readonly string[],
+  cause: BerthError,
+): Promise<ReadonlyMap<string, string>> {
+  let failure: unknown = cause;
+  for (const place of scratch) {
+    let copy: string | undefined;
+    try {
+      copy = await mkdtemp(path.join(place, 'store-'));
+      for (const name of await readdir(directory)) {
+        const [from, to] = [path.join(directory, name), path.join(copy, name)];
+        if (/\.(ldb|sst)$/.test(name)) await symlink(from, to);
+        else if (/^(CURRENT|MANIFEST-\d+|\d+\.log)$/.test(name)) await copyFile(from, to);
+      }
+      return await readAll(copy);
+    } catch (error) {
+      failure = error;
+    } finally {
+      if (copy !== undefined) await rm(copy, { recursive: true, force: true });
+    }
+  }
+  throw new BerthError('RESOURCE_EXHAUSTED', `${cause.message}; nor can it be read: ${messageOf(failure)}`, { cause });
+}
+
+/** Repaired if need be; never as an empty one that takes the place of what cannot be read. */
+async function readAll(copy: string): Promise<ReadonlyMap<string, string>> {
+  const read = async (): Promise<ReadonlyMap<string, string>> => {
+    const { level, content } = await openAndRead(copy);
+    await level.close();
+    return content;
+  };
+  try {
+    return await read();
+  } catch (error) {
+    if (!isCorruption(error)) throw asBerthError(error, `open ${copy}`);
+    await repair(copy);
+    return await read();
+  }
+}
+
+async function repair(directory: string): Promise<void> {
+  await (Level as unknown as { repair(location: string): Promise<void> }).repair(directory);
 }
 
 /** What the same turn of the event loop writes, one call after the other, goes in one batch. */
@@ -109,7 +190,7 @@ async function openRepaired(
     log.error({ directory, err: messageOf(error) }, 'the store is corrupt; repairing it');
   }
   try {
-    await (Level as unknown as { repair(location: string): Promise<void> }).repair(directory);
+    await repair(directory);
     const repaired = await openAndRead(directory);
     log.error({ directory, records: repaired.content.size }, 'the store was repaired; the newest records may be gone');
     return repaired;

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 // eslint-disable-next-line no-restricted-imports -- tests may start processes
 import { spawn, spawnSync } from 'node:child_process';
+import { rmSync, statSync, truncateSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -120,30 +121,112 @@ describe('LevelDB store', () => {
     for (let i = 0; i < acknowledged; i++) expect(names.get(String(i))).toBe(`v${i}`);
   });
 
-  it('says RESOURCE_EXHAUSTED on a full disk, and goes on when there is room', async () => {
+  /** A small disk of its own; `fill` takes all that is left, and gives it back when disposed. */
+  async function smallDisk(): Promise<
+    (Disposable & { at: string; fill: (leave?: number) => Promise<Disposable> }) | undefined
+  > {
     if (process.getuid?.() !== 0) {
-      console.warn('SKIPPED: the full-disk test mounts a tmpfs and needs root');
-      return;
+      console.warn('SKIPPED: the full-disk tests mount a tmpfs and need root');
+      return undefined;
     }
-    const mountpoint = await mkdtemp(path.join(root, 'full-'));
-    expect(spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', mountpoint]).status).toBe(0);
-    try {
-      const directory = path.join(mountpoint, 'db');
-      let store = await open(directory);
-      let names = await store.open(ctx, spec);
-      await names.put(ctx, 'before', 'kept');
-      await writeFile(path.join(mountpoint, 'ballast'), Buffer.alloc(8 << 20)).catch(() => undefined);
+    const at = await mkdtemp(path.join(root, 'full-'));
+    expect(spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', at]).status).toBe(0);
+    const ballast = path.join(at, 'ballast');
+    return {
+      at,
+      fill: async (leave = 0) => {
+        await writeFile(ballast, Buffer.alloc(8 << 20)).catch(() => undefined);
+        if (leave > 0) truncateSync(ballast, statSync(ballast).size - leave);
+        return { [Symbol.dispose]: () => rmSync(ballast) };
+      },
+      [Symbol.dispose]: () => void spawnSync('umount', ['-l', at]),
+    };
+  }
+
+  it('says RESOURCE_EXHAUSTED on a full disk, and goes on when there is room', async () => {
+    using disk = await smallDisk();
+    if (!disk) return;
+    const directory = path.join(disk.at, 'db');
+    let store = await open(directory);
+    let names = await store.open(ctx, spec);
+    await names.put(ctx, 'before', 'kept');
+    {
+      using _full = await disk.fill();
       await expect(names.put(ctx, 'big', 'x'.repeat(300_000))).rejects.toMatchObject({ code: 'RESOURCE_EXHAUSTED' });
       expect(names.get('big')).toBeUndefined();
-      await rm(path.join(mountpoint, 'ballast'));
-      await names.put(ctx, 'after', 'kept too');
-      await store[Symbol.asyncDispose]();
-      store = await open(directory);
+    }
+    await names.put(ctx, 'after', 'kept too');
+    await store[Symbol.asyncDispose]();
+    store = await open(directory);
+    names = await store.open(ctx, spec);
+    expect([names.get('before'), names.get('big'), names.get('after')]).toEqual(['kept', undefined, 'kept too']);
+    await store[Symbol.asyncDispose]();
+  });
+
+  it('opens on a full disk, with all that has happened, and takes what happens then', async () => {
+    using disk = await smallDisk();
+    if (!disk) return;
+    const directory = path.join(disk.at, 'db');
+    const scratch = [path.join(disk.at, 'full-as-well'), root];
+    const again = (reserveBytes = 512 * 1024): Promise<LevelStore> =>
+      LevelStore.create(ctx, { directory, bootId: 'boot-1', reserveBytes, scratch });
+    await filled(directory);
+    let store = await again();
+    let names = await store.open(ctx, spec);
+    await names.put(ctx, 'before', 'kept');
+    await store[Symbol.asyncDispose]();
+    const record = 'x'.repeat(4_000);
+    const more = async (round: string): Promise<void> => {
+      for (let i = 0; i < 20; i++) await names.put(ctx, `${round}-fact-${i}`, record, 'fact');
+    };
+    {
+      using _full = await disk.fill();
+      for (const round of ['one', 'two']) {
+        store = await again();
+        names = await store.open(ctx, spec);
+        expect(names.get('before')).toBe('kept');
+        expect(names.size).toBe(round === 'one' ? 101 : 120);
+        await expect(names.put(ctx, 'new', record)).rejects.toMatchObject({ code: 'RESOURCE_EXHAUSTED' });
+        await more(round);
+        await names.delete(ctx, 'first-0');
+        expect(store.behind).toMatchObject({ records: round === 'one' ? 21 : 41, inMemoryOnly: 0 });
+        await store[Symbol.asyncDispose]();
+      }
+    }
+    for (const records of [140, 141]) {
+      store = await again();
       names = await store.open(ctx, spec);
-      expect([names.get('before'), names.get('big'), names.get('after')]).toEqual(['kept', undefined, 'kept too']);
+      expect(names.size).toBe(records);
+      await names.put(ctx, 'new', record);
+      expect(store.behind).toBeUndefined();
       await store[Symbol.asyncDispose]();
-    } finally {
-      spawnSync('umount', ['-l', mountpoint]);
+    }
+  });
+
+  it('takes every write or refuses it, with any room left', async () => {
+    using disk = await smallDisk();
+    if (!disk) return;
+    const directory = path.join(disk.at, 'db');
+    const told = new Map<string, string>();
+    const options = { directory, bootId: 'boot-1', reserveBytes: 256 * 1024, scratch: [root] };
+    for (let pages = 0; pages < 12; pages++) {
+      const store = await LevelStore.create(ctx, options);
+      const names = await store.open(ctx, spec);
+      expect(Object.fromEntries([...told.keys()].map((id) => [id, names.get(id)]))).toEqual(Object.fromEntries(told));
+      expect(names.size).toBe(told.size);
+      {
+        using _full = await disk.fill(pages * 4096);
+        for (let i = 0; i < 6; i++) {
+          const value = `${pages}-${i}-${'x'.repeat(3_000)}`;
+          await names.put(ctx, `n${i}`, value).then(
+            () => told.set(`n${i}`, value),
+            (error: unknown) => expect(error).toMatchObject({ code: 'RESOURCE_EXHAUSTED' }),
+          );
+          await names.put(ctx, `f${i}`, value, 'fact');
+          told.set(`f${i}`, value);
+        }
+      }
+      await store[Symbol.asyncDispose]();
     }
   });
 });

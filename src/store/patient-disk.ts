@@ -18,6 +18,8 @@ export const reserveMark = 'reserve-mark';
 export interface PatientDiskOptions {
   readonly disk: Disk;
   readonly reserve?: Reserve | undefined;
+  /** Takes the room for one; called while there is none, and every record is written. */
+  readonly makeReserve?: (() => Promise<Reserve>) | undefined;
   /** What the reserve has and the database does not have yet, from before this start. */
   readonly kept?: readonly Write[];
   /** The greatest number ever given to an append. */
@@ -55,6 +57,7 @@ export class PatientDisk {
   #retryMs: number;
   /** Of the last append. */
   #number: number;
+  #reserve: Reserve | undefined;
   /** Calls of the reserve, one after another. */
   #turn: Promise<unknown> = Promise.resolve();
   /** Something is in memory only. */
@@ -63,9 +66,11 @@ export class PatientDisk {
   constructor(options: PatientDiskOptions) {
     this.#options = options;
     this.#retryMs = options.retryMs ?? firstRetryMs;
+    this.#reserve = options.reserve;
     this.#number = options.lastNumber ?? 0;
     this.#wait(options.kept ?? [], false, this.#calls++, true);
     if (this.#waiting.size > 0) this.#fallBehind('berthd ended before they could be written');
+    else this.#makeReserve();
   }
 
   get behind(): Behind | undefined {
@@ -101,7 +106,7 @@ export class PatientDisk {
   /** Writes what waits, if it can, and closes everything. */
   async close(): Promise<void> {
     clearTimeout(this.#timer);
-    const { log, disk, reserve } = this.#options;
+    const { log, disk } = this.#options;
     await this.flush().catch((error: unknown) => {
       const { records, inMemoryOnly } = this.behind ?? {};
       log.warn({ err: error, records, inMemoryOnly }, 'berthd ends before every record could be written');
@@ -109,7 +114,7 @@ export class PatientDisk {
     clearTimeout(this.#timer);
     await this.#turn;
     await disk.close();
-    await reserve?.close();
+    await this.#reserve?.close();
   }
 
   async #attempt(batch: readonly Write[], sync: boolean, at: number, kind: WriteKind): Promise<void> {
@@ -123,7 +128,8 @@ export class PatientDisk {
   }
 
   async #writeThrough(batch: readonly Write[], sync: boolean, at: number): Promise<void> {
-    const { disk, reserve } = this.#options;
+    const { disk } = this.#options;
+    const reserve = this.#reserve;
     const first = [...this.#waiting.values()];
     if (first.length === 0) {
       await disk.write(batch, sync);
@@ -152,11 +158,22 @@ export class PatientDisk {
     this.#unkept?.resolve();
     this.#unkept = undefined;
     log.info({ seconds: Math.round((performance.now() - since) / 1000) }, 'every record is written again');
+    this.#makeReserve();
+  }
+
+  #makeReserve(): void {
+    const { makeReserve, log } = this.#options;
+    if (this.#reserve || !makeReserve) return;
+    void this.#inTurn(makeReserve).then(
+      (reserve) => (this.#reserve = reserve),
+      (error: unknown) => log.warn({ err: error }, 'no room is kept for a full disk; the next start tries again'),
+    );
   }
 
   /** Takes the batch in, to be written later; a change only if the reserve has it. */
   async #keep(batch: readonly Write[], sync: boolean, at: number, kind: WriteKind, cause: unknown): Promise<void> {
-    const { reserve, log } = this.#options;
+    const { log } = this.#options;
+    const reserve = this.#reserve;
     const before = batch.flatMap(({ key }) => this.#waiting.get(key) ?? []);
     const waits = (): boolean => batch.some(({ key }) => this.#waiting.get(key)?.at === at);
     this.#wait(batch, sync, at, false);
