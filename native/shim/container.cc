@@ -138,6 +138,7 @@ bool launch(Shim& shim, Container& container, const berth_shim_CreateContainer& 
   if (!pid_namespace_of(shim, request, pid_namespace, flags, *container.fault) || !make_streams(container, streams)) {
     return false;
   }
+  if (!exit_reserve(shim, container.id.view())) return container.fault->kernel("exit record", "", errno);
   container.page = page_make();
   if (container.page == nullptr || !make_sync(container.sync_fd, theirs)) {
     return container.fault->kernel("socketpair", "", errno);
@@ -215,6 +216,7 @@ void container_free(Container& container) {
   shim.loop.cancel(container.timer);
   attaches_end(container, true);
   container_log_close(container);
+  exit_release(shim, container.id.view());
   page_drop(container.page);
   free(container.fault);
   free(container.kill_dir);

@@ -11,7 +11,12 @@ struct Shim;
 
 // Makes exits/ in the pod's directory.
 bool exits_open(Shim& shim);
-// Writes exits/<id> by temporary file and rename. A failure is logged: the shim still tells it on its socket.
+// Takes the room that the record will need, before there is a process whose end it would tell: a full disk then refuses
+// the container, not its end.
+bool exit_reserve(Shim& shim, std::string_view id);
+// Gives back what was reserved and not used.
+void exit_release(Shim& shim, std::string_view id);
+// Writes exits/<id> over what was reserved, and renames. A failure is logged: the shim still tells it on its socket.
 void exit_write(Shim& shim, const berth_shim_ExitRecord& record);
 void exit_forget(Shim& shim, std::string_view id);
 

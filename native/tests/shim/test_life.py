@@ -1,11 +1,13 @@
 """A container's life: create, start, exit, and what is told of it."""
 
+import errno
 import os
 import signal
+import subprocess
 import time
 import unittest
 
-from harness import Client, Pod, ShimError, pb
+from harness import Client, Pod, ShimError, eventually, pb
 
 
 class Life(unittest.TestCase):
@@ -42,6 +44,32 @@ class Life(unittest.TestCase):
         with open(f"{self.pod.dir}/exits/code", "rb") as file:
             self.assertEqual(pb.ExitRecord.FromString(file.read()), exit)
         self.assertEqual(self.entry("code").exit, exit)
+
+    def test_exit_is_written_to_a_disk_that_is_full_and_a_container_without_room_for_it_is_refused(self):
+        exits = f"{self.pod.dir}/exits"
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", exits], check=True)
+        try:
+            self.pod.create("ends", ["sh", "-c", "exit 7"])
+            self.pod.create("never", ["true"])
+            with self.assertRaises(OSError):
+                with open(f"{exits}/filler", "wb", buffering=0) as file:
+                    while file.write(b"x" * 4096) > 0:
+                        pass
+            self.pod.begin("ends")
+            exit = self.pod.client.wait_exit("ends", 10)
+            with open(f"{exits}/ends", "rb") as file:
+                self.assertEqual(pb.ExitRecord.FromString(file.read()), exit)
+            self.assertEqual(exit.exit_code, 7)
+            refused = self.fails("KERNEL", self.pod.create, "late", ["true"])
+            self.assertEqual((refused.step, refused.errno), ("exit record", errno.ENOSPC))
+            self.assertIsNone(self.entry("late"))
+            self.pod.client.call(ack_exit=pb.AckExit(container_id="ends"))
+            for name in ("ends", "never"):
+                self.pod.client.call(delete_container=pb.DeleteContainer(id=name))
+            # What was waiting is killed first, and drained.
+            self.assertTrue(eventually(lambda: os.listdir(exits) == ["filler"]))
+        finally:
+            subprocess.run(["umount", "-l", exits], check=True)
 
     def test_exit_record_goes_when_acknowledged_and_the_entry_when_deleted(self):
         self.pod.run("acked", ["true"])
