@@ -278,6 +278,7 @@ async function openRuntime(starting: AsyncDisposableStack, { live, log, addon }:
     shimCgroupParent: cgroup.shimParent,
     defaultCgroupParent: cgroup.defaultParent,
     buildId: version,
+    rlimits: live.current.rlimits,
     features: { apparmor: existsSync('/sys/kernel/security/apparmor'), selinux: existsSync('/sys/fs/selinux/enforce') },
   });
   starting.defer(() => runtime.close());

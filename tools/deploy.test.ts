@@ -48,7 +48,7 @@ describe('the unit', () => {
     ['StartLimitIntervalSec', '0'],
     ['OOMScoreAdjust', '-999'],
     ['LimitNOFILE', '1024:524288'],
-    ['LimitCORE', '0'],
+    ['LimitCORE', '0:infinity'],
     ['TasksMax', 'infinity'],
     ['ExecReload', '/bin/kill -HUP $MAINPID'],
     ['ExecStart', '/opt/berth/deploy/berthd'],

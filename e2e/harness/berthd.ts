@@ -32,6 +32,8 @@ export interface BerthdOptions {
   /** Makes the node what it shall be, before anything is compared. */
   readonly prepare?: (node: TestNode) => Promise<void>;
   readonly node?: NodeOptions;
+  /** A shell line before berthd in its process: "ulimit -S -c 0". */
+  readonly before?: string;
 }
 
 export interface LoadedImage {
@@ -57,6 +59,7 @@ export class Berthd {
   readonly configFile: string;
   readonly logFile: string;
   cri: CriClient;
+  readonly #before: string | undefined;
   #process: ChildProcess | undefined;
   /** File descriptors of this berthd while it had no pods; undefined when it has started with some. */
   #idleFds: readonly string[] | undefined;
@@ -64,6 +67,7 @@ export class Berthd {
 
   constructor(node: TestNode, options: BerthdOptions = {}) {
     this.node = node;
+    this.#before = options.before;
     this.root = path.join(node.directory, 's');
     this.run = path.join(node.directory, 'r');
     // A disk that is the node's alone is no place for sockets that we reach.
@@ -123,7 +127,9 @@ export class Berthd {
   /** Starts a process without waiting for anything; for tests of starts that fail. */
   spawn(configFile = this.configFile): ChildProcess {
     const log = openSync(this.logFile, 'a');
-    const [file = '', ...args] = this.node.enter([path.join(top, 'deploy/berthd'), '--config', configFile]);
+    const command = [path.join(top, 'deploy/berthd'), '--config', configFile];
+    const before = this.#before === undefined ? [] : ['sh', '-c', `${this.#before} && exec "$@"`, 'sh'];
+    const [file = '', ...args] = this.node.enter([...before, ...command]);
     const child = spawn(file, args, { stdio: ['ignore', 'ignore', log], cwd: '/', env: process.env });
     closeSync(log);
     if (child.pid !== undefined) this.node.remember(child.pid);

@@ -13,6 +13,7 @@ import {
   live,
   oneOf,
   registryHost,
+  resourceLimit,
   socketPath,
   subnet,
   tableName,
@@ -155,6 +156,21 @@ const registries = z.strictObject({
   ),
 });
 
+const rlimits = z.strictObject({
+  core: resourceLimit().default('unlimited').describe('Bytes of a core file (RLIMIT_CORE).'),
+  memlock: resourceLimit().default('8388608').describe('Bytes that may be locked in memory (RLIMIT_MEMLOCK).'),
+  msgqueue: resourceLimit().default('819200').describe('Bytes in POSIX message queues (RLIMIT_MSGQUEUE).'),
+  nofile: resourceLimit()
+    .default('1024:524288')
+    .describe(
+      'Open files (RLIMIT_NOFILE): 1024, so that programs with select(2) work; those that need more raise it themselves.',
+    ),
+  nproc: resourceLimit().default('unlimited').describe('Processes of one user (RLIMIT_NPROC).'),
+  stack: resourceLimit()
+    .default('8388608:unlimited')
+    .describe('Bytes of a stack (RLIMIT_STACK); a quarter of it bounds arguments and environment.'),
+});
+
 export const configSchema = z.strictObject({
   root: absolutePath()
     .default('/var/lib/berth')
@@ -178,6 +194,11 @@ export const configSchema = z.strictObject({
   network: network.prefault({}).describe('Pods’ network.'),
   cgroup: cgroup.prefault({}).describe('Control groups.'),
   log: log.prefault({}).describe('berthd’s own log, on stderr.'),
+  rlimits: rlimits
+    .prefault({})
+    .describe(
+      'Limits of processes in containers, whatever berthd was started with; lower where berthd may not give more.',
+    ),
   timeouts: timeouts.prefault({}).describe('How long Berth’s own operations may take, whoever waits for them.'),
   stats: stats.prefault({}).describe('Statistics of pods and containers.'),
   images: images.prefault({}).describe('Images.'),

@@ -13,6 +13,7 @@ export interface Config {
   readonly cni: CniConfig;
   readonly cgroup: CgroupConfig;
   readonly log: LogConfig;
+  readonly rlimits: RlimitsConfig;
   readonly timeouts: Timeouts;
   readonly stats: StatsConfig;
   readonly images: ImagesConfig;
@@ -74,6 +75,16 @@ export interface CgroupConfig {
 
 export interface LogConfig {
   readonly level: 'debug' | 'info' | 'warn' | 'error';
+}
+
+/** "soft:hard" or one for both, in words of `splitLimit`. */
+export interface RlimitsConfig {
+  readonly core: string;
+  readonly memlock: string;
+  readonly msgqueue: string;
+  readonly nofile: string;
+  readonly nproc: string;
+  readonly stack: string;
 }
 
 export interface Timeouts {
@@ -151,6 +162,7 @@ export function toConfig(file: ConfigFile): Config {
     },
     cgroup: { driver: cgroup.driver, defaultParent: cgroup.default_parent, shimParent: cgroup.shim_parent },
     log: { level: file.log.level },
+    rlimits: file.rlimits,
     timeouts: {
       runPodMs: toMs(timeouts.run_pod),
       createContainerMs: toMs(timeouts.create_container),

@@ -152,6 +152,32 @@ export function oneOf<const T extends readonly [string, ...string[]]>(values: T)
   return z.enum(values, { error }).register(keyNotes, { type: 'string', values });
 }
 
+/** A limit of setrlimit(2): "soft:hard", or one number for both, each a whole number or "unlimited". */
+export function resourceLimit(): z.ZodString {
+  return string('"soft:hard" or one limit for both, such as "1024:524288" or "unlimited"', (text) => {
+    const limit = splitLimit(text);
+    return limit !== undefined && limit.soft <= limit.hard;
+  }).register(keyNotes, { type: 'resource limit' });
+}
+
+export interface SoftAndHard {
+  readonly soft: bigint;
+  readonly hard: bigint;
+}
+
+/** RLIM_INFINITY. */
+export const unlimited = 0xffff_ffff_ffff_ffffn;
+
+/** Undefined when it is no limit. */
+export function splitLimit(text: string): SoftAndHard | undefined {
+  const values = text.split(':').map((word) => {
+    if (word === 'unlimited') return unlimited;
+    return /^[0-9]{1,18}$/.test(word) ? BigInt(word) : undefined;
+  });
+  const [soft, hard = soft] = values;
+  return values.length > 2 || soft === undefined || hard === undefined ? undefined : { soft, hard };
+}
+
 const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 } as const;
 
 /** Milliseconds of "500ms", "30s", "4m" or "1h"; undefined when it is none. */

@@ -57,7 +57,7 @@ function surroundings(parts: RuntimeParts, shim: PodShim, input: ContainerInput)
   return {
     heldCapabilities: parts.heldCapabilities,
     architectures: parts.architectures,
-    maxOpenFiles: parts.maxOpenFiles,
+    rlimits: parts.rlimits,
     namespacePath: (pid, name) => `/proc/${pid}/ns/${name}`,
     pausePid: shim.pausePid,
     ...(targetPid === undefined ? {} : { targetPid }),

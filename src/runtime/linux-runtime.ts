@@ -1,9 +1,11 @@
+import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import type { Duplex } from 'node:stream';
 import { type Clock, systemClock } from '#base/clock';
 import type { Ctx } from '#base/ctx';
 import { Listeners } from '#base/listeners';
 import type { Logger } from '#base/log';
+import type { RlimitsConfig } from '#config/slices';
 import type { Addon } from '#linux/addon';
 import type { Fd } from '#linux/fd';
 import { adopt, containerState } from './adopt.ts';
@@ -26,6 +28,7 @@ import { ShimLauncher } from './shim/shim-launcher.ts';
 import type * as streams from './streams.ts';
 import { capabilitiesOf, defaultCapabilities } from './spec/capabilities.ts';
 import type { LinuxResources } from './spec/oci.ts';
+import { containerRlimits, type Rlimit } from './spec/rlimits.ts';
 import type { RuntimeSample, WantedStats } from './stats.ts';
 import { hasUserNamespaces } from './user-namespaces.ts';
 import { makeParents, removeParents, strays } from './strays.ts';
@@ -43,9 +46,8 @@ export interface LinuxRuntimeOptions {
   readonly defaultCgroupParent: string;
   readonly buildId: string;
   readonly features: Pick<face.RuntimeFeatures, 'apparmor' | 'selinux'>;
+  readonly rlimits: RlimitsConfig;
 }
-
-const rlimitNofile = 7;
 
 /** Pods and containers on Linux: the Runtime that berthd uses. */
 export class LinuxRuntime implements face.Runtime {
@@ -62,6 +64,7 @@ export class LinuxRuntime implements face.Runtime {
       ...options.features,
       userNamespaces,
       recursiveReadOnlyMounts: true,
+      rlimits: parts.rlimits,
     };
   }
 
@@ -69,6 +72,7 @@ export class LinuxRuntime implements face.Runtime {
     const { addon, log } = options;
     await mkdir(options.podsDirectory, { recursive: true, mode: 0o700 });
     const caps = addon.capabilities();
+    const held = capabilitiesOf(caps.effective & caps.bounding);
     const parts: RuntimeParts = {
       addon,
       cgroups: options.cgroups,
@@ -78,9 +82,9 @@ export class LinuxRuntime implements face.Runtime {
       clock: options.clock ?? systemClock,
       log,
       events: new Listeners((error) => log.error({ err: error }, 'a listener of runtime events failed')),
-      heldCapabilities: capabilitiesOf(caps.effective & caps.bounding),
+      heldCapabilities: held,
       architectures: nativeArchitectures(process.arch),
-      maxOpenFiles: addon.getrlimit(rlimitNofile).hard,
+      rlimits: rlimitsOf(options, held),
       buildId: options.buildId,
       shimCgroupParent: options.shimCgroupParent,
       defaultCgroupParent: options.defaultCgroupParent,
@@ -199,4 +203,21 @@ export class LinuxRuntime implements face.Runtime {
     this.#parts.graveyard.close();
     this.#parts.launcher[Symbol.dispose]();
   }
+}
+
+/** Said once, not with each container. */
+function rlimitsOf({ addon, log, rlimits: config }: LinuxRuntimeOptions, held: ReadonlySet<string>): readonly Rlimit[] {
+  const { rlimits, cut } = containerRlimits(config, {
+    mayRaise: held.has('CAP_SYS_RESOURCE'),
+    hardOf: (resource) => addon.getrlimit(resource).hard,
+    threads: kernelNumber('/proc/sys/kernel/threads-max'),
+    mostFiles: kernelNumber('/proc/sys/fs/nr_open'),
+  });
+  if (cut.length > 0)
+    log.warn({ limits: cut }, 'containers get lower limits than configured: berthd may not give more');
+  return rlimits;
+}
+
+function kernelNumber(file: string): bigint {
+  return BigInt(readFileSync(file, 'utf8').trim());
 }

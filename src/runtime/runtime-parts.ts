@@ -6,6 +6,7 @@ import type { Addon } from '#linux/addon';
 import type { Cgroups } from './cgroup/cgroups.ts';
 import type { Graveyard } from './graveyard.ts';
 import type { RuntimeEvent } from './runtime.ts';
+import type { Rlimit } from './spec/rlimits.ts';
 import type { SeccompFilters } from './seccomp/filters.ts';
 import type { PodDirectories } from './shim/pod-directory.ts';
 import type { PodShim } from './shim/pod-shim.ts';
@@ -23,7 +24,8 @@ export interface RuntimeParts {
   readonly events: Listeners<RuntimeEvent>;
   readonly heldCapabilities: ReadonlySet<string>;
   readonly architectures: readonly string[];
-  readonly maxOpenFiles: bigint;
+  /** Of every container's processes. */
+  readonly rlimits: readonly Rlimit[];
   readonly buildId: string;
   /** cgroup path below which every shim has its leaf, outside of all pods: "/berth-shims". */
   readonly shimCgroupParent: string;

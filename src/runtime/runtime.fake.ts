@@ -107,6 +107,7 @@ export class FakeRuntime implements Runtime {
     selinux: false,
     userNamespaces: false,
     recursiveReadOnlyMounts: true,
+    rlimits: [{ type: 'RLIMIT_STACK', soft: 8n * 1024n * 1024n, hard: 8n * 1024n * 1024n }],
   };
 
   constructor(machine = new FakeMachine()) {

@@ -1,5 +1,6 @@
 import type { Ctx } from '#base/ctx';
 import type { Fd } from '#linux/fd';
+import type { Rlimit } from '#runtime/spec/rlimits';
 import type { OciSpec } from '#runtime/spec/oci';
 import type { ContainerInput, PodInput } from '#runtime/container-input';
 import type { RuntimeStats } from './stats.ts';
@@ -147,4 +148,6 @@ export interface RuntimeFeatures {
   readonly selinux: boolean;
   readonly userNamespaces: boolean;
   readonly recursiveReadOnlyMounts: boolean;
+  /** What every process of a container is limited to. */
+  readonly rlimits: readonly Rlimit[];
 }

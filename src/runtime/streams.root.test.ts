@@ -16,6 +16,7 @@ import { containerInput } from './container-input.fixture.ts';
 import { LinuxRuntime } from './linux-runtime.ts';
 import type { OciSpec } from './spec/oci.ts';
 import type { ExecOptions, RunningExec } from './streams.ts';
+import { usualRlimits } from './spec/rlimits.fixture.ts';
 
 // The real runtime with a real shim: a pod in a network namespace of its own, whose root is busybox.
 const busybox = '/bin/busybox';
@@ -46,6 +47,7 @@ asRoot('conversations with processes', () => {
       podsDirectory: `${base}/pods`,
       shimCgroupParent: `${group}-shims`,
       defaultCgroupParent: group,
+      rlimits: usualRlimits,
       buildId: 'test',
       features: { apparmor: false, selinux: false },
     });

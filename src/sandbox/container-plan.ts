@@ -44,7 +44,7 @@ export async function planContainer(
     setupTimeoutMs: parts.timeouts.volumeMs,
     kernel: parts.runtime.features,
   });
-  checkExecution(input);
+  checkExecution({ ...input, rlimits: [...input.rlimits, ...parts.runtime.features.rlimits] });
   checkTogether(input);
   const { uid, gid, additionalGids } = input.user;
   const made: ContainerMade = {

@@ -14,7 +14,7 @@ async function planOf(changes: Partial<ContainerInput>): Promise<ContainerPlan> 
   const { spec } = await buildSpec(createCtx(), input, {
     heldCapabilities: new Set(capabilityNames),
     architectures: [],
-    maxOpenFiles: 4096n,
+    rlimits: [],
     namespacePath: (pid, name) => `/proc/${pid}/ns/${name}`,
     pausePid: 1,
   });

@@ -1,27 +1,8 @@
 import { BerthError } from '#base/errors';
 import { capabilityMask } from '#runtime/spec/capabilities';
 import type { OciProcess } from '#runtime/spec/oci';
+import { rlimitNumbers } from '#runtime/spec/rlimits';
 import type { Process } from '#runtime/shim/gen/berth/shim/Process';
-
-/** RLIMIT_* numbers of the generic kernel headers. */
-const rlimitNumbers: Readonly<Record<string, number>> = {
-  RLIMIT_CPU: 0,
-  RLIMIT_FSIZE: 1,
-  RLIMIT_DATA: 2,
-  RLIMIT_STACK: 3,
-  RLIMIT_CORE: 4,
-  RLIMIT_RSS: 5,
-  RLIMIT_NPROC: 6,
-  RLIMIT_NOFILE: 7,
-  RLIMIT_MEMLOCK: 8,
-  RLIMIT_AS: 9,
-  RLIMIT_LOCKS: 10,
-  RLIMIT_SIGPENDING: 11,
-  RLIMIT_MSGQUEUE: 12,
-  RLIMIT_NICE: 13,
-  RLIMIT_RTPRIO: 14,
-  RLIMIT_RTTIME: 15,
-};
 
 /** Arguments and environment hold one byte per character. */
 const bytes = (texts: readonly string[]): Buffer[] => texts.map((text) => Buffer.from(text, 'latin1'));

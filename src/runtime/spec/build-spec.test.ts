@@ -10,7 +10,7 @@ import type { OciSpec } from './oci.ts';
 const around: SpecSurroundings = {
   heldCapabilities: new Set(capabilityNames),
   architectures: ['SCMP_ARCH_X86_64'],
-  maxOpenFiles: 1_048_576n,
+  rlimits: [],
   namespacePath: (pid, name) => `/proc/${pid}/ns/${name}`,
   pausePid: 42,
 };
@@ -132,13 +132,11 @@ describe('the OCI spec of a container', () => {
     expect(spec.linux.resources.devices).toContainEqual({ allow: true, type: 'c', major: 1, minor: 3, access: 'rw' });
   });
 
-  test.each([
-    [1_048_576n, 1024n, 524_288n],
-    [4096n, 1024n, 4096n],
-    [512n, 512n, 512n],
-  ])('open files with a limit of %s', async (maxOpenFiles, soft, hard) => {
-    const spec = await specOf({}, { maxOpenFiles });
-    expect(spec.process.rlimits).toEqual([{ type: 'RLIMIT_NOFILE', soft, hard }]);
+  test('limits of processes are the usual ones, but for those that are asked for', async () => {
+    const limit = (type: string, soft: bigint) => ({ type, soft, hard: 9n });
+    const rlimits = [limit('RLIMIT_NOFILE', 1n), limit('RLIMIT_CORE', 2n)];
+    const spec = await specOf({ rlimits: [limit('RLIMIT_CORE', 3n)] }, { rlimits });
+    expect(spec.process.rlimits).toEqual([limit('RLIMIT_CORE', 3n), limit('RLIMIT_NOFILE', 1n)]);
   });
 
   test('two containers never share mutable parts of a default', async () => {

@@ -4,14 +4,15 @@ import { defaultProfile } from '#runtime/seccomp/resolve';
 import { resolveCapabilities } from './capabilities.ts';
 import { containerDevices } from './devices.ts';
 import { containerMounts } from './mounts.ts';
+import type { Rlimit } from './rlimits.ts';
 import type { OciIdMapping, OciLinux, OciProcess, OciSeccomp, OciSpec } from './oci.ts';
 
 /** What the machine allows; the same for every container. */
 export interface SpecSurroundings {
   readonly heldCapabilities: ReadonlySet<string>;
   readonly architectures: readonly string[];
-  /** Hard limit of open files berthd may hand out. */
-  readonly maxOpenFiles: bigint;
+  /** Every limit, for those that the input does not name. */
+  readonly rlimits: readonly Rlimit[];
   /** Path of a namespace file of a process, for the `path` of a joined namespace. */
   readonly namespacePath: (pid: number, name: string) => string;
   readonly pausePid: number;
@@ -36,7 +37,7 @@ export async function buildSpec(ctx: Ctx, input: ContainerInput, around: SpecSur
     env: input.env,
     cwd: input.cwd,
     capabilities: sets,
-    rlimits: withDefaultOpenFiles(input, around.maxOpenFiles),
+    rlimits: withDefaults(input.rlimits, around.rlimits),
     noNewPrivileges: input.noNewPrivileges,
     oomScoreAdj: input.oomScoreAdj,
     ...(input.apparmorProfile === '' ? {} : { apparmorProfile: input.apparmorProfile }),
@@ -67,11 +68,9 @@ export async function buildSpec(ctx: Ctx, input: ContainerInput, around: SpecSur
   return { spec, warnings };
 }
 
-/** 1024 soft, so that select(2) and fork-and-close programs work; 524288 hard, so that servers can raise it. */
-function withDefaultOpenFiles(input: ContainerInput, maxOpenFiles: bigint): OciProcess['rlimits'] {
-  if (input.rlimits.some((limit) => limit.type === 'RLIMIT_NOFILE')) return input.rlimits;
-  const hard = maxOpenFiles < 524_288n ? maxOpenFiles : 524_288n;
-  return [...input.rlimits, { type: 'RLIMIT_NOFILE', soft: hard < 1024n ? hard : 1024n, hard }];
+function withDefaults(asked: readonly Rlimit[], defaults: readonly Rlimit[]): readonly Rlimit[] {
+  const named = new Set(asked.map(({ type }) => type));
+  return [...asked, ...defaults.filter(({ type }) => !named.has(type))];
 }
 
 const defaultProfiles = new Map<string, OciSeccomp>();
