@@ -383,6 +383,7 @@ function adminActions(
     pullImage: (own, request) => images.pull(own, request),
     pulls: () => images.pulls(),
     strays: (own) => sandboxes.check(own),
+    forget: (own) => sandboxes.forget(own),
     config: () => live.current,
     lastReload: () => live.lastReload,
     reloadConfig: owner.reload,

@@ -32,7 +32,7 @@ const rules: Readonly<Record<string, Rule>> = {
   main: {
     modules: ['base', 'config', 'linux', 'store', 'runtime', 'images', 'network', 'sandbox', 'server', 'cri-api'],
   },
-  e2e: { modules: ['cri-api'], npm: ['@grpc/grpc-js', '@grpc/proto-loader', 'ws', 'yaml'] },
+  e2e: { modules: ['cri-api'], npm: ['@grpc/grpc-js', '@grpc/proto-loader', 'level', 'ws', 'yaml'] },
   bench: { modules: ['cri-api', 'e2e'], npm: ['@grpc/grpc-js', '@grpc/proto-loader'] },
 };
 

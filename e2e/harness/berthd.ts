@@ -190,6 +190,11 @@ export class Berthd {
     return last['images'] as LoadedImage[];
   }
 
+  /** What the owner does who has seen what recovery set aside and ended. */
+  async forget(): Promise<void> {
+    await callAdmin(this.adminSocket, 'POST', '/check/forget', {}, 30_000);
+  }
+
   /** What `berth check` would list. */
   async strays(): Promise<readonly string[]> {
     const { status, lines } = await callAdmin(this.adminSocket, 'GET', '/check');

@@ -41,7 +41,8 @@ function nameOf(image: unknown): string {
 }
 
 /** Lists what berthd does not own, one a line; exit code 1 when there is anything. */
-export async function check(session: Session): Promise<void> {
+export async function check(session: Session, options: { readonly forget?: boolean } = {}): Promise<void> {
+  if (options.forget === true) await session.admin.call('POST', '/check/forget', {});
   const strays = await session.admin.check();
   for (const stray of strays) session.print(stray);
   if (strays.length > 0) throw new ExitWith(1);

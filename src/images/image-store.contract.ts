@@ -157,9 +157,9 @@ export function imageStoreContract(name: string, makeBench: () => Promise<ImageS
       await store.lease(ctx, id, 'known');
       await store.lease(ctx, id, 'unknown');
       await store.remove(ctx, id);
-      await store.keepLeases(ctx, new Set(['known']));
+      await store.keepLeases(ctx, new Map([['known', { imageId: id, lowers: [] }]]));
       expect(store.usage().bytes).toBeGreaterThan(0);
-      await store.keepLeases(ctx, new Set());
+      await store.keepLeases(ctx, new Map());
       expect(store.usage().bytes).toBe(0);
     });
 

@@ -4,6 +4,7 @@ import { BerthError } from '#base/errors';
 import { chainIds, digestOf, parseConfig } from './config.ts';
 import { ImageIndex } from './image-index.ts';
 import type {
+  HeldImage,
   Image,
   ImageConfig,
   ImageDetails,
@@ -150,8 +151,9 @@ export class FakeImageStore implements ImageStore {
     this.leases.delete(leaseId);
   }
 
-  async keepLeases(_ctx: Ctx, leaseIds: ReadonlySet<string>): Promise<void> {
-    for (const leaseId of [...this.leases.keys()]) if (!leaseIds.has(leaseId)) this.leases.delete(leaseId);
+  async keepLeases(_ctx: Ctx, held: ReadonlyMap<string, HeldImage>): Promise<void> {
+    for (const leaseId of [...this.leases.keys()]) if (!held.has(leaseId)) this.leases.delete(leaseId);
+    for (const [leaseId, { imageId }] of held) if (!this.leases.has(leaseId)) this.leases.set(leaseId, imageId);
   }
 
   async accounts(_ctx: Ctx, imageId: string): Promise<{ readonly passwd: string; readonly group: string }> {

@@ -31,8 +31,11 @@ export interface ImageStore {
   /** Keeps the layers of an image while a container uses them. Throws NOT_FOUND. */
   lease(ctx: Ctx, imageId: string, leaseId: string): Promise<RootfsLayers>;
   release(ctx: Ctx, leaseId: string): Promise<void>;
-  /** Recovery: the leases that containers of the store own; all others are dropped. */
-  keepLeases(ctx: Ctx, leaseIds: ReadonlySet<string>): Promise<void>;
+  /**
+   * Recovery: the leases that containers own. One whose row is lost is made again; all others are dropped. Before that nothing
+   * is removed that an earlier berthd has left: only here it is known what containers use.
+   */
+  keepLeases(ctx: Ctx, held: ReadonlyMap<string, HeldImage>): Promise<void>;
   /** /etc/passwd and /etc/group of the image as text, bounded (1 MiB each), "" when missing. Cached. */
   accounts(ctx: Ctx, imageId: string): Promise<{ readonly passwd: string; readonly group: string }>;
   /** What only few ask for. Throws NOT_FOUND. */
@@ -94,6 +97,13 @@ export interface ImageDetails {
   readonly diffIds: readonly string[];
   /** The config as its author wrote it: untrusted JSON, at most 4 MiB. */
   readonly configJson: string;
+}
+
+/** What a container was made from. */
+export interface HeldImage {
+  readonly imageId: string;
+  /** Names of the layers that are mounted, as `lease` gave them; empty when that is not known. */
+  readonly lowers: readonly string[];
 }
 
 /** Lower directories for an overlay, top layer first, as short names relative to `directory`. */

@@ -127,6 +127,11 @@ export class Layers {
     return unused;
   }
 
+  /** Takes in directories whose rows were lost. */
+  adopt(rows: readonly LayerRow[]): void {
+    for (const row of rows) this.#held.set(row.key, { row, committed: true, pins: 0 });
+  }
+
   /** The rows could not be deleted: the layers are there as before. */
   putBack(rows: readonly LayerRow[]): void {
     for (const row of rows) {

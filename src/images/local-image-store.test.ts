@@ -124,7 +124,7 @@ if ('missing' in natives) {
       const [a, b] = await Promise.all([loadOne(images, one), loadOne(images, two)]);
       expect(a.lowers[1]).toBe(b.lowers[1]);
       expect((await readdir(a.directory)).filter((name) => name !== '_')).toHaveLength(3);
-      await images.keepLeases(ctx, new Set());
+      await images.keepLeases(ctx, new Map());
       await images.remove(ctx, 'localhost/one:1');
       expect(existsSync(inLayer(b, 1, 'base'))).toBe(true);
       await images.remove(ctx, 'localhost/two:1');
@@ -155,7 +155,7 @@ if ('missing' in natives) {
         const lost = { names: ['localhost/lost:1'], layers: [[textFile('l', 'l')]] };
         await images.load(ctx, { path: await archive([kept]) });
         const rootfs = await loadOne(images, await archive([lost]));
-        await images.keepLeases(ctx, new Set());
+        await images.keepLeases(ctx, new Map());
         await rm(path.join(rootfs.directory, rootfs.lowers[0]!), { recursive: true });
       }
       await mkdir(path.join(root, 'layers/zz/deep'), { recursive: true });
@@ -163,6 +163,8 @@ if ('missing' in natives) {
       await writeFile(path.join(root, 'blobs/sha256', 'a'.repeat(64)), 'orphan');
       const store = new FakeStore({ disk });
       await using images = await open(root, store);
+      expect(await readdir(path.join(root, 'layers'))).toContain('zz');
+      await images.keepLeases(ctx, new Map());
       expect(images.list().map((one) => one.repoTags)).toEqual([['localhost/kept:1']]);
       expect(store.quarantined.map((record) => record.key.split('/')[0]).sort()).toEqual(['image', 'layer']);
       expect(await images.strays(ctx)).toEqual([]);
@@ -336,9 +338,40 @@ if ('missing' in natives) {
       expect(images.list().map(({ pinned }) => pinned)).toEqual([false]);
       images.pin((names) => names.includes('localhost/t:1'));
       expect([images.list()[0]?.pinned, images.find(id)?.pinned]).toEqual([true, true]);
-      await images.keepLeases(ctx, new Set());
+      await images.keepLeases(ctx, new Map());
       await images.remove(ctx, id);
       expect(images.list()).toEqual([]);
+    });
+
+    it('keeps the layers of a container though every row of its image, its lease and its layers is lost', async () => {
+      const root = fresh();
+      const disk = new FakeDisk();
+      let rootfs;
+      {
+        await using images = await open(root, new FakeStore({ disk }));
+        const both = image([textFile('a', 'bottom')], [textFile('b', 'top')]);
+        rootfs = await loadOne(images, await archive([both]));
+        await images.load(ctx, {
+          path: await archive([{ names: ['localhost/other:1'], layers: [[textFile('o', 'o')]] }]),
+        });
+      }
+      // All of one layer, and the lease; of the other only what an image says about it.
+      for (const [key, raw] of disk.content)
+        if (/^(image|lease)/.test(key) || raw.includes(`"name":"${rootfs.lowers[0]!}"`)) disk.content.delete(key);
+      const held = new Map([['c', { imageId: rootfs.id, lowers: rootfs.lowers }]]);
+      for (const _restart of [1, 2]) {
+        await using images = await open(root, new FakeStore({ disk }));
+        await images.keepLeases(ctx, held);
+        expect(await images.strays(ctx)).toEqual([]);
+        expect((await readdir(rootfs.directory)).sort()).toEqual(['_', ...rootfs.lowers].sort());
+        expect(await readFile(inLayer(rootfs, 0, 'b'), 'utf8')).toBe('top');
+      }
+      await using images = await open(root, new FakeStore({ disk }));
+      await images.keepLeases(ctx, held);
+      await images.release(ctx, 'c');
+      expect(await readdir(rootfs.directory)).toEqual(['_']);
+      expect(await images.strays(ctx)).toEqual([]);
+      expect([...disk.content.keys()]).toEqual([]);
     });
 
     it('keeps whiteouts as devices and hard links as links', async () => {

@@ -15,6 +15,7 @@ import { chainIds } from './config.ts';
 import { emptyLayer, ImageDirs } from './image-dirs.ts';
 import { ImageIndex } from './image-index.ts';
 import type {
+  HeldImage,
   Image,
   ImageDetails,
   ImageStore,
@@ -58,6 +59,8 @@ export interface LocalImageStoreOptions {
   readonly platform?: Platform;
   readonly clock?: Clock;
 }
+
+const lostLayer = { diffId: '', bytes: 0, inodes: 0, opaque: [] } as const;
 
 /** How long finished layers of a pull that broke off wait for the next attempt; a kubelet tries after at most 5 minutes. */
 const keepMs = 10 * 60_000;
@@ -124,7 +127,7 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
     });
   }
 
-  /** Opens the rows, moves aside those whose files are gone, and removes files that no row owns in the background. */
+  /** Opens the rows, and moves aside those whose files are gone. */
   static async open(ctx: Ctx, options: LocalImageStoreOptions): Promise<LocalImageStore> {
     const { store, root } = options;
     const dirs = new ImageDirs(root);
@@ -137,13 +140,7 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
     };
     const names = await dirs.layerNames();
     await recoverRows(ctx, { store, ...rows, names: new Set(names) });
-    const images = new LocalImageStore(ctx, options, dirs, rows, names);
-    const strays = await findStrays(ctx, dirs, images.#blobs, images.#owned());
-    for (const digest of strays.blobs) await images.#blobs.remove(ctx, digest, () => false);
-    // Trees take longer; their names are taken by nobody from here on.
-    const keys = rows.layers.values().map((row) => row.key);
-    images.#sweep = images.#freeLayers(ctx, keys).then(() => removeTrees(ctx, dirs, strays));
-    return images;
+    return new LocalImageStore(ctx, options, dirs, rows, names);
   }
 
   find(reference: string): Image | undefined {
@@ -246,10 +243,43 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
     await this.#freeLayers(ctx, lease.layers);
   }
 
-  async keepLeases(ctx: Ctx, leaseIds: ReadonlySet<string>): Promise<void> {
+  async keepLeases(ctx: Ctx, held: ReadonlyMap<string, HeldImage>): Promise<void> {
+    for (const [leaseId, image] of held) await this.#keepLease(ctx, leaseId, image);
     for (const leaseId of [...this.#leases.keys()]) {
-      if (!leaseIds.has(leaseId)) await this.release(ctx, leaseId);
+      if (!held.has(leaseId)) await this.release(ctx, leaseId);
     }
+    const strays = await findStrays(ctx, this.#dirs, this.#blobs, this.#owned());
+    for (const digest of strays.blobs) await this.#blobs.remove(ctx, digest, () => false);
+    // Trees take longer; their names are taken by nobody from here on.
+    const keys = this.#layers.committedRows().map((row) => row.key);
+    this.#sweep = this.#freeLayers(ctx, keys).then(() => removeTrees(ctx, this.#dirs, strays));
+  }
+
+  /** A layer whose row is lost stays as long as its container: it is mounted. Nobody else gets it. */
+  async #keepLease(ctx: Ctx, leaseId: string, { imageId, lowers }: HeldImage): Promise<void> {
+    const existing = this.#leases.get(leaseId);
+    const keys = new Map(this.#layers.rows().map((row) => [row.name, row.key]));
+    const names = lowers.filter((name) => name !== emptyLayer);
+    const missing = names.filter((name) => !keys.has(name));
+    const used = names.map((name) => keys.get(name)).filter((key) => key !== undefined);
+    if (existing && missing.length === 0 && used.every((key) => existing.layers.includes(key))) return;
+    const orphans = missing.map((name): LayerRow => ({ ...lostLayer, key: `lost/${name}`, name }));
+    const known = existing?.layers ?? this.#index.get(imageId)?.layers ?? [];
+    const layers = [
+      ...new Set([...known.filter((key) => this.#layers.get(key)), ...used, ...orphans.map(({ key }) => key)]),
+    ];
+    const lease: LeaseRow = { leaseId, imageId, layers };
+    this.#layers.adopt(orphans);
+    this.#leases.set(leaseId, lease);
+    await this.#options.store
+      .transaction(ctx, [
+        ...orphans.map((row): Change => ({ op: 'put', collection: this.#rows.layers, id: row.key, value: row })),
+        { op: 'put', collection: this.#rows.leases, id: leaseId, value: lease },
+      ])
+      .catch((error: unknown) =>
+        ctx.log.warn({ err: error, leaseId }, 'could not record what a container is made from'),
+      );
+    ctx.log.warn({ leaseId, lostRows: missing }, 'the lease of a container was lost, and is made again');
   }
 
   async accounts(ctx: Ctx, imageId: string): Promise<AccountFiles> {

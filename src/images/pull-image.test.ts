@@ -320,6 +320,7 @@ if ('missing' in natives) {
       };
       const startsClean = async (left: { root: string; disk: FakeDisk }): Promise<void> => {
         const images = await open(left.root, left.disk);
+        await images.keepLeases(ctx, new Map());
         expect(await images.strays(ctx)).toEqual([]);
         await nothingLeft(images);
         const { id } = await images.pull(ctx, { reference: app });
@@ -363,6 +364,7 @@ if ('missing' in natives) {
             return;
           }
           const next = await open(disk.left!.root, disk.left!.disk);
+          await next.keepLeases(ctx, new Map());
           expect(next.find(app)?.id).toBe(id);
           expect(await next.strays(ctx)).toEqual([]);
           expect((await next.lease(ctx, id, 'c1')).lowers).toHaveLength(2);

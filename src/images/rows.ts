@@ -57,6 +57,7 @@ export const imageSpec: CollectionSpec<ImageRow> = {
   kind: 'image',
   version: 1,
   sync: true,
+  idOf: ({ id }) => id,
   parse: (value) =>
     checked<ImageRow>(
       value,
@@ -76,6 +77,7 @@ export const layerSpec: CollectionSpec<LayerRow> = {
   kind: 'layer',
   version: 1,
   sync: true,
+  idOf: ({ key }) => key,
   parse: (value) =>
     checked<LayerRow>(
       value,
@@ -96,6 +98,7 @@ export const leaseSpec: CollectionSpec<LeaseRow> = {
   kind: 'lease',
   version: 1,
   sync: false,
+  idOf: ({ leaseId }) => leaseId,
   parse: (value) =>
     checked<LeaseRow>(
       value,

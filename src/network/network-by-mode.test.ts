@@ -30,7 +30,11 @@ function open(former?: FakeMaker) {
   const metrics = createMetrics();
   const current = new FakeMaker('builtin');
   const timer = new NetworkTimer(metrics, { monotonicMs: () => 0 });
-  return { metrics, current, network: new NetworkByMode({ current, former, timer }) };
+  return {
+    metrics,
+    current,
+    network: new NetworkByMode({ current, former, openFormer: () => new FakeMaker('cni'), timer }),
+  };
 }
 
 async function connect(network: NetworkByMode | FakeMaker, podId: string): Promise<PodNetworkRecord> {

@@ -1,7 +1,14 @@
 import type { Ctx } from '#base/ctx';
 import type { Fd } from '#linux/fd';
 import type { NetworkTimer } from './network-timer.ts';
-import type { NetworkMode, NetworkRequest, NetworkStatus, PodNetwork, PodNetworkRecord } from './pod-network.ts';
+import type {
+  NetworkMode,
+  NetworkRequest,
+  NetworkStatus,
+  PodNetwork,
+  PodNetworkRecord,
+  RestoredNetwork,
+} from './pod-network.ts';
 
 /** A network with a life of its own. */
 export interface NetworkMaker extends PodNetwork, AsyncDisposable {
@@ -14,18 +21,22 @@ export interface NetworkByModeOptions {
   readonly current: NetworkMaker;
   /** The one that made pods before the config was changed, while there are any. */
   readonly former: NetworkMaker | undefined;
+  /** Opens it after all, for pods that its own records do not know any more. */
+  readonly openFormer: () => NetworkMaker;
   readonly timer: NetworkTimer;
 }
 
 /** The network of the config for new pods; each pod is torn down by the one that made it. */
 export class NetworkByMode implements NetworkMaker {
   readonly #current: NetworkMaker;
-  readonly #all: readonly NetworkMaker[];
+  readonly #all: NetworkMaker[];
+  readonly #openLate: () => NetworkMaker;
   readonly #timer: NetworkTimer;
 
-  constructor({ current, former, timer }: NetworkByModeOptions) {
+  constructor({ current, former, openFormer, timer }: NetworkByModeOptions) {
     this.#current = current;
     this.#all = former ? [current, former] : [current];
+    this.#openLate = openFormer;
     this.#timer = timer;
   }
 
@@ -52,6 +63,15 @@ export class NetworkByMode implements NetworkMaker {
     await this.#timer.measure('DEL', () => maker.tearDown(ctx, podId, record));
   }
 
+  memo(podId: string): string {
+    return this.#current.memo(podId);
+  }
+
+  async restore(ctx: Ctx, pod: RestoredNetwork, memo: string): Promise<void> {
+    const maker = this.#all.find(({ mode }) => mode === pod.record.mode) ?? this.#openFormer();
+    await maker.restore(ctx, pod, memo);
+  }
+
   async keepOnly(ctx: Ctx, podIds: ReadonlySet<string>): Promise<readonly string[]> {
     return (await Promise.all(this.#all.map((maker) => maker.keepOnly(ctx, podIds)))).flat();
   }
@@ -62,6 +82,12 @@ export class NetworkByMode implements NetworkMaker {
 
   async strays(ctx: Ctx, podIds: ReadonlySet<string>): Promise<readonly string[]> {
     return (await Promise.all(this.#all.map((maker) => maker.strays(ctx, podIds)))).flat();
+  }
+
+  #openFormer(): NetworkMaker {
+    const former = this.#openLate();
+    this.#all.push(former);
+    return former;
   }
 
   async removeAll(ctx: Ctx): Promise<void> {

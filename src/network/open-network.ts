@@ -30,12 +30,19 @@ export function openNetwork(options: OpenNetworkOptions): NetworkByMode {
   if (config.mode === 'cni') {
     const current = openCni(options, timer);
     current.start();
-    return new NetworkByMode({ current, former: leases.values().length > 0 ? openBuiltin(options) : undefined, timer });
+    const openFormer = (): BuiltinNetwork => openBuiltin(options);
+    return new NetworkByMode({
+      current,
+      former: leases.values().length > 0 ? openFormer() : undefined,
+      openFormer,
+      timer,
+    });
   }
   const current = openBuiltin(options);
   current.start();
-  const former = attachments.values().length > 0 ? openCni(options, timer) : undefined;
-  return new NetworkByMode({ current, former, timer });
+  const openFormer = (): CniNetwork => openCni(options, timer);
+  const former = attachments.values().length > 0 ? openFormer() : undefined;
+  return new NetworkByMode({ current, former, openFormer, timer });
 }
 
 function openBuiltin({ ctx, addon, leases, config, clock }: OpenNetworkOptions): BuiltinNetwork {

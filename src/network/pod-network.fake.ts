@@ -2,7 +2,14 @@ import type { Ctx } from '#base/ctx';
 import { BerthError } from '#base/errors';
 import { shortId } from '#base/ids';
 import { Fd } from '#linux/fd';
-import type { NetworkMode, NetworkRequest, NetworkStatus, PodNetwork, PodNetworkRecord } from './pod-network.ts';
+import type {
+  NetworkMode,
+  NetworkRequest,
+  NetworkStatus,
+  PodNetwork,
+  PodNetworkRecord,
+  RestoredNetwork,
+} from './pod-network.ts';
 
 /** A network without a kernel: addresses count upwards, namespaces are numbers that no system call should see. */
 export class FakePodNetwork implements PodNetwork {
@@ -60,6 +67,15 @@ export class FakePodNetwork implements PodNetwork {
     if (failure !== undefined) throw failure;
     if (record.mode !== this.mode) throw new BerthError('INTERNAL', `pod ${podId} has a network of another mode`);
     this.records.delete(podId);
+  }
+
+  memo(podId: string): string {
+    return JSON.stringify(this.records.get(podId) ?? null);
+  }
+
+  async restore(_ctx: Ctx, { podId, record }: RestoredNetwork, memo: string): Promise<void> {
+    if (memo !== '') JSON.parse(memo);
+    this.records.set(podId, record);
   }
 
   async keepOnly(ctx: Ctx, podIds: ReadonlySet<string>): Promise<readonly string[]> {

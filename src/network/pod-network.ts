@@ -12,6 +12,15 @@ export interface PodNetwork {
   setUp(ctx: Ctx, request: NetworkRequest): Promise<PodNetworkRecord>;
   /** Idempotent; works without the namespace. Addresses are free afterwards. */
   tearDown(ctx: Ctx, podId: string, record: PodNetworkRecord): Promise<void>;
+  /** What `restore` needs of a connected pod, as text to be kept elsewhere: the network's own records may be lost. */
+  memo(podId: string): string;
+  /**
+   * Recovery: the pod is there and has this network, whatever the network's own records say; before `keepOnly`. Makes again
+   * what was lost of them, so that the pod's addresses and ports are nobody else's, and can be given back.
+   *
+   * @param memo "" when it is lost as well: then what the record tells has to do
+   */
+  restore(ctx: Ctx, pod: RestoredNetwork, memo: string): Promise<void>;
   /** Recovery: forgets addresses and host links of pods that are not in the set; returns what was freed. */
   keepOnly(ctx: Ctx, podIds: ReadonlySet<string>): Promise<readonly string[]>;
   /**
@@ -21,6 +30,13 @@ export interface PodNetwork {
   useSubnets(ctx: Ctx, cidrs: readonly string[]): Promise<void>;
   /** Links, addresses, tables nobody owns, for `berth check`. */
   strays(ctx: Ctx, podIds: ReadonlySet<string>): Promise<readonly string[]>;
+}
+
+/** A pod that lives, as whoever knows it tells. */
+export interface RestoredNetwork {
+  readonly podId: string;
+  readonly record: PodNetworkRecord;
+  readonly portMappings: readonly PortMapping[];
 }
 
 export type NetworkMode = 'builtin' | 'cni';

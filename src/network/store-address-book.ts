@@ -11,7 +11,13 @@ export interface LeaseRecords {
 }
 
 /** How leases are stored. Without fsync: after a power loss the pods are gone as well. */
-export const leaseRecords = { kind: 'address', version: 1, sync: false, parse: parseLease } as const;
+export const leaseRecords = {
+  kind: 'address',
+  version: 1,
+  sync: false,
+  idOf: ({ podId }: AddressLease): string => podId,
+  parse: parseLease,
+} as const;
 
 export class StoreAddressBook implements AddressBook {
   readonly #records: LeaseRecords;

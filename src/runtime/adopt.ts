@@ -1,15 +1,16 @@
 import type { Ctx } from '#base/ctx';
-import { Deadline } from '#base/deadline';
-import { messageOf } from '#base/errors';
+import { sleep } from '#base/deadline';
+import { errnoOf, messageOf } from '#base/errors';
 import { connect, killShimTree } from './pods.ts';
-import type { AdoptedContainer, AdoptedPod, KnownContainer } from './runtime.ts';
-import { type RuntimeParts, shimOf } from './runtime-parts.ts';
+import type { AdoptedContainer, AdoptedPod, AnsweredPod, KnownContainer, LostPod } from './runtime.ts';
+import { type RuntimeParts, shimCgroup, shimOf } from './runtime-parts.ts';
 import type { ContainerEntry__Output } from './shim/gen/berth/shim/ContainerEntry.ts';
 import { toExitInfo } from './shim/pod-directory.ts';
-import type { PodShim } from './shim/pod-shim.ts';
 
-/** A shim that does not greet within this time is as good as dead: its event loop never waits for anything. */
-const greetMs = 5_000;
+/** How long everybody waits for shims; one that answers later is adopted later. */
+const patienceMs = 1_000;
+const firstPauseMs = 50;
+const longestPauseMs = 2_000;
 
 /** Takes over the shims that an earlier berthd left running; ends what has no shim any more. */
 export async function adopt(
@@ -19,51 +20,89 @@ export async function adopt(
   containers: readonly KnownContainer[],
 ): Promise<readonly AdoptedPod[]> {
   const byPod = Map.groupBy(containers, (container) => container.podId);
-  return Promise.all(podIds.map((podId) => adoptOne(parts, ctx, podId, byPod.get(podId) ?? [])));
+  const late = Promise.withResolvers<'late'>();
+  const timer = setTimeout(() => late.resolve('late'), patienceMs);
+  try {
+    return await Promise.all(
+      podIds.map(async (podId): Promise<AdoptedPod> => {
+        const known = byPod.get(podId) ?? [];
+        const later = adoptOne(parts, ctx, podId, known);
+        const found = await Promise.race([later, late.promise]);
+        if (found !== 'late') return found;
+        ctx.log.error({ podId }, 'the shim of a pod does not answer; its pod waits for it, nobody else does');
+        return { podId, shim: 'silent', busy: await busyOf(parts, ctx, known), later };
+      }),
+    );
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
+/** Asks until the shim answers or is proven dead. Never rejects; when berthd ends before that, it does not end. */
 async function adoptOne(
   parts: RuntimeParts,
   ctx: Ctx,
   podId: string,
   containers: readonly KnownContainer[],
-): Promise<AdoptedPod> {
-  try {
-    const shim = await reach(parts, ctx, podId);
-    for (const { id, cgroupPath } of containers) shim.cgroupPaths.set(id, cgroupPath);
-    const entries = await greet(shim, ctx);
-    parts.shims.set(podId, shim);
-    return {
-      podId,
-      alive: true,
-      process: { pausePid: shim.pausePid, shimPid: shim.shimPid, startedAtNs: shim.startedAtNs },
-      containers: entries.map(toAdopted),
-    };
-  } catch (error) {
-    return bury(parts, ctx, podId, containers, messageOf(error));
+): Promise<AnsweredPod | LostPod> {
+  for (let pause = firstPauseMs; ; pause = Math.min(2 * pause, longestPauseMs)) {
+    try {
+      return await greet(parts, podId, containers);
+    } catch (error) {
+      if (parts.closing.aborted) return await new Promise<never>(() => undefined);
+      if (await isDead(parts, ctx, podId, error)) return await bury(parts, ctx, podId, containers, messageOf(error));
+      ctx.log.debug({ podId, err: error }, 'a shim does not answer');
+      await sleep(pause, parts.closing).catch(() => undefined);
+    }
   }
 }
 
-async function reach(parts: RuntimeParts, ctx: Ctx, podId: string): Promise<PodShim> {
-  ctx.signal.throwIfAborted();
+async function greet(parts: RuntimeParts, podId: string, containers: readonly KnownContainer[]): Promise<AnsweredPod> {
   const directory = parts.directories.open(podId);
+  let shim;
   try {
-    return connect(parts, podId, directory);
+    shim = connect(parts, podId, directory);
   } catch (error) {
     directory[Symbol.dispose]();
     throw error;
   }
-}
-
-async function greet(shim: PodShim, ctx: Ctx): Promise<readonly ContainerEntry__Output[]> {
-  using deadline = new Deadline(greetMs, `greeting the shim of pod ${shim.podId}`, ctx.signal);
+  let entries: readonly ContainerEntry__Output[];
   try {
-    await shim.hello(deadline.signal);
-    return await shim.state(deadline.signal);
+    for (const { id, cgroupPath } of containers) shim.cgroupPaths.set(id, cgroupPath);
+    await shim.hello(parts.closing);
+    entries = await shim.state(parts.closing);
   } catch (error) {
     shim[Symbol.dispose]();
     throw error;
   }
+  parts.shims.set(podId, shim);
+  const process = { pausePid: shim.pausePid, shimPid: shim.shimPid, startedAtNs: shim.startedAtNs };
+  return { podId, shim: 'answers', process, containers: entries.map(toAdopted) };
+}
+
+/**
+ * Time proves nothing: a shim may be stopped, frozen, or wait for a processor. Its socket was listened on before there was a
+ * shim, and only the shim has it: when nobody listens (ECONNREFUSED), or the socket is gone and no process is in the shim's
+ * group, it is dead.
+ */
+async function isDead(parts: RuntimeParts, ctx: Ctx, podId: string, error: unknown): Promise<boolean> {
+  const errno = errnoOf(error instanceof Error && error.cause !== undefined ? error.cause : error);
+  if (errno === 'ECONNREFUSED') return true;
+  if (errno !== 'ENOENT' && errno !== 'ENOTDIR') return false;
+  return (await parts.cgroups.processes(ctx, shimCgroup(parts, podId))).length === 0;
+}
+
+async function busyOf(
+  parts: RuntimeParts,
+  ctx: Ctx,
+  containers: readonly KnownContainer[],
+): Promise<ReadonlySet<string>> {
+  const busy = new Set<string>();
+  for (const { id, cgroupPath } of containers) {
+    const pids = await parts.cgroups.processes(ctx, cgroupPath).catch(() => []);
+    if (pids.length > 0) busy.add(id);
+  }
+  return busy;
 }
 
 export async function containerState(
@@ -95,7 +134,7 @@ async function bury(
   podId: string,
   containers: readonly KnownContainer[],
   reason: string,
-): Promise<AdoptedPod> {
+): Promise<LostPod> {
   const exits = await parts.directories.exits(ctx, podId);
   const kills = [
     killShimTree(parts, ctx, podId),
@@ -105,5 +144,5 @@ async function bury(
     if (result.status === 'rejected')
       ctx.log.warn({ podId, err: result.reason as unknown }, 'could not end a lost pod');
   }
-  return { podId, alive: false, reason, exits };
+  return { podId, shim: 'dead', reason, exits };
 }

@@ -43,6 +43,7 @@ export function containerInput(changes: Partial<ContainerInput> = {}): Container
     rlimits: [],
     logPath: '/var/log/pods/web/0.log',
     setupTimeoutMs: 60_000,
+    document: () => '',
     ...changes,
   };
 }

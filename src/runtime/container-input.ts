@@ -1,5 +1,5 @@
 import type { Fd } from '#linux/fd';
-import type { LinuxResources, OciSeccomp } from '#runtime/spec/oci';
+import type { LinuxResources, OciSeccomp, OciSpec } from '#runtime/spec/oci';
 
 /** Where a pod's shared namespace comes from. */
 export type PodNamespace = 'pod' | 'node';
@@ -31,6 +31,8 @@ export interface PodInput {
   readonly sysctls: Readonly<Record<string, string>>;
   /** Size of the pod's /dev/shm in bytes. */
   readonly shmBytes: bigint;
+  /** Kept beside the shim as it is, from before there is one: what the caller must know again should it lose its own. */
+  readonly document: string;
 }
 
 /**
@@ -75,6 +77,8 @@ export interface ContainerInput {
   readonly logPath: string;
   /** Milliseconds for the whole setup, volumes included. */
   readonly setupTimeoutMs: number;
+  /** As the pod's. */
+  readonly document: (spec: OciSpec) => string;
 }
 
 export interface RootfsInput {

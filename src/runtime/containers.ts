@@ -1,5 +1,8 @@
+import { readFile } from 'node:fs/promises';
+import { constants } from 'node:os';
 import type { Ctx } from '#base/ctx';
-import { BerthError, isBerthError } from '#base/errors';
+import { Deadline, sleep } from '#base/deadline';
+import { BerthError, isBerthError, messageOf } from '#base/errors';
 import { Rollback } from '#base/rollback';
 import type { ContainerInput } from './container-input.ts';
 import { compilePlan } from './plan/compile-plan.ts';
@@ -29,6 +32,8 @@ export async function createContainer(parts: RuntimeParts, ctx: Ctx, input: Cont
     ctx.stage('process');
     shim.cgroupPaths.set(input.id, input.cgroupPath);
     rollback.push(`shim entry ${input.id}`, () => shim.forget(input.id));
+    rollback.push(`document of container ${input.id}`, () => parts.directories.removeContainer(input.podId, input.id));
+    await parts.directories.writeContainer(input.podId, input.id, input.document(built.spec));
     const plan = encodePlan(compilePlan({ spec: built.spec, rootfs: input.rootfs, cgroup, seccomp }));
     const created = await askShim(ctx, shim, input, requirements(input, built.spec), plan, cgroup);
     shim.pids.set(input.id, created.pid);
@@ -141,7 +146,7 @@ export async function signalContainer(
   }
 }
 
-/** Removes what is left: the shim's entry with its exit record, and the cgroup. */
+/** Removes what is left: the shim's entry with its exit record, the cgroup, the document. */
 export async function removeContainer(
   parts: RuntimeParts,
   ctx: Ctx,
@@ -150,17 +155,64 @@ export async function removeContainer(
   cgroupPath: string,
 ): Promise<void> {
   const shim = parts.shims.get(podId);
-  if (shim?.connected) {
-    try {
-      await shim.call({ delete_container: { id } }, `remove container ${id}`, ctx.signal);
-    } catch (error) {
-      if (!isBerthError(error, 'NOT_FOUND') && !isBerthError(error, 'SHIM_DIED')) throw error;
-    }
+  const known = shim?.connected ? await deleteEntry(ctx, shim, id) : 'unknown';
+  if (known === 'running' && shim?.pids.has(id)) {
+    throw new BerthError('FAILED_PRECONDITION', `container ${id} runs: stop it first`);
   }
-  // Without a shim nobody else ends what may still run in it.
-  if (!shim?.connected && !parts.graveyard.has(id)) await parts.cgroups.kill(ctx, cgroupPath);
+  // Nobody else ends what may still run in it: one whose setup hangs, or the shim is gone.
+  if (known !== 'deleted' && !parts.graveyard.has(id)) await endGroup(parts, ctx, id, cgroupPath);
+  if (known === 'running' && shim) await deleteWhenEnded(parts, ctx, shim, id);
   await removeCgroup(parts, ctx, id, cgroupPath);
+  await parts.directories.removeContainer(podId, id);
   shim?.forget(id);
+}
+
+/** `running`: the shim does not let go of it, since it runs, or is still being set up. */
+async function deleteEntry(ctx: Ctx, shim: PodShim, id: string): Promise<'deleted' | 'running' | 'unknown'> {
+  try {
+    await shim.call({ delete_container: { id } }, `remove container ${id}`, ctx.signal);
+    return 'deleted';
+  } catch (error) {
+    if (isBerthError(error, 'NOT_FOUND') || isBerthError(error, 'SHIM_DIED')) return 'unknown';
+    if (isBerthError(error, 'FAILED_PRECONDITION')) return 'running';
+    throw error;
+  }
+}
+
+/** How long a killed process may take to go before it is left behind. */
+const endMs = 2_000;
+
+async function endGroup(parts: RuntimeParts, ctx: Ctx, id: string, cgroupPath: string): Promise<void> {
+  using deadline = new Deadline(endMs, `killing ${cgroupPath}`, ctx.signal);
+  try {
+    await parts.cgroups.kill(ctx.detach(deadline.signal), cgroupPath);
+  } catch (error) {
+    ctx.signal.throwIfAborted();
+    parts.graveyard.add(id, cgroupPath, messageOf(error));
+  }
+}
+
+/** Its processes were killed: the shim hears of it in its own time. */
+async function deleteWhenEnded(parts: RuntimeParts, ctx: Ctx, shim: PodShim, id: string): Promise<void> {
+  while (!parts.graveyard.has(id) && (await deleteEntry(ctx, shim, id)) === 'running') await sleep(10, ctx.signal);
+}
+
+/** Ends a container that only the shim knows. Where its groups are, only its processes tell. */
+export async function endContainer(parts: RuntimeParts, ctx: Ctx, podId: string, id: string): Promise<void> {
+  const shim = shimOf(parts, podId);
+  const pid = shim.pids.get(id) ?? 0;
+  const text = pid > 0 ? await readFile(`/proc/${pid}/cgroup`, 'utf8').catch(() => '') : '';
+  const group = parts.cgroups.groupOf(text);
+  // In a group of its own for sure, and with all that it has made below.
+  const steps = group?.split('/') ?? [];
+  const own = steps.lastIndexOf(id);
+  const cgroupPath = own > 0 ? steps.slice(0, own + 1).join('/') : undefined;
+  if (pid > 0) await signalContainer(parts, ctx, podId, id, constants.signals.SIGKILL, true);
+  if (cgroupPath !== undefined) await endGroup(parts, ctx, id, cgroupPath);
+  await deleteWhenEnded(parts, ctx, shim, id);
+  if (cgroupPath !== undefined) await removeCgroup(parts, ctx, id, cgroupPath);
+  await parts.directories.removeContainer(podId, id);
+  shim.forget(id);
 }
 
 export async function reopenLog(parts: RuntimeParts, ctx: Ctx, podId: string, id: string): Promise<void> {

@@ -53,9 +53,16 @@ export interface LinuxRuntimeOptions {
 export class LinuxRuntime implements face.Runtime {
   readonly features: face.RuntimeFeatures;
   readonly #parts: RuntimeParts;
+  readonly #closing: AbortController;
 
-  private constructor(parts: RuntimeParts, options: LinuxRuntimeOptions, userNamespaces: boolean) {
+  private constructor(
+    parts: RuntimeParts,
+    closing: AbortController,
+    options: LinuxRuntimeOptions,
+    userNamespaces: boolean,
+  ) {
     this.#parts = parts;
+    this.#closing = closing;
     this.features = {
       cgroupVersion: parts.cgroups.version,
       cgroupDriver: parts.cgroups.driver,
@@ -73,6 +80,7 @@ export class LinuxRuntime implements face.Runtime {
     await mkdir(options.podsDirectory, { recursive: true, mode: 0o700 });
     const caps = addon.capabilities();
     const held = capabilitiesOf(caps.effective & caps.bounding);
+    const closing = new AbortController();
     const parts: RuntimeParts = {
       addon,
       cgroups: options.cgroups,
@@ -90,9 +98,11 @@ export class LinuxRuntime implements face.Runtime {
       defaultCgroupParent: options.defaultCgroupParent,
       graveyard: new Graveyard(options.cgroups, log),
       shims: new Map(),
+      closing: closing.signal,
     };
     await makeParents(parts);
-    return new LinuxRuntime(parts, options, await hasUserNamespaces(addon, options.shimBinary, log));
+    const userNamespaces = await hasUserNamespaces(addon, options.shimBinary, log);
+    return new LinuxRuntime(parts, closing, options, userNamespaces);
   }
 
   /** Compiles the filter most containers will use, so that the first one need not wait for it. */
@@ -114,6 +124,14 @@ export class LinuxRuntime implements face.Runtime {
     return shim && (await openNetns(this.#parts.addon, shim, ctx.signal));
   }
 
+  addDocument(_ctx: Ctx, podId: string, text: string): Promise<void> {
+    return this.#parts.directories.addDocument(podId, text);
+  }
+
+  documents(ctx: Ctx): Promise<ReadonlyMap<string, face.PodDocuments>> {
+    return this.#parts.directories.documents(ctx);
+  }
+
   createContainer(ctx: Ctx, input: ContainerInput): Promise<face.CreatedContainer> {
     return containers.createContainer(this.#parts, ctx, input);
   }
@@ -132,6 +150,10 @@ export class LinuxRuntime implements face.Runtime {
 
   removeContainer(ctx: Ctx, podId: string, id: string, cgroupPath: string): Promise<void> {
     return containers.removeContainer(this.#parts, ctx, podId, id, cgroupPath);
+  }
+
+  endContainer(ctx: Ctx, podId: string, id: string): Promise<void> {
+    return containers.endContainer(this.#parts, ctx, podId, id);
   }
 
   execSync(ctx: Ctx, podId: string, id: string, exec: face.ExecInput): Promise<face.ExecResult> {
@@ -182,13 +204,8 @@ export class LinuxRuntime implements face.Runtime {
     return adopt(this.#parts, ctx, podIds, known);
   }
 
-  strays(
-    ctx: Ctx,
-    podIds: ReadonlySet<string>,
-    containerIds: ReadonlySet<string>,
-    options: { remove: boolean } = { remove: false },
-  ): Promise<readonly string[]> {
-    return strays(this.#parts, ctx, podIds, containerIds, options.remove);
+  strays(ctx: Ctx, known: face.Known): Promise<readonly face.Stray[]> {
+    return strays(this.#parts, ctx, known);
   }
 
   /** Removes Berth's own cgroup parents when nothing is below them. */
@@ -198,6 +215,7 @@ export class LinuxRuntime implements face.Runtime {
 
   /** Lets go of all shims; pods live on. */
   async close(): Promise<void> {
+    this.#closing.abort();
     for (const shim of this.#parts.shims.values()) shim[Symbol.dispose]();
     this.#parts.shims.clear();
     this.#parts.graveyard.close();

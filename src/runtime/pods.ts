@@ -19,7 +19,7 @@ export async function runPod(parts: RuntimeParts, ctx: Ctx, pod: PodInput): Prom
   try {
     ctx.stage('shim');
     rollback.push(`pod directory ${podId}`, () => parts.directories.remove(podId));
-    const directory = await parts.directories.create(podId);
+    const directory = await parts.directories.create(podId, pod.document);
     rollback.push(`shim of pod ${podId}`, (cleanup) => killShimTree(parts, cleanup, podId));
     let shim: PodShim;
     try {

@@ -35,6 +35,8 @@ export interface RuntimeParts {
   readonly graveyard: Graveyard;
   /** Shims berthd is connected to, by pod id. */
   readonly shims: Map<string, PodShim>;
+  /** Aborts when berthd lets go. */
+  readonly closing: AbortSignal;
 }
 
 export function shimCgroup(parts: RuntimeParts, podId: string): string {

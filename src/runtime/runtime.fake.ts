@@ -4,45 +4,30 @@ import { raceSignal } from '#base/deadline';
 import { BerthError } from '#base/errors';
 import { Listeners } from '#base/listeners';
 import type { Fd } from '#linux/fd';
-import type { CgroupStats } from './cgroup/stats.ts';
 import type { ContainerInput, PodInput } from './container-input.ts';
 import type {
   AdoptedContainer,
   AdoptedPod,
+  AnsweredPod,
   CreatedContainer,
   ExecInput,
   ExecResult,
   ExitInfo,
+  Known,
   KnownContainer,
+  LostPod,
+  PodDocuments,
   PodProcess,
   Runtime,
   RuntimeEvent,
   RuntimeFeatures,
+  Stray,
 } from './runtime.ts';
-import type { LinuxResources, OciSpec } from './spec/oci.ts';
-import type { InterfaceStats, ProcessStats, RuntimeSample, WantedStats } from './stats.ts';
+import { type FakeContainer, FakeMachine, type FakePod, fakeSpec } from './machine.fake.ts';
+import type { LinuxResources } from './spec/oci.ts';
+import type { RuntimeSample, WantedStats } from './stats.ts';
 import { FakeStreams } from './streams.fake.ts';
 import type { Attachment, AttachOptions, ExecOptions, RunningExec } from './streams.ts';
-
-export interface FakeContainer {
-  readonly input: ContainerInput;
-  readonly pid: number;
-  state: 'created' | 'running' | 'exited';
-  startedAtNs: bigint;
-  exit: ExitInfo | undefined;
-  readonly signals: number[];
-  acknowledged: boolean;
-  /** Every change of its limits. */
-  readonly updates: LinuxResources[];
-}
-
-export interface FakePod {
-  readonly input: PodInput;
-  process: PodProcess;
-  readonly containers: Map<string, FakeContainer>;
-  /** Rejected when the shim ends: whoever waits for an answer of it waits no longer. */
-  readonly ended: PromiseWithResolvers<never>;
-}
 
 /** The calls a test can delay or make fail, by name. */
 export type FakeCall =
@@ -52,6 +37,7 @@ export type FakeCall =
   | 'startContainer'
   | 'signalContainer'
   | 'removeContainer'
+  | 'endContainer'
   | 'execSync'
   | 'exec'
   | 'attach'
@@ -62,19 +48,6 @@ export type FakeCall =
 
 const sigkill = 9;
 const sigterm = 15;
-
-/** A machine made of Maps. It is the shims' side of the world: share one between two Sandboxes to play a restart. */
-export class FakeMachine {
-  readonly pods = new Map<string, FakePod>();
-  /** Pods whose shim is gone, with the exits it had written. */
-  readonly lost = new Map<string, Map<string, ExitInfo>>();
-  /** What `sample` finds, by cgroup path, pod id and container id. */
-  readonly usage = new Map<string, CgroupStats>();
-  readonly networks = new Map<string, readonly InterfaceStats[]>();
-  readonly processes = new Map<string, ProcessStats>();
-  now = 1_700_000_000_000_000_000n;
-  nextPid = 100;
-}
 
 /** Pods and containers without a kernel: exits, delays and failures as a test asks for them. */
 export class FakeRuntime implements Runtime {
@@ -147,6 +120,7 @@ export class FakeRuntime implements Runtime {
     const container = this.container(id);
     if (!container || container.state === 'exited') return;
     container.state = 'exited';
+    this.machine.groups.delete(id);
     const { startedAtNs } = container;
     const finishedAtNs = ++this.machine.now;
     container.exit = { exitCode, signal: 0, oomKilled: false, finishedAtNs, startedAtNs, ...more };
@@ -174,7 +148,14 @@ export class FakeRuntime implements Runtime {
   }
 
   async runPod(ctx: Ctx, input: PodInput): Promise<PodProcess> {
-    await this.#call(ctx, 'runPod', input.podId);
+    const { podId, document } = input;
+    this.machine.documents.set(podId, { pod: document, more: undefined, containers: new Map() });
+    try {
+      await this.#call(ctx, 'runPod', podId);
+    } catch (error) {
+      this.machine.documents.delete(podId);
+      throw error;
+    }
     const pid = this.machine.nextPid++;
     const process = { pausePid: pid, shimPid: pid + 10_000, startedAtNs: ++this.machine.now };
     const ended = Promise.withResolvers<never>();
@@ -187,6 +168,17 @@ export class FakeRuntime implements Runtime {
     await this.#call(ctx, 'endPod', podId);
     this.#end(podId);
     this.machine.lost.delete(podId);
+    this.machine.documents.delete(podId);
+  }
+
+  async addDocument(_ctx: Ctx, podId: string, text: string): Promise<void> {
+    const documents = this.machine.documents.get(podId);
+    if (!documents) throw new BerthError('KERNEL', `pod ${podId} has no directory: ENOENT`);
+    documents.more = text;
+  }
+
+  async documents(): Promise<ReadonlyMap<string, PodDocuments>> {
+    return new Map(this.machine.documents);
   }
 
   async openNetns(): Promise<Fd | undefined> {
@@ -195,7 +187,16 @@ export class FakeRuntime implements Runtime {
 
   async createContainer(ctx: Ctx, input: ContainerInput): Promise<CreatedContainer> {
     const pod = this.#pod(input.podId);
-    await Promise.race([this.#call(ctx, 'createContainer', input.id), pod.ended.promise]);
+    const spec = fakeSpec(input);
+    const documents = this.machine.documents.get(input.podId);
+    documents?.containers.set(input.id, input.document(spec));
+    try {
+      await Promise.race([this.#call(ctx, 'createContainer', input.id), pod.ended.promise]);
+    } catch (error) {
+      documents?.containers.delete(input.id);
+      throw error;
+    }
+    this.machine.groups.set(input.id, { podId: input.podId, path: input.cgroupPath });
     const container: FakeContainer = {
       input,
       pid: this.machine.nextPid++,
@@ -207,7 +208,7 @@ export class FakeRuntime implements Runtime {
       updates: [],
     };
     pod.containers.set(input.id, container);
-    return { pid: container.pid, cgroupPath: input.cgroupPath, warnings: [], spec: fakeSpec(input) };
+    return { pid: container.pid, cgroupPath: input.cgroupPath, warnings: [], spec };
   }
 
   async startContainer(ctx: Ctx, podId: string, id: string): Promise<{ readonly startedAtNs: bigint }> {
@@ -239,9 +240,20 @@ export class FakeRuntime implements Runtime {
     if (signal === sigkill || signal === sigterm) this.exit(id, 128 + signal, { signal });
   }
 
-  async removeContainer(ctx: Ctx, podId: string, id: string): Promise<void> {
+  async removeContainer(ctx: Ctx, podId: string, id: string, _cgroupPath: string): Promise<void> {
     await this.#call(ctx, 'removeContainer', id);
-    this.machine.pods.get(podId)?.containers.delete(id);
+    const containers = this.machine.pods.get(podId)?.containers;
+    // A shim refuses as well: what runs is killed first.
+    if (containers?.get(id)?.state === 'running') {
+      throw new BerthError('FAILED_PRECONDITION', `remove container ${id}: the container is running`);
+    }
+    this.#forget(podId, id);
+  }
+
+  async endContainer(ctx: Ctx, podId: string, id: string): Promise<void> {
+    await this.#call(ctx, 'endContainer', id);
+    this.#pod(podId);
+    this.#forget(podId, id);
   }
 
   async execSync(ctx: Ctx, podId: string, id: string, exec: ExecInput): Promise<ExecResult> {
@@ -314,33 +326,70 @@ export class FakeRuntime implements Runtime {
   async adopt(
     _ctx: Ctx,
     podIds: readonly string[],
-    _containers: readonly KnownContainer[] = [],
+    containers: readonly KnownContainer[] = [],
   ): Promise<readonly AdoptedPod[]> {
     return podIds.map((podId) => {
-      const pod = this.machine.pods.get(podId);
-      if (!pod) {
-        const exits = this.machine.lost.get(podId) ?? new Map<string, ExitInfo>();
-        return { podId, alive: false, reason: 'nobody listens', exits };
-      }
-      const containers = [...pod.containers.values()].map(toAdopted);
-      return { podId, alive: true, process: pod.process, containers };
+      const known = containers.filter((container) => container.podId === podId);
+      const stopped = this.machine.stopped.get(podId)?.promise;
+      if (stopped === undefined) return this.#adoptOne(podId, known);
+      const busy = new Set(known.map(({ id }) => id).filter((id) => this.machine.groups.has(id)));
+      return { podId, shim: 'silent', busy, later: stopped.then(() => this.#adoptOne(podId, known)) };
     });
   }
 
-  async strays(
-    _ctx: Ctx,
-    podIds: ReadonlySet<string>,
-    _containerIds: ReadonlySet<string>,
-    options: { remove: boolean } = { remove: false },
-  ): Promise<readonly string[]> {
-    const found = [...this.machine.pods.keys()].filter((id) => !podIds.has(id));
-    if (options.remove) for (const id of found) this.machine.pods.delete(id);
-    return found.map((id) => `pod directory ${id}`);
+  async strays(_ctx: Ctx, { isPod, isContainer, formerIds }: Known): Promise<readonly Stray[]> {
+    const { pods, documents, groups } = this.machine;
+    const lost = new Set([...pods.keys(), ...documents.keys()].filter((id) => !isPod(id)));
+    // Below Berth's own parent, or where a shim or an id tells that they are Berth's.
+    const groupsOfNobody = [...groups].filter(
+      ([id, { podId, path }]) =>
+        !isContainer(id) && (path.startsWith('/berth/') || formerIds.has(id) || pods.has(podId)),
+    );
+    const written = [...documents].filter(([podId]) => isPod(podId));
+    return [
+      ...groupsOfNobody.map(([id, { path }]) => ({
+        text: `container cgroup ${path}`,
+        living: id,
+        end: async () => void groups.delete(id),
+      })),
+      ...[...lost].map((id) => ({
+        text: `shim or directory of pod ${id}`,
+        ...(pods.has(id) && { living: id }),
+        end: async () => {
+          pods.delete(id);
+          documents.delete(id);
+        },
+      })),
+      ...written.flatMap(([podId, { containers }]) =>
+        [...containers.keys()]
+          .filter((id) => !isContainer(id))
+          .map((id) => ({
+            text: `document of container ${id} in ${podId}`,
+            end: async () => void containers.delete(id),
+          })),
+      ),
+    ];
+  }
+
+  #adoptOne(podId: string, known: readonly KnownContainer[]): AnsweredPod | LostPod {
+    const pod = this.machine.pods.get(podId);
+    if (pod)
+      return { podId, shim: 'answers', process: pod.process, containers: [...pod.containers.values()].map(toAdopted) };
+    for (const { id } of known) this.machine.groups.delete(id);
+    const exits = this.machine.lost.get(podId) ?? new Map<string, ExitInfo>();
+    return { podId, shim: 'dead', reason: 'nobody listens', exits };
+  }
+
+  #forget(podId: string, id: string): void {
+    this.machine.pods.get(podId)?.containers.delete(id);
+    this.machine.groups.delete(id);
+    this.machine.documents.get(podId)?.containers.delete(id);
   }
 
   #end(podId: string): void {
     const pod = this.machine.pods.get(podId);
     this.machine.pods.delete(podId);
+    for (const id of pod?.containers.keys() ?? []) this.machine.groups.delete(id);
     pod?.ended.reject(new BerthError('SHIM_DIED', `pod ${podId} has no shim any more`));
   }
 
@@ -366,44 +415,4 @@ function some<T>(all: ReadonlyMap<string, T>, keys: readonly string[]): Map<stri
 
 function toAdopted({ input, state, pid, startedAtNs, exit }: FakeContainer): AdoptedContainer {
   return { id: input.id, state, pid, startedAtNs, ...(exit ? { exit } : {}) };
-}
-
-/** Enough of a spec to be stored and shown. */
-function fakeSpec(input: ContainerInput): OciSpec {
-  const capabilities = ['CAP_CHOWN'];
-  return {
-    ociVersion: '1.2.1',
-    process: {
-      terminal: input.tty,
-      user: { uid: input.user.uid, gid: input.user.gid, umask: 0o022, additionalGids: [...input.user.additionalGids] },
-      args: [...input.args],
-      env: [...input.env],
-      cwd: input.cwd,
-      capabilities: {
-        bounding: capabilities,
-        effective: capabilities,
-        permitted: capabilities,
-        inheritable: [],
-        ambient: [],
-      },
-      rlimits: [{ type: 'RLIMIT_NOFILE', soft: 1024n, hard: 524_288n }],
-      noNewPrivileges: input.noNewPrivileges,
-    },
-    root: { path: 'rootfs', readonly: input.rootfs.readonly },
-    mounts: [],
-    annotations: { ...input.annotations },
-    linux: {
-      namespaces: [{ type: 'mount' }],
-      devices: [],
-      cgroupsPath: input.cgroupPath,
-      resources: {},
-      sysctl: {},
-      ...(input.seccomp.type === 'unconfined'
-        ? {}
-        : { seccomp: { defaultAction: 'SCMP_ACT_ERRNO', architectures: [], flags: [], syscalls: [] } }),
-      maskedPaths: [...input.maskedPaths],
-      readonlyPaths: [...input.readonlyPaths],
-      rootfsPropagation: 'private',
-    },
-  };
 }

@@ -17,6 +17,10 @@ export interface Runtime extends RuntimeStats, RuntimeStreams {
   runPod(ctx: Ctx, pod: PodInput): Promise<PodProcess>;
   /** Kills what still runs in the pod, ends pause and the shim, removes the shim's cgroup and runtime directory. Idempotent. */
   endPod(ctx: Ctx, podId: string): Promise<void>;
+  /** Adds to the pod's document, once: what is known only when the pod is whole. */
+  addDocument(ctx: Ctx, podId: string, text: string): Promise<void>;
+  /** What lies beside the shims, living or not. One that cannot be read is left out, and logged. */
+  documents(ctx: Ctx): Promise<ReadonlyMap<string, PodDocuments>>;
   /** The network namespace of the pod's pause; undefined for a pod without a shim. @throws SHIM_DIED when it has died */
   openNetns(ctx: Ctx, podId: string): Promise<Fd | undefined>;
 
@@ -28,8 +32,13 @@ export interface Runtime extends RuntimeStats, RuntimeStreams {
   containerState(ctx: Ctx, podId: string, id: string): Promise<AdoptedContainer | undefined>;
   /** Sends a signal to init, or with `all` to every process. A container that is gone: no error. */
   signalContainer(ctx: Ctx, podId: string, id: string, signal: number, all?: boolean): Promise<void>;
-  /** Removes what is left of an exited or created container: shim entry, cgroup. Idempotent. */
+  /**
+   * Removes what is left of a container that does not run: shim entry, cgroup, document. One whose setup hangs is killed; what
+   * cannot be killed is left behind for later, and shown by `strays`. Idempotent. FAILED_PRECONDITION for one that runs.
+   */
   removeContainer(ctx: Ctx, podId: string, id: string, cgroupPath: string): Promise<void>;
+  /** Ends a container that only the shim knows, whatever it does, with the control groups that it is in. Idempotent. */
+  endContainer(ctx: Ctx, podId: string, id: string): Promise<void>;
   /** Runs a command to its end. Never throws for a command that fails; throws START_ERROR when it could not be started. */
   execSync(ctx: Ctx, podId: string, id: string, exec: ExecInput): Promise<ExecResult>;
   reopenLog(ctx: Ctx, podId: string, id: string): Promise<void>;
@@ -40,17 +49,12 @@ export interface Runtime extends RuntimeStats, RuntimeStreams {
   onEvent(listener: (event: RuntimeEvent) => void): Disposable;
 
   /**
-   * Recovery: connects to the shims of pods that were running. Pods whose shim answers are adopted; for the others the
-   * cgroups are killed and they come back as gone. Never throws for one pod.
+   * Recovery: connects to the shims of pods that were running, and waits a second for them at most. Those that answer are
+   * adopted; where a shim is proven dead, the pod's groups are killed. Never throws for one pod.
    */
   adopt(ctx: Ctx, podIds: readonly string[], containers?: readonly KnownContainer[]): Promise<readonly AdoptedPod[]>;
-  /** Shims, pod directories and cgroups that belong to no pod of the set: listed, and ended with `remove`. */
-  strays(
-    ctx: Ctx,
-    podIds: ReadonlySet<string>,
-    containerIds: ReadonlySet<string>,
-    options?: { remove: boolean },
-  ): Promise<readonly string[]>;
+  /** Processes, pod directories, documents and cgroups of Berth's that nobody knows. */
+  strays(ctx: Ctx, known: Known): Promise<readonly Stray[]>;
 
   /** What this machine and this berthd can do, for Status. */
   readonly features: RuntimeFeatures;
@@ -116,20 +120,61 @@ export type RuntimeEvent =
   /** What held the pod's namespaces has died: nothing new can be started in them. Its containers go on. */
   | { readonly type: 'pauseEnded'; readonly podId: string };
 
-export type AdoptedPod =
-  | {
-      readonly podId: string;
-      readonly alive: true;
-      readonly process: PodProcess;
-      readonly containers: readonly AdoptedContainer[];
-    }
-  /** `exits`: records found in the pod's directory of a shim that is gone. */
-  | {
-      readonly podId: string;
-      readonly alive: false;
-      readonly reason: string;
-      readonly exits: ReadonlyMap<string, ExitInfo>;
-    };
+export type AdoptedPod = AnsweredPod | LostPod | SilentPod;
+
+export interface AnsweredPod {
+  readonly podId: string;
+  readonly shim: 'answers';
+  readonly process: PodProcess;
+  readonly containers: readonly AdoptedContainer[];
+}
+
+/** Its shim is dead: nobody listens where it did. What it left was killed. */
+export interface LostPod {
+  readonly podId: string;
+  readonly shim: 'dead';
+  readonly reason: string;
+  /** Records that the shim wrote before it went. */
+  readonly exits: ReadonlyMap<string, ExitInfo>;
+}
+
+/** Neither: stopped, frozen, busy. Nothing was done to it. */
+export interface SilentPod {
+  readonly podId: string;
+  readonly shim: 'silent';
+  /** Known containers that have processes. */
+  readonly busy: ReadonlySet<string>;
+  /** When it turns out; never rejects, and never ends if that never happens. */
+  readonly later: Promise<AnsweredPod | LostPod>;
+}
+
+/** What was written beside a shim before its processes were made; whoever wrote it reads it. */
+export interface PodDocuments {
+  /** Undefined: there is none, or not any more. */
+  readonly pod: string | undefined;
+  /** What `addDocument` added. */
+  readonly more: string | undefined;
+  readonly containers: ReadonlyMap<string, string>;
+}
+
+/** Whose things are no strays. Asked after each look: things come and go meanwhile. */
+export interface Known {
+  readonly isPod: (id: string) => boolean;
+  readonly isContainer: (id: string) => boolean;
+  /** Ids that are Berth's and nobody's (a layer or a record has them): their groups are looked for below every parent. */
+  readonly formerIds: ReadonlySet<string>;
+  /** Also looks at every process of the machine. */
+  readonly processes: boolean;
+}
+
+export interface Stray {
+  /** A line for `berth check`. */
+  readonly text: string;
+  /** There are processes, of the pod or container of this id. */
+  readonly living?: string;
+  /** Ends and removes it; missing when that is tried already. */
+  readonly end?: (ctx: Ctx) => Promise<void>;
+}
 
 export interface AdoptedContainer {
   readonly id: string;

@@ -62,6 +62,7 @@ asRoot('conversations with processes', () => {
       hostname: 'talker',
       sysctls: {},
       shmBytes: 1n << 20n,
+      document: '',
     });
     main = await run({ args: ['/bin/sleep', '1000'] });
   }, 30_000);

@@ -1,7 +1,7 @@
 import type { Ctx } from '#base/ctx';
 import type { Attachment, StreamChoice } from '#runtime/streams';
 import type { SandboxParts } from './parts.ts';
-import { checkStreams, orItsEnd, runningContainer } from './stream-checks.ts';
+import { answeringContainer, checkStreams, orItsEnd, runningContainer } from './stream-checks.ts';
 
 export interface AttachRequest extends StreamChoice {
   readonly containerId: string;
@@ -18,7 +18,7 @@ export function checkAttach(parts: SandboxParts, request: AttachRequest): Attach
  * client's: what the container does not have is left out.
  */
 export async function attach(parts: SandboxParts, ctx: Ctx, request: AttachRequest): Promise<Attachment> {
-  const container = runningContainer(parts, request.containerId, 'attach');
+  const container = await answeringContainer(parts, ctx, request.containerId, 'attach');
   const { config } = container.identity;
   const joined = parts.runtime.attach(ctx, container.podId, container.id, {
     stdin: request.stdin && config.stdin,

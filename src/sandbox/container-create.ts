@@ -5,16 +5,17 @@ import type { Ctx } from '#base/ctx';
 import { BerthError, messageOf, toBerthError } from '#base/errors';
 import { Rollback } from '#base/rollback';
 import type { Image, RootfsLayers } from '#images/image-store';
-import type { ContainerInput } from '#runtime/container-input';
 import { claimPod, createContainerKey } from './claims.ts';
 import { removeContainerNow, removeLayers } from './container-remove.ts';
 import { planContainer, type ContainerPlan } from './container-plan.ts';
+import { containerDocument } from './documents.ts';
 import { containerName, type ContainerIdentity } from './identity.ts';
-import type { SandboxParts } from './parts.ts';
+import { type SandboxParts, untilAnswered } from './parts.ts';
 import { Container, type Pod } from './pod.ts';
 import { checkRuntimeHandler } from './pod-checks.ts';
+import type { SpecRecord } from './records.ts';
 import { checkContainerLimits } from './request-limits.ts';
-import { toSpecRecord } from './specs.ts';
+import { type OciSpec, toSpecRecord } from './specs.ts';
 import { createFailed, newContainer, toCreated, toExited, unseenExit } from './states.ts';
 import { together } from './together.ts';
 
@@ -29,7 +30,10 @@ export async function createContainer(parts: SandboxParts, ctx: Ctx, asked: Cont
     verb: 'create container',
     config: identity,
     deadlineMs: parts.timeouts.createContainerMs,
-    run: async (own) => (await finished(parts, own, pod, identity)) ?? make(parts, own, pod, identity),
+    run: async (own) => {
+      await untilAnswered(own, pod);
+      return (await finished(parts, own, pod, identity)) ?? make(parts, own, pod, identity);
+    },
     undo: async (own, id) => {
       const container = parts.pods.container(id);
       if (container) await removeContainerNow(parts, own, container);
@@ -111,17 +115,23 @@ async function makeContainer(
     ctx.stage('prepare');
     const layers = await container.timeline.measure('prepare', () => prepare(parts, ctx, container, image, rollback));
     const { id, podId, made } = container;
+    const toSpec = (spec: OciSpec): SpecRecord => toSpecRecord(id, spec, plan.input.seccomp.type === 'runtimeDefault');
     rollback.push(`process of container ${id}`, (own) =>
       parts.runtime.removeContainer(own, podId, id, made.cgroupPath),
     );
     const created = await container.timeline.measure('runtime', () =>
-      parts.runtime.createContainer(ctx, withLayers(plan.input, layers)),
+      parts.runtime.createContainer(ctx, {
+        ...withLayers(plan.input, layers),
+        document: (spec) => containerDocument(parts.bootId, container, layers.lowers, toSpec(spec)),
+      }),
     );
     ctx.stage('record');
     checkReady(pod);
-    const spec = toSpecRecord(id, created.spec, plan.input.seccomp.type === 'runtimeDefault');
     await container.timeline.measure('record', () =>
-      parts.pods.changeContainer(ctx, container, (status) => toCreated(status, created), { spec, kind: 'intent' }),
+      parts.pods.changeContainer(ctx, container, (status) => toCreated(status, created), {
+        spec: toSpec(created.spec),
+        kind: 'intent',
+      }),
     );
     rollback.commit();
     for (const warning of created.warnings) ctx.log.warn({ warning }, 'container created with a restriction');
@@ -131,7 +141,7 @@ async function makeContainer(
   }
 }
 
-function withLayers(input: ContainerInput, layers: RootfsLayers): ContainerInput {
+function withLayers(input: ContainerPlan['input'], layers: RootfsLayers): ContainerPlan['input'] {
   const { directory: layersDirectory, lowers } = layers;
   return { ...input, rootfs: { ...input.rootfs, layersDirectory, lowers } };
 }

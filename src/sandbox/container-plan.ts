@@ -13,10 +13,10 @@ import type { ContainerMade } from './records.ts';
 import { maxGroups, pathBytes } from './request-limits.ts';
 import { chooseStopSignal } from './stop-signal.ts';
 
-/** A container in the runtime's words, but for its image's layers, which are not leased yet. */
+/** A container in the runtime's words, but for its image's layers, which are not leased yet, and its document. */
 export interface ContainerPlan {
   readonly made: ContainerMade;
-  readonly input: ContainerInput;
+  readonly input: Omit<ContainerInput, 'document'>;
 }
 
 /** Everything that can be checked is checked here, before anything is made. Throws INVALID_ARGUMENT, UNIMPLEMENTED. */
@@ -74,7 +74,7 @@ function checkSupported(parts: SandboxParts, pod: Pod, config: ContainerIdentity
 }
 
 /** What is within its limits by itself, and more than the kernel takes with what the pod or the image adds. */
-function checkTogether({ user, logPath }: ContainerInput): void {
+function checkTogether({ user, logPath }: Pick<ContainerInput, 'user' | 'logPath'>): void {
   const groups = user.additionalGids.length;
   if (groups > maxGroups) {
     throw new BerthError('INVALID_ARGUMENT', `the user is in ${groups} groups, at most ${maxGroups} are possible`);

@@ -3,7 +3,7 @@ import type { Ctx } from '#base/ctx';
 import { toBerthError } from '#base/errors';
 import { claimContainer } from './claims.ts';
 import { stopContainerNow } from './container-stop.ts';
-import type { SandboxParts } from './parts.ts';
+import { type SandboxParts, untilAnswered } from './parts.ts';
 import type { Container } from './pod.ts';
 import { together } from './together.ts';
 
@@ -27,6 +27,7 @@ export async function removeContainerNow(parts: SandboxParts, ctx: Ctx, containe
 }
 
 async function remove(parts: SandboxParts, ctx: Ctx, container: Container): Promise<void> {
+  await untilAnswered(ctx, parts.pods.pod(container.podId));
   // Waits for a start under way: what it starts is then killed.
   using _held = await parts.locks.acquire(container.id, ctx.signal);
   if (container.visible) await stopContainerNow(parts, ctx, container, 0);

@@ -6,7 +6,6 @@ import type { ContainerConfig__Output } from '#cri-api/gen/runtime/v1/ContainerC
 import type { Mount__Output } from '#cri-api/gen/runtime/v1/Mount';
 import type { PodSandboxConfig__Output } from '#cri-api/gen/runtime/v1/PodSandboxConfig';
 import type { Image } from '#images/image-store';
-import type { ContainerInput } from '#runtime/container-input';
 import { containerInput } from './container-spec.ts';
 import { containerConfig, namespaceOption, podConfig, podWith, securityContext } from './cri-config.fixture.ts';
 import { podFilesIn } from './pod-files.ts';
@@ -36,7 +35,7 @@ const image: Image = {
 function build(
   config: Partial<ContainerConfig__Output> = {},
   pod: PodSandboxConfig__Output = podConfig(),
-): Promise<ContainerInput> {
+): ReturnType<typeof containerInput> {
   return containerInput({
     podId: 'p',
     id: 'c',

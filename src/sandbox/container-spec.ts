@@ -31,7 +31,7 @@ export interface ContainerSpecInput {
 }
 
 /** A container's request, the CRI's words, in the runtime's. Throws INVALID_ARGUMENT or UNIMPLEMENTED, never half-does. */
-export async function containerInput(input: ContainerSpecInput): Promise<ContainerInput> {
+export async function containerInput(input: ContainerSpecInput): Promise<Omit<ContainerInput, 'document'>> {
   const { pod, config, image } = input;
   const context = config.linux?.security_context ?? null;
   refuseUnsupported(config);

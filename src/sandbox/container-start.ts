@@ -1,7 +1,7 @@
 import type { Ctx } from '#base/ctx';
 import { BerthError, isBerthError } from '#base/errors';
 import { claimContainer } from './claims.ts';
-import type { SandboxParts } from './parts.ts';
+import { type SandboxParts, untilAnswered } from './parts.ts';
 import type { Container } from './pod.ts';
 import { toRunning, toStartFailed, unseenExit } from './states.ts';
 
@@ -21,6 +21,7 @@ export async function startContainer(parts: SandboxParts, ctx: Ctx, id: string):
 }
 
 async function startNow(parts: SandboxParts, ctx: Ctx, container: Container): Promise<void> {
+  await untilAnswered(ctx, parts.pods.pod(container.podId));
   using _held = await parts.locks.acquire(container.id, ctx.signal);
   if (hasStarted(container)) return;
   checkStartable(parts, container);

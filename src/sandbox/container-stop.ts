@@ -2,7 +2,7 @@ import { constants } from 'node:os';
 import type { Ctx } from '#base/ctx';
 import { Deadline, raceSignal } from '#base/deadline';
 import { claimContainer } from './claims.ts';
-import { background, type SandboxParts } from './parts.ts';
+import { background, type SandboxParts, untilAnswered } from './parts.ts';
 import type { Container, StopInFlight } from './pod.ts';
 
 /**
@@ -22,6 +22,7 @@ export async function stopContainerNow(
   container: Container,
   graceMs: number,
 ): Promise<void> {
+  await untilAnswered(ctx, parts.pods.pod(container.podId));
   if (container.status.state === 'exited') return;
   // The stop runs to its end, whether or not this caller waits for it.
   const stop = (container.stop ??= beginStop(parts, container, graceMs));

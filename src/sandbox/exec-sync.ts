@@ -5,7 +5,7 @@ import type { ExecResult } from '#runtime/runtime';
 import { toBytes } from './container-env.ts';
 import type { SandboxParts } from './parts.ts';
 import { specOf } from './specs.ts';
-import { orItsEnd, runningContainer } from './stream-checks.ts';
+import { answeringContainer, orItsEnd } from './stream-checks.ts';
 
 /** Go clients receive no message over 16 MiB; the rest is for the frame around the output. */
 const outputLimit = 16 * 1024 * 1024 - 64 * 1024;
@@ -20,7 +20,7 @@ export interface ExecSyncRequest {
 /** Runs a command in a running container. @throws DEADLINE_EXCEEDED when its time is over: it was killed */
 export async function execSync(parts: SandboxParts, ctx: Ctx, request: ExecSyncRequest): Promise<ExecResult> {
   if (request.command.length === 0) throw new BerthError('INVALID_ARGUMENT', 'exec needs a command');
-  const container = runningContainer(parts, request.containerId, 'exec');
+  const container = await answeringContainer(parts, ctx, request.containerId, 'exec');
   const args = request.command.map(toBytes);
   const spec = specOf(parts, container);
   checkExecution({ ...spec.process, args });

@@ -5,7 +5,7 @@ import type { RunningExec, StreamChoice, TerminalSize } from '#runtime/streams';
 import { toBytes } from './container-env.ts';
 import type { SandboxParts } from './parts.ts';
 import { specOf } from './specs.ts';
-import { checkStreams, orItsEnd, runningContainer } from './stream-checks.ts';
+import { answeringContainer, checkStreams, orItsEnd, runningContainer } from './stream-checks.ts';
 
 export interface ExecRequest extends StreamChoice {
   readonly containerId: string;
@@ -36,7 +36,7 @@ export async function exec(
   request: ExecRequest,
   size?: TerminalSize,
 ): Promise<RunningExec> {
-  const container = runningContainer(parts, request.containerId, 'exec');
+  const container = await answeringContainer(parts, ctx, request.containerId, 'exec');
   const { stdin, stdout, stderr, tty } = request;
   const started = parts.runtime.exec(ctx, container.podId, container.id, {
     ...{ stdin, stdout, stderr, tty },

@@ -1,6 +1,7 @@
 import type { Clock } from '#base/clock';
 import { createCtx, type Ctx } from '#base/ctx';
-import { Deadline } from '#base/deadline';
+import { Deadline, raceSignal } from '#base/deadline';
+import { BerthError } from '#base/errors';
 import type { IdSource } from '#base/ids';
 import type { KeyedLock } from '#base/keyed-lock';
 import type { Logger } from '#base/log';
@@ -16,6 +17,7 @@ import type { Operations } from './operations.ts';
 import type { Container, ContainerView, Pod, PodView } from './pod.ts';
 import type { PodCidrs } from './pod-cidrs.ts';
 import type { Pods } from './pods.ts';
+import type { RecoveryNotes } from './recovery-notes.ts';
 import type { Transition } from './states.ts';
 import type { StatsSampler } from './stats-sampler.ts';
 
@@ -43,6 +45,7 @@ export interface SandboxParts {
   readonly operations: Operations;
   readonly events: ContainerEvents;
   readonly stats: StatsSampler;
+  readonly notes: RecoveryNotes;
   /** One verb at a time on a container. */
   readonly locks: KeyedLock;
   readonly clock: Clock;
@@ -89,6 +92,33 @@ export function announce(
       containers: pod ? pod.listed.map(containerSnapshot) : [],
     };
   });
+}
+
+/** The end of something of which only the id is known. */
+export function announceEnd(parts: SandboxParts, id: string, pod: Pod | undefined): void {
+  parts.events.publish(() => ({
+    ...{ id, type: 'deleted', createdAtNs: parts.clock.nowNs() },
+    pod: pod && podSnapshot(pod),
+    containers: pod ? pod.listed.map(containerSnapshot) : [],
+  }));
+}
+
+/**
+ * Waits for the shim of a pod that was silent when berthd started.
+ *
+ * @throws UNAVAILABLE when `ctx` ends first
+ */
+export async function untilAnswered(ctx: Ctx, pod: Pod | undefined): Promise<void> {
+  if (!pod?.silent) return;
+  try {
+    await raceSignal(pod.silent, ctx.signal);
+  } catch (cause) {
+    throw new BerthError(
+      'UNAVAILABLE',
+      `pod ${pod.id}: its shim has not answered since berthd started; it is stopped, frozen or very busy`,
+      { cause },
+    );
+  }
 }
 
 const podSnapshot = ({ id, identity, status }: PodView): PodView => ({ id, identity, status });

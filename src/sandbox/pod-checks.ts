@@ -30,7 +30,7 @@ export function checkCgroupParent(config: PodConfig, driver: 'cgroupfs' | 'syste
 }
 
 /** @throws UNIMPLEMENTED */
-export function checkUsers({ users }: PodInput, supported: boolean): void {
+export function checkUsers({ users }: Pick<PodInput, 'users'>, supported: boolean): void {
   if (!users || supported) return;
   throw new BerthError('UNIMPLEMENTED', 'this kernel cannot give a pod users of its own: 5.19 or newer is needed');
 }

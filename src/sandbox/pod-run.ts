@@ -7,6 +7,7 @@ import type { Fd } from '#linux/fd';
 import type { PodNetworkRecord } from '#network/pod-network';
 import type { PodInput } from '#runtime/container-input';
 import { runPodKey } from './claims.ts';
+import { podDocument, readyDocument } from './documents.ts';
 import { podName, type PodIdentity } from './identity.ts';
 import type { SandboxParts } from './parts.ts';
 import { Pod } from './pod.ts';
@@ -68,7 +69,7 @@ async function finished(
 /** What there is to undo, should a later step fail. */
 interface Making {
   readonly pod: Pod;
-  readonly input: PodInput;
+  readonly input: Omit<PodInput, 'document'>;
   readonly rollback: Rollback;
   network?: PodNetworkRecord;
 }
@@ -110,7 +111,8 @@ async function start(parts: SandboxParts, ctx: Ctx, making: Making, netns: Fd | 
   const { pod, input, rollback } = making;
   ctx.stage('start');
   rollback.push(`processes of pod ${pod.id}`, (cleanup) => parts.runtime.endPod(cleanup, pod.id));
-  const running = pod.timeline.measure('runtime', () => parts.runtime.runPod(ctx, netns ? { ...input, netns } : input));
+  const full: PodInput = { ...input, document: podDocument(parts.bootId, pod), ...(netns && { netns }) };
+  const running = pod.timeline.measure('runtime', () => parts.runtime.runPod(ctx, full));
   const [process] = await together([
     running,
     pod.timeline.measure('network', async () => {
@@ -119,14 +121,18 @@ async function start(parts: SandboxParts, ctx: Ctx, making: Making, netns: Fd | 
     }),
   ]);
   ctx.stage('record');
+  const memo = making.network ? parts.network.memo(pod.id) : '';
   // Until this is written the pod can be undone as if it had never been, and is.
-  const ready = await pod.timeline.measure('record', () =>
-    parts.pods.changePod(
-      ctx,
-      pod,
-      (status) => (pod.lost ? undefined : toReady(status, process, making.network)),
-      'intent',
-    ),
+  const [ready] = await pod.timeline.measure('record', () =>
+    together([
+      parts.pods.changePod(
+        ctx,
+        pod,
+        (status) => (pod.lost ? undefined : toReady(status, process, making.network)),
+        'intent',
+      ),
+      parts.runtime.addDocument(ctx, pod.id, readyDocument(parts.bootId, pod, making.network, memo)),
+    ]),
   );
   if (!ready) throw new BerthError('SHIM_DIED', `pod ${pod.id} ended while it was made`);
   rollback.commit();

@@ -56,8 +56,12 @@ export function podHostname(config: PodSandboxConfig__Output, nodeHostname: stri
 
 const nameAsHostname = (name: string): string => name.slice(0, 63).replace(/[-.]+$/, '');
 
-/** A pod's config in the runtime's words. `netns` is added by whoever made it. */
-export function podInput(podId: string, config: PodSandboxConfig__Output, nodeHostname: string): PodInput {
+/** A pod's config in the runtime's words. `netns` and the document are added by whoever makes it. */
+export function podInput(
+  podId: string,
+  config: PodSandboxConfig__Output,
+  nodeHostname: string,
+): Omit<PodInput, 'document'> {
   const namespaces = podNamespaces(config);
   const users = userNamespace(config.linux?.security_context?.namespace_options ?? null);
   if (users) checkOwnNamespaces(namespaces);

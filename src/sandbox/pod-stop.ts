@@ -3,7 +3,7 @@ import { raceSignal } from '#base/deadline';
 import { messageOf } from '#base/errors';
 import { claimPod } from './claims.ts';
 import { stopContainerNow } from './container-stop.ts';
-import type { SandboxParts } from './parts.ts';
+import { type SandboxParts, untilAnswered } from './parts.ts';
 import type { Pod } from './pod.ts';
 import { isStopped, toExited, toNotReady, toStopped, unseenExit } from './states.ts';
 import { together } from './together.ts';
@@ -22,6 +22,7 @@ export async function stopPod(parts: SandboxParts, ctx: Ctx, id: string): Promis
 }
 
 export async function stopPodNow(parts: SandboxParts, ctx: Ctx, pod: Pod): Promise<void> {
+  await untilAnswered(ctx, pod);
   using _held = await parts.locks.acquire(pod.id, ctx.signal);
   if (isStopped(pod.status)) return;
   pod.stopping = true;

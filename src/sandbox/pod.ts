@@ -32,6 +32,10 @@ export class Pod implements PodView {
   stopping = false;
   /** Its shim is gone: it does not become ready any more. */
   lost = false;
+  /** Its shim has not answered since berthd started; ends when it has, or is dead, and the table is right. Never rejects. */
+  silent: Promise<void> | undefined;
+  /** Its record was lost, and is made again from its document. */
+  rebuilt = false;
   /** Containers being made: a stop waits until they are undone. */
   readonly creates = new Set<Promise<unknown>>();
 
@@ -67,6 +71,8 @@ export class Container implements ContainerView {
   // In flight, never stored.
   /** A create or start under way: the exit of its process is told after it. */
   busy: Promise<unknown> | undefined;
+  /** Its record was lost, and is made again from its document: what became of it, the shim says. */
+  rebuilt = false;
   /** A stop under way. */
   stop: StopInFlight | undefined;
   /** It may have started without anybody having been told: whoever starts it again is told so, also when it has ended. */

@@ -124,6 +124,12 @@ export class Pods {
     return [...this.#containers.values()];
   }
 
+  /**
+   * Of a newer berthd, and not even their documents can be read here: left alone, whatever they are. Their ids are nobody
+   * else's.
+   */
+  readonly untouched = { pods: new Set<string>(), containers: new Set<string>() };
+
   // Changing.
 
   /** A new pod, half-made: its name is taken at once, its record written when the promise ends. */
@@ -209,6 +215,17 @@ export class Pods {
     await this.#store.transaction(ctx, [remove(containers, container.id), remove(specs, container.id)], 'fact');
     this.#dropContainer(container);
     if (container.visible) this.#tell('deleted', container);
+  }
+
+  /** A pod whose record is lost or wrong: known from now on, also when it cannot be recorded now. */
+  async restorePod(ctx: Ctx, pod: Pod): Promise<void> {
+    this.enterPod(pod);
+    await this.collections.pods.put(ctx, pod.id, podRecord(pod, pod.status), 'fact');
+  }
+
+  async restoreContainer(ctx: Ctx, container: Container): Promise<void> {
+    this.enterContainer(container);
+    await this.collections.containers.put(ctx, container.id, containerRecord(container, container.status), 'fact');
   }
 
   /** Puts a pod of the store into memory. */

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { Ctx } from '#base/ctx';
 import { BerthError } from '#base/errors';
-import type { SandboxParts } from './parts.ts';
+import { type SandboxParts, untilAnswered } from './parts.ts';
 import type { Pod } from './pod.ts';
 
 export interface PortForwardRequest {
@@ -29,6 +29,7 @@ export function checkPortForward(parts: SandboxParts, request: PortForwardReques
 
 /** Connects to a port on the loopback of the pod's network. @throws UNAVAILABLE when nobody listens */
 export async function dialPod(parts: SandboxParts, ctx: Ctx, podId: string, port: number): Promise<Duplex> {
+  await untilAnswered(ctx, readyPod(parts, podId));
   return parts.runtime.dial(ctx, readyPod(parts, podId).id, port);
 }
 

@@ -1,33 +1,54 @@
 import type { Ctx } from '#base/ctx';
-import type { AdoptedContainer, AdoptedPod, ExitInfo } from '#runtime/runtime';
+import type { AdoptedContainer, AnsweredPod, ExitInfo } from '#runtime/runtime';
+import { removeContainerNow } from './container-remove.ts';
 import { acknowledge, losePause } from './exits.ts';
-import type { SandboxParts } from './parts.ts';
-import type { Container, Pod } from './pod.ts';
+import { announceEnd, type SandboxParts } from './parts.ts';
+import { Container, type Pod } from './pod.ts';
 import { stopPod } from './pod-stop.ts';
-import { exitOf, pauseDied, toExited, toNotReady, toRunning, toStopped, unseenExit } from './states.ts';
+import { insist } from './recovery-notes.ts';
+import {
+  asSeen,
+  createFailed,
+  type Exit,
+  exitOf,
+  pauseDied,
+  toExited,
+  toNotReady,
+  toRunning,
+  toStopped,
+  unseenExit,
+  withProcess,
+} from './states.ts';
 
 /** The pod's shim answered: what it says about processes is true. */
 export async function reconcilePod(
   parts: SandboxParts,
   ctx: Ctx,
   pod: Pod,
-  found: Pick<Extract<AdoptedPod, { alive: true }>, 'containers' | 'process'>,
+  { process, containers: shim }: Pick<AnsweredPod, 'process' | 'containers'>,
 ): Promise<void> {
-  const shim = found.containers;
+  if (pod.rebuilt) await parts.pods.changePod(ctx, pod, (status) => withProcess(status, process));
   const byId = new Map(shim.map((entry) => [entry.id, entry]));
   await Promise.all([
     ...pod.listed.map((container) => reconcileContainer(parts, ctx, container, byId.get(container.id))),
     ...shim
-      .filter(({ id }) => !pod.containers.has(id))
-      .map(({ id }) => parts.runtime.removeContainer(ctx, pod.id, id, strayCgroup(parts, pod, id))),
+      .filter(({ id }) => !pod.containers.has(id) && !parts.pods.untouched.containers.has(id))
+      .map(({ id }) => endUnknown(parts, pod, id)),
   ]);
   // Its stop was cut short: it ends now. A half-made pod is undone later.
   if (pod.status.state === 'notReady' && pod.status.reason !== pauseDied) await finishStop(parts, ctx, pod);
-  if (found.process.pausePid === 0) await losePause(parts, pod);
+  if (process.pausePid === 0) await losePause(parts, pod);
 }
 
-function strayCgroup(parts: SandboxParts, pod: Pod, id: string): string {
-  return `${pod.identity.config.linux?.cgroup_parent || parts.defaultCgroupParent}/${id}`;
+/** No record and no document: nobody can say whose it is, so that nobody could ever stop it. */
+async function endUnknown(parts: SandboxParts, pod: Pod, id: string): Promise<void> {
+  const what = `container ${id} of pod ${pod.id}`;
+  await insist(parts, `end ${what}`, async (own) => {
+    await parts.runtime.endContainer(own, pod.id, id);
+    parts.notes.ended(what);
+    announceEnd(parts, id, pod);
+    own.log.error({ podId: pod.id, containerId: id }, 'ended a container that neither a record nor a document knows');
+  });
 }
 
 async function reconcileContainer(
@@ -36,25 +57,51 @@ async function reconcileContainer(
   container: Container,
   entry: AdoptedContainer | undefined,
 ): Promise<void> {
+  // It was not whole, or was on its way out: its process is no more. What a newer berthd wrote is not deleted for that.
+  const isNewer = parts.store.newer.some(({ key }) => key === `container/${container.id}`);
+  if (!entry && container.rebuilt && !isNewer) return undo(parts, ctx, container);
   if (!entry) {
     const exit = unseenExit(137, parts.clock.nowNs(), 'ContainerDied', 'its shim does not know it any more');
-    await parts.pods.changeContainer(ctx, container, (status) => toExited(status, exit));
+    return ended(parts, ctx, container, exit);
+  }
+  if (entry.state === 'exited') {
+    if (entry.exit) await exitedAway(parts, ctx, container, entry.exit);
     return;
   }
-  switch (entry.state) {
-    case 'created':
-      return;
-    case 'running':
-      await parts.pods.changeContainer(ctx, container, (status) => toRunning(status, entry.startedAtNs, entry.pid));
-      return;
-    case 'exited':
-      if (entry.exit) await exitedAway(parts, ctx, container, entry.exit);
+  if (container.status.reason === createFailed) return undo(parts, ctx, container);
+  if (entry.state === 'created' && container.status.state === 'created') return;
+  if (entry.state === 'running' && container.status.state === 'created') {
+    await parts.pods.changeContainer(ctx, container, (status) => toRunning(status, entry.startedAtNs, entry.pid));
+    return;
   }
+  if (entry.state !== container.status.state) await believe(parts, ctx, container, entry);
+}
+
+/** The record says what cannot be: that it has ended, or began, and the shim has its process as it is. */
+async function believe(parts: SandboxParts, ctx: Ctx, container: Container, entry: AdoptedContainer): Promise<void> {
+  const { id, identity, encoded, made, status } = container;
+  ctx.log.error({ containerId: id, record: status.state, shim: entry.state }, 'the record of a container is wrong');
+  await parts.pods.restoreContainer(ctx, new Container(id, identity, encoded, made, asSeen(status, entry)));
+}
+
+async function undo(parts: SandboxParts, ctx: Ctx, container: Container): Promise<void> {
+  // There is no end to wait for.
+  const exit = unseenExit(137, parts.clock.nowNs(), createFailed, 'its process is no more');
+  await parts.pods.changeContainer(ctx, container, (status) => toExited(status, exit));
+  const work = insist(parts, `undo half-made container ${container.id}`, (own) =>
+    removeContainerNow(parts, own, container),
+  );
+  // Calls to a pod that was silent, as this one is, wait until the table is right.
+  if (!parts.pods.pod(container.podId)?.silent) await work;
+}
+
+async function ended(parts: SandboxParts, ctx: Ctx, container: Container, exit: Exit): Promise<void> {
+  await parts.pods.changeContainer(ctx, container, (status) => toExited(status, exit));
 }
 
 /** It ended while no berthd was there. */
 async function exitedAway(parts: SandboxParts, ctx: Ctx, container: Container, exit: ExitInfo): Promise<void> {
-  await parts.pods.changeContainer(ctx, container, (status) => toExited(status, exitOf(exit)));
+  await ended(parts, ctx, container, exitOf(exit));
   await acknowledge(parts, container);
 }
 
@@ -71,7 +118,7 @@ export async function reconcileLost(
     pod.listed.map((container) => {
       const seen = exits.get(container.id);
       const exit = seen ? exitOf(seen) : unseenExit(137, parts.clock.nowNs(), 'ShimDied', message);
-      return parts.pods.changeContainer(ctx, container, (status) => toExited(status, exit));
+      return ended(parts, ctx, container, exit);
     }),
   );
   if (pod.status.state === 'notReady') await finishStop(parts, ctx, pod);

@@ -78,6 +78,7 @@ export const podRecords: CollectionSpec<PodRecord> = {
   kind: 'pod',
   version: 1,
   sync: false,
+  idOf: ({ id }) => id,
   parse: (value) => {
     const record = object(value, 'pod record');
     const status = object(record['status'], 'status');
@@ -93,6 +94,7 @@ export const containerRecords: CollectionSpec<ContainerRecord> = {
   kind: 'container',
   version: 1,
   sync: false,
+  idOf: ({ id }) => id,
   parse: (value) => {
     const record = object(value, 'container record');
     const status = object(record['status'], 'status');
@@ -112,6 +114,7 @@ export const specRecords: CollectionSpec<SpecRecord> = {
   kind: 'spec',
   version: 1,
   sync: false,
+  idOf: ({ id }) => id,
   parse: (value) => {
     const record = object(value, 'spec record');
     const spec = object(record['spec'], 'spec');

@@ -2,29 +2,13 @@ import { mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { createCtx } from '#base/ctx';
-import type { FakeContainer } from '#runtime/runtime.fake';
+import type { FakeContainer } from '#runtime/machine.fake';
+import { changeRecord, exit, leave, shimOf } from './recover.fixture.ts';
 import { containerIdentity, FakeNode, impatient, podIdentity, runningContainer, until } from './sandboxes.fixture.ts';
 
 // The rows of docs/reconcile.md.
 
 const ctx = createCtx();
-
-/** A pod with a created and a running container, and then no berthd. */
-async function leave(node: FakeNode): Promise<{ podId: string; created: string; running: string }> {
-  const it = await node.start();
-  const { podId, id: running } = await runningContainer(it);
-  const created = await it.sandboxes.createContainer(ctx, containerIdentity(podId, 'waiting'));
-  await it.sandboxes[Symbol.asyncDispose]();
-  return { podId, created, running };
-}
-
-function shimOf(node: FakeNode, podId: string): Map<string, FakeContainer> {
-  const pod = node.machine.pods.get(podId);
-  if (!pod) throw new Error(`no shim of ${podId}`);
-  return pod.containers;
-}
-
-const exit = (exitCode: number) => ({ exitCode, signal: 0, oomKilled: false, finishedAtNs: 9n, startedAtNs: 8n });
 
 describe('a pod that was ready', () => {
   test('with its shim: adopted, nothing changes, identities are equal', async () => {
@@ -166,14 +150,52 @@ describe('a container', () => {
     expect(sandboxes.getContainer(created).status).toMatchObject({ state: 'running', startedAtNs: 5n });
   });
 
-  test('that only the shim has is removed', async () => {
+  test.each<[string, FakeContainer['state'], 'created' | 'running']>([
+    ['running as ended', 'running', 'running'],
+    ['waiting as ended', 'created', 'created'],
+  ])('whose record tells one that is %s is what its shim says', async (_what, state, expected) => {
+    const node = new FakeNode();
+    const { podId, running } = await leave(node);
+    changeRecord(node, 'container', running, (status) => ({ ...status, state: 'exited', exitCode: 1 }));
+    Object.assign(shimOf(node, podId).get(running) ?? {}, { state });
+    const it = await node.start();
+    expect(it.sandboxes.getContainer(running).status).toMatchObject({ state: expected, exitCode: 0 });
+    await it.sandboxes.stopContainer(ctx, running, 0);
+    expect(shimOf(node, podId).get(running)?.state).toBe('exited');
+    expect(it.sandboxes.getContainer(running).status.state).toBe('exited');
+  });
+
+  test('that is said to run and only waits, waits', async () => {
+    const node = new FakeNode();
+    const { podId, running } = await leave(node);
+    Object.assign(shimOf(node, podId).get(running) ?? {}, { state: 'created' });
+    const { sandboxes } = await node.start();
+    expect(sandboxes.getContainer(running).status.state).toBe('created');
+    await sandboxes.startContainer(ctx, running);
+    expect(shimOf(node, podId).get(running)?.state).toBe('running');
+  });
+
+  test('that only the shim knows is ended though it runs, and the owner is told until he has seen it', async () => {
     const node = new FakeNode();
     const { podId, running } = await leave(node);
     for (const key of node.disk.content.keys()) if (key.endsWith(running)) node.disk.content.delete(key);
+    node.machine.documents.get(podId)?.containers.delete(running);
     const { sandboxes } = await node.start();
     expect(shimOf(node, podId).has(running)).toBe(false);
+    expect([...node.machine.groups.keys()]).not.toContain(running);
     expect(sandboxes.listContainers()).toHaveLength(1);
+    expect(await sandboxes.check(ctx)).toEqual([expect.stringMatching(`^ended at the start .*container ${running}`)]);
+    await sandboxes.forget(ctx);
     expect(await sandboxes.check(ctx)).toEqual([]);
+  });
+
+  test('that could not be made nor undone is undone by the next berthd', async () => {
+    const node = new FakeNode();
+    const { podId, created } = await leave(node);
+    changeRecord(node, 'container', created, (status) => ({ ...status, state: 'exited', reason: 'CreateFailed' }));
+    const { sandboxes } = await node.start();
+    expect(sandboxes.findContainer(created)).toBeUndefined();
+    expect(shimOf(node, podId).has(created)).toBe(false);
   });
 });
 
@@ -218,25 +240,7 @@ describe('what was half-made is undone', () => {
   });
 });
 
-describe('a record that is wrong', () => {
-  test.each(['pod', 'container'])('a broken %s record is moved aside, the others are recovered', async (kind) => {
-    const node = new FakeNode();
-    await leave(node);
-    const other = await node.start();
-    const kept = await other.sandboxes.runPod(ctx, podIdentity('kept'));
-    for (const [key, raw] of node.disk.content) {
-      if (key.startsWith(`${kind}/`) && !key.endsWith(kept)) {
-        const record = JSON.parse(raw) as { value: { identity: string } };
-        record.value.identity = Buffer.from([0xff, 0xff, 0xff]).toString('base64');
-        node.disk.content.set(key, JSON.stringify(record));
-      }
-    }
-    const { sandboxes, store } = await node.start();
-    expect(sandboxes.getPod(kept).status.state).toBe('ready');
-    expect(store.quarantined.length).toBeGreaterThan(0);
-    expect((await sandboxes.check(ctx)).every((line) => line.startsWith('unreadable record'))).toBe(true);
-  });
-
+describe('what nobody owns', () => {
   test('directories that nobody owns are listed, and removed by the next recovery', async () => {
     const node = new FakeNode();
     const { sandboxes } = await node.start();

@@ -1,76 +1,46 @@
 import type { Ctx } from '#base/ctx';
-import { messageOf } from '#base/errors';
-import type { AdoptedPod } from '#runtime/runtime';
+import { unattended } from '#base/unattended';
+import type { AdoptedPod, AnsweredPod, LostPod } from '#runtime/runtime';
 import { removeContainerNow } from './container-remove.ts';
 import type { SandboxParts } from './parts.ts';
 import { findCutRemovals, type CutRemovals } from './cut-removals.ts';
-import { Container, Pod } from './pod.ts';
+import type { Pod } from './pod.ts';
 import { removePodNow } from './pod-remove.ts';
 import { reconcileLost, reconcilePod, reconcileRebooted } from './reconcile.ts';
-import { isStopped } from './states.ts';
-import { removeStrays } from './strays.ts';
+import { attempt, insist, patiently } from './recovery-notes.ts';
+import { isOfThisBoot, readSources, restoreNetworks } from './sources.ts';
+import { asSeen, isStopped } from './states.ts';
+import { endStrays, removeStrays } from './strays.ts';
 
 /**
  * Brings the table in line with the machine after a start: docs/reconcile.md has the table. No single record makes it
- * fail: what cannot be read is moved aside, what cannot be set right is logged and stays for its stop or removal.
+ * fail: what cannot be read is made again from the documents beside the shims, what cannot be set right is logged and stays
+ * for its stop or removal.
  */
 export async function recover(parts: SandboxParts, ctx: Ctx): Promise<void> {
-  ctx.stage('read records');
-  await readPods(parts, ctx);
-  await readContainers(parts, ctx);
+  ctx.stage('read records and documents');
+  const documents = await readSources(parts, ctx);
   const cut = await findCutRemovals(parts);
+  await restoreNetworks(parts, ctx, documents);
   ctx.stage('adopt shims');
   await adoptPods(parts, ctx);
   ctx.stage('finish removals');
   await finishRemovals(parts, ctx, cut);
   ctx.stage('undo the half-made');
-  await undoHalfMade(parts, ctx);
+  await patiently(undoHalfMade(parts));
   await attempt(ctx, 'use the pod CIDRs again', () => parts.podCidrs.restore(ctx));
   ctx.stage('remove strays');
-  await attempt(ctx, 'remove strays', () => removeStrays(parts, ctx));
-}
-
-async function readPods(parts: SandboxParts, ctx: Ctx): Promise<void> {
-  const { pods } = parts.pods.collections;
-  for (const record of pods.values()) {
-    const { id } = record;
-    try {
-      const identity = parts.codec.decodePod(Buffer.from(record.identity, 'base64'));
-      parts.pods.enterPod(new Pod(id, identity, record.identity, record.status));
-    } catch (error) {
-      await attempt(ctx, `quarantine pod ${id}`, () => parts.store.quarantine(ctx, pods, id, messageOf(error)));
-    }
-  }
-}
-
-async function readContainers(parts: SandboxParts, ctx: Ctx): Promise<void> {
-  const { containers } = parts.pods.collections;
-  for (const record of containers.values()) {
-    const { id } = record;
-    try {
-      const identity = parts.codec.decodeContainer(Buffer.from(record.identity, 'base64'));
-      if (!parts.pods.pod(identity.podId)) throw new Error(`its pod ${identity.podId} is not in the store`);
-      const container = new Container(id, identity, record.identity, record.made, record.status);
-      // Whoever had it started may have waited for the answer of the berthd that has gone.
-      container.startUntold = record.status.state !== 'exited';
-      parts.pods.enterContainer(container);
-    } catch (error) {
-      await attempt(ctx, `quarantine container ${id}`, () =>
-        parts.store.quarantine(ctx, containers, id, messageOf(error)),
-      );
-    }
-  }
-  const ownerless = parts.pods.collections.specs.values().filter(({ id }) => !parts.pods.container(id));
-  for (const { id } of ownerless) {
-    await attempt(ctx, `delete spec ${id}`, () => parts.pods.collections.specs.delete(ctx, id));
-  }
+  await attempt(ctx, 'remove strays', () => removeStrays(parts, ctx, documents));
+  // Looking at every process of the machine takes its time, and finds something only after a berthd that died at its worst.
+  const looking = insist(parts, 'look for processes that no container has', (own) => endStrays(parts, own));
+  unattended(parts.log, 'looking for processes that no container has', looking);
 }
 
 /** Pods of this boot have a shim or lost it; those of an earlier boot have nothing. */
 async function adoptPods(parts: SandboxParts, ctx: Ctx): Promise<void> {
   const present = parts.pods.allPods().filter((pod) => !isStopped(pod.status));
-  const rebooted = present.filter((pod) => parts.pods.collections.pods.bootId(pod.id) !== parts.bootId);
-  const ours = present.filter((pod) => !rebooted.includes(pod));
+  const rebooted = present.filter((pod) => !isOfThisBoot(parts, pod));
+  const ours = present.filter((pod) => isOfThisBoot(parts, pod));
   const known = ours
     .flatMap((pod) => [...pod.containers.values()])
     .map(({ id, podId, made }) => ({ id, podId, cgroupPath: made.cgroupPath }));
@@ -79,16 +49,39 @@ async function adoptPods(parts: SandboxParts, ctx: Ctx): Promise<void> {
     ours.map((pod) => pod.id),
     known,
   );
+  const byId = new Map(ours.map((pod) => [pod.id, pod]));
   await Promise.all([
-    ...adopted.map((found) => attempt(ctx, `reconcile pod ${found.podId}`, () => reconcile(parts, ctx, found))),
+    ...adopted.map((found) =>
+      attempt(ctx, `reconcile pod ${found.podId}`, async () => {
+        const pod = byId.get(found.podId);
+        if (pod) await takeOver(parts, ctx, pod, found);
+      }),
+    ),
     ...rebooted.map((pod) => attempt(ctx, `reconcile pod ${pod.id}`, () => reconcileRebooted(parts, ctx, pod))),
   ]);
 }
 
-async function reconcile(parts: SandboxParts, ctx: Ctx, found: AdoptedPod): Promise<void> {
-  const pod = parts.pods.pod(found.podId);
-  if (!pod) return;
-  if (found.alive) await reconcilePod(parts, ctx, pod, found);
+async function takeOver(parts: SandboxParts, ctx: Ctx, pod: Pod, found: AdoptedPod): Promise<void> {
+  if (found.shim !== 'silent') return reconcile(parts, ctx, pod, found);
+  await Promise.all(
+    [...pod.containers.values()]
+      .filter(({ id, rebuilt }) => rebuilt && found.busy.has(id))
+      .map((container) => {
+        const { createdAtNs: startedAtNs } = container.status;
+        const seen = { id: container.id, state: 'running', pid: 0, startedAtNs } as const;
+        return parts.pods.changeContainer(ctx, container, (status) => asSeen(status, seen));
+      }),
+  );
+  pod.silent = found.later
+    .then((later) => reconcile(parts, ctx, pod, later))
+    .catch((error: unknown) =>
+      ctx.log.error({ err: error, podId: pod.id }, 'could not take over a pod that was silent'),
+    )
+    .finally(() => (pod.silent = undefined));
+}
+
+async function reconcile(parts: SandboxParts, ctx: Ctx, pod: Pod, found: AnsweredPod | LostPod): Promise<void> {
+  if (found.shim === 'answers') await reconcilePod(parts, ctx, pod, found);
   else await reconcileLost(parts, ctx, pod, found);
 }
 
@@ -106,21 +99,13 @@ async function finishRemovals(parts: SandboxParts, ctx: Ctx, { pods, containers 
 }
 
 /** Whoever made them has gone with the old berthd: nobody knows their ids. */
-async function undoHalfMade(parts: SandboxParts, ctx: Ctx): Promise<void> {
+async function undoHalfMade(parts: SandboxParts): Promise<void> {
   const pods = parts.pods.allPods().filter((pod) => !pod.visible);
   const containers = parts.pods.allContainers().filter((container) => !container.visible);
   await Promise.all([
-    ...pods.map((pod) => attempt(ctx, `undo half-made pod ${pod.id}`, () => removePodNow(parts, ctx, pod))),
+    ...pods.map((pod) => insist(parts, `undo half-made pod ${pod.id}`, (own) => removePodNow(parts, own, pod))),
     ...containers.map((container) =>
-      attempt(ctx, `undo half-made container ${container.id}`, () => removeContainerNow(parts, ctx, container)),
+      insist(parts, `undo half-made container ${container.id}`, (own) => removeContainerNow(parts, own, container)),
     ),
   ]);
-}
-
-async function attempt(ctx: Ctx, what: string, work: () => Promise<void>): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    ctx.log.error({ err: error, what }, 'recovery could not set this right; it goes on');
-  }
 }

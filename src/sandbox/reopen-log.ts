@@ -1,10 +1,11 @@
 import type { Ctx } from '#base/ctx';
 import { BerthError } from '#base/errors';
-import type { SandboxParts } from './parts.ts';
+import { type SandboxParts, untilAnswered } from './parts.ts';
 
 /** Opens the log file anew after the kubelet renamed it. */
 export async function reopenContainerLog(parts: SandboxParts, ctx: Ctx, id: string): Promise<void> {
   const container = parts.pods.getContainer(id);
+  await untilAnswered(ctx, parts.pods.pod(container.podId));
   if (container.status.state !== 'running') {
     const { state } = container.status;
     throw new BerthError(

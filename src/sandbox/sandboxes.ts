@@ -40,11 +40,12 @@ import { nodeRecords, PodCidrs } from './pod-cidrs.ts';
 import { Pods } from './pods.ts';
 import { checkPortForward, dialPod, type PortForwardRequest } from './port-forward.ts';
 import { recover } from './recover.ts';
+import { RecoveryNotes } from './recovery-notes.ts';
 import { reopenContainerLog } from './reopen-log.ts';
 import { findSpec } from './specs.ts';
 import { LayerUsages } from './stats-layers.ts';
 import { StatsSampler } from './stats-sampler.ts';
-import { check } from './strays.ts';
+import { check, forget } from './strays.ts';
 import { together } from './together.ts';
 
 export interface SandboxesOptions {
@@ -110,6 +111,7 @@ export class Sandboxes implements AsyncDisposable {
       operations: new Operations({ log, metrics, parkMs: options.parkMs ?? tenMinutes }),
       events,
       stats: new StatsSampler({ ...options, pods, layers, intervalMs: options.statsIntervalMs ?? tenSeconds }),
+      notes: new RecoveryNotes(),
       locks: new KeyedLock(),
       stopping: stopping.signal,
       containersDirectory,
@@ -278,6 +280,11 @@ export class Sandboxes implements AsyncDisposable {
   /** What lies on the machine that no record owns. */
   check(ctx: Ctx): Promise<readonly string[]> {
     return check(this.#parts, ctx);
+  }
+
+  /** The owner has seen what recovery set aside and ended. */
+  forget(ctx: Ctx): Promise<void> {
+    return forget(this.#parts, ctx);
   }
 
   /** Removes every pod: for a berthd that is to leave nothing behind. */

@@ -1,5 +1,5 @@
 import type { PodNetworkRecord } from '#network/pod-network';
-import type { ExitInfo, PodProcess } from '#runtime/runtime';
+import type { AdoptedContainer, ExitInfo, PodProcess } from '#runtime/runtime';
 import type { ContainerStatus, PodStatus } from './records.ts';
 
 //   pod:        creating ──▶ ready ──▶ notReady ──▶ (removed)
@@ -50,6 +50,19 @@ export function toReady(
   if (status.state !== 'creating') return undefined;
   const { pausePid, shimPid } = process;
   return { ...status, state: 'ready', process: { pausePid, shimPid }, ...(network ? { network } : {}) };
+}
+
+/** A pod that its document tells of: ready when it was whole, else as half-made as it was. */
+export function rebuiltPod(createdAtNs: bigint, ready: { readonly network?: PodNetworkRecord } | undefined): PodStatus {
+  const status = newPod(createdAtNs);
+  if (!ready) return status;
+  const process = { pausePid: 0, shimPid: 0 };
+  return { ...status, state: 'ready', process, ...(ready.network && { network: ready.network }) };
+}
+
+/** Who its processes are is the shim's to say. */
+export function withProcess(status: PodStatus, { pausePid, shimPid }: PodProcess): PodStatus | undefined {
+  return status.process ? { ...status, process: { pausePid, shimPid } } : undefined;
 }
 
 /** The pod cannot run containers any more; what there is to clean up stays named. */
@@ -119,6 +132,18 @@ export function toExited(status: ContainerStatus, exit: Exit): ContainerStatus |
     reason: exit.reason,
     message: exit.message,
   };
+}
+
+/** What the shim says of a process that is there: the record cannot be true, or was lost. */
+export function asSeen(status: ContainerStatus, seen: AdoptedContainer): ContainerStatus {
+  const { pid } = seen;
+  const { createdAtNs, warnings, resources } = status;
+  const living: ContainerStatus = {
+    ...newContainer(createdAtNs),
+    ...{ state: 'created', pid, warnings },
+    ...(resources && { resources }),
+  };
+  return seen.state === 'created' ? living : { ...living, state: 'running', startedAtNs: seen.startedAtNs };
 }
 
 /** execve failed. The shim may have reported the exit before the answer to start: its reason is the worse one. */

@@ -3,51 +3,96 @@ import path from 'node:path';
 import type { Ctx } from '#base/ctx';
 import { errnoOf, toBerthError } from '#base/errors';
 import { isId } from '#base/ids';
+import type { HeldImage } from '#images/image-store';
+import type { Known, Stray } from '#runtime/runtime';
 import { removeLayers } from './container-remove.ts';
-import type { SandboxParts } from './parts.ts';
+import { announceEnd, type SandboxParts } from './parts.ts';
+import { insist, patiently } from './recovery-notes.ts';
+import { type Documents, formerIds } from './sources.ts';
 import { together } from './together.ts';
 
 /**
- * Whatever lies on the machine that no record owns, one line each: processes, cgroups, links, addresses, directories,
- * layers, records that could not be read or written. Empty on a healthy node.
+ * Whatever is not as it should be, one line each: processes, cgroups, links, addresses, directories, layers that no record
+ * owns; records that are not used as they are, or could not be written; shims that do not answer; what recovery ended or
+ * could not do yet. Empty on a healthy node.
  */
 export async function check(parts: SandboxParts, ctx: Ctx): Promise<readonly string[]> {
   // What only waits for its next attempt is no news.
   await parts.store.checkWritable(ctx).catch(() => undefined);
   const { podIds, networked, containerIds } = owners(parts);
-  const [runtime, network, images, layers, files] = await together([
-    parts.runtime.strays(ctx, podIds, containerIds),
+  const layers = await strayIds(parts.containersDirectory, containerIds);
+  const [runtime, network, images, files] = await together([
+    parts.runtime.strays(ctx, knownTo(parts, layers, true)),
     parts.network.strays(ctx, networked),
     parts.images.strays(ctx),
-    strayIds(parts.containersDirectory, containerIds),
     strayIds(parts.podsDirectory, podIds),
   ]);
   return [
     ...unwritten(parts),
-    ...runtime,
+    ...runtime.map(({ text }) => text),
     ...network,
     ...images,
     ...layers.map((id) => `writable layer ${path.join(parts.containersDirectory, id)}`),
     ...files.map((id) => `pod files ${path.join(parts.podsDirectory, id)}`),
+    ...silentPods(parts),
+    ...parts.notes.list(),
     ...parts.store.quarantined.map(({ key, reason }) => `unreadable record ${key}: ${reason}`),
+    ...parts.store.newer.map(({ key, reason }) => `record ${key}: ${reason}`),
   ];
 }
 
-/** Recovery: ends and removes them. Only while nothing is made: what is half-made looks like a stray. */
-export async function removeStrays(parts: SandboxParts, ctx: Ctx): Promise<void> {
+/** The owner has seen it: what was set aside is deleted, what was ended is told no more. */
+export async function forget(parts: SandboxParts, ctx: Ctx): Promise<void> {
+  parts.notes.forget();
+  await parts.store.forgetQuarantined(ctx);
+}
+
+function silentPods(parts: SandboxParts): readonly string[] {
+  const silent = parts.pods.allPods().filter((pod) => pod.silent !== undefined);
+  return silent.map(
+    ({ id }) => `shim of pod ${id} has not answered since berthd started: calls to the pod wait for it`,
+  );
+}
+
+/**
+ * Recovery: ends what nobody owns, and then takes away what it used. Only while nothing is made: what is half-made looks like
+ * a stray. Processes that do not go at once are ended later.
+ */
+export async function removeStrays(parts: SandboxParts, ctx: Ctx, documents: Documents): Promise<void> {
   const { podIds, networked, containerIds } = owners(parts);
-  const [found, freed, , layers, files] = await together([
-    parts.runtime.strays(ctx, podIds, containerIds, { remove: true }),
+  const layers = await strayIds(parts.containersDirectory, containerIds);
+  const found = await parts.runtime.strays(ctx, knownTo(parts, layers, false));
+  await patiently(endAll(parts, found));
+  const [freed, , files] = await together([
     parts.network.keepOnly(ctx, networked),
-    parts.images.keepLeases(ctx, containerIds),
-    strayIds(parts.containersDirectory, containerIds),
+    parts.images.keepLeases(ctx, heldImages(parts, documents)),
     strayIds(parts.podsDirectory, podIds),
   ]);
   await together([
     ...layers.map((id) => removeLayers(parts, id)),
     ...files.map((id) => parts.files.removeTree(path.join(parts.podsDirectory, id))),
   ]);
-  for (const stray of [...found, ...freed]) ctx.log.warn({ stray }, 'removed what no record owned');
+  for (const stray of freed) ctx.log.warn({ stray }, 'removed what no record owned');
+}
+
+/** Later, while others are served: processes below shims that no container has. */
+export async function endStrays(parts: SandboxParts, ctx: Ctx): Promise<void> {
+  await endAll(parts, await parts.runtime.strays(ctx, knownTo(parts, [], true)));
+}
+
+async function endAll(parts: SandboxParts, strays: readonly Stray[]): Promise<void> {
+  await Promise.all(
+    strays.map(async ({ text, living, end }) => {
+      if (!end) return;
+      await insist(parts, `end ${text}`, async (own) => {
+        await end(own);
+        own.log.warn({ stray: text }, 'removed what no record owned');
+        if (living === undefined) return;
+        parts.notes.ended(text);
+        announceEnd(parts, living, undefined);
+      });
+    }),
+  );
 }
 
 function unwritten({ store }: SandboxParts): readonly string[] {
@@ -60,12 +105,34 @@ function unwritten({ store }: SandboxParts): readonly string[] {
 
 function owners(parts: SandboxParts): Record<'podIds' | 'networked' | 'containerIds', ReadonlySet<string>> {
   const pods = parts.pods.allPods();
+  const { untouched } = parts.pods;
+  // One that is being made has a network before its record says so.
+  const networked = pods.filter((pod) => pod.status.network ?? !pod.visible).map((pod) => pod.id);
   return {
-    podIds: new Set(pods.map((pod) => pod.id)),
-    // One that is being made has a network before its record says so.
-    networked: new Set(pods.filter((pod) => pod.status.network ?? !pod.visible).map((pod) => pod.id)),
-    containerIds: new Set(parts.pods.allContainers().map((container) => container.id)),
+    podIds: new Set([...pods.map((pod) => pod.id), ...untouched.pods]),
+    networked: new Set([...networked, ...untouched.pods]),
+    containerIds: new Set([...parts.pods.allContainers().map(({ id }) => id), ...untouched.containers]),
   };
+}
+
+/** What was known before it is looked for, or is by then: things come and go meanwhile. */
+function knownTo(parts: SandboxParts, layers: readonly string[], processes: boolean): Known {
+  const before = owners(parts);
+  return {
+    isPod: (id) => before.podIds.has(id) || parts.pods.pod(id) !== undefined,
+    isContainer: (id) => before.containerIds.has(id) || parts.pods.container(id) !== undefined,
+    formerIds: formerIds(parts, layers),
+    processes,
+  };
+}
+
+/** What containers are made from, as far as it is known. */
+function heldImages(parts: SandboxParts, { containers }: Documents): ReadonlyMap<string, HeldImage> {
+  const held = new Map<string, HeldImage>();
+  for (const { id, made } of [...parts.pods.collections.containers.values(), ...parts.pods.allContainers()]) {
+    held.set(id, { imageId: made.imageId, lowers: containers.get(id)?.lowers ?? [] });
+  }
+  return held;
 }
 
 async function strayIds(directory: string, owned: ReadonlySet<string>): Promise<readonly string[]> {

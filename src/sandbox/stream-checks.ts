@@ -1,7 +1,8 @@
+import type { Ctx } from '#base/ctx';
 import { sleep } from '#base/deadline';
 import { BerthError, isBerthError } from '#base/errors';
 import type { StreamChoice } from '#runtime/streams';
-import type { SandboxParts } from './parts.ts';
+import { type SandboxParts, untilAnswered } from './parts.ts';
 import type { Container } from './pod.ts';
 
 /** How long an exit may take from the shim into the store. */
@@ -34,6 +35,12 @@ export async function orItsEnd<T>(container: Container, verb: string, work: Prom
     await Promise.race([container.exited.promise, sleep(recordedMs)]);
     throw container.status.state === 'exited' ? notRunning(container, verb) : error;
   }
+}
+
+/** As runningContainer, when its shim answers. */
+export async function answeringContainer(parts: SandboxParts, ctx: Ctx, id: string, verb: string): Promise<Container> {
+  await untilAnswered(ctx, parts.pods.pod(runningContainer(parts, id, verb).podId));
+  return runningContainer(parts, id, verb);
 }
 
 /** A terminal has one output, and a conversation without any stream is none. @throws INVALID_ARGUMENT */

@@ -10,6 +10,8 @@ export interface AdminActions {
   pulls(): readonly PullStatus[];
   /** Whatever lies on the machine that no record owns. */
   strays(ctx: Ctx): Promise<readonly string[]>;
+  /** The owner has seen what recovery set aside and ended. */
+  forget(ctx: Ctx): Promise<void>;
   /** The configuration berthd runs with, paths included, as plain values. */
   config(): object;
   /** How the last reload of the configuration went; undefined: none was tried. */

@@ -27,6 +27,14 @@ const routes: readonly Route[] = [
     answer: async (ctx, _body, lines, actions) => lines.write({ strays: await actions.strays(ctx) }),
   },
   {
+    method: 'POST',
+    path: '/check/forget',
+    answer: async (ctx, _body, lines, actions) => {
+      await actions.forget(ctx);
+      lines.write({ forgotten: true });
+    },
+  },
+  {
     method: 'GET',
     path: '/config',
     beforeReady: true,

@@ -38,6 +38,7 @@ async function startAdmin(actions: Partial<AdminActions> = {}, ready = true): Pr
       pullImage: refuse,
       pulls: refuse,
       strays: refuse,
+      forget: refuse,
       config: refuse,
       lastReload: () => undefined,
       reloadConfig: refuse,

@@ -24,26 +24,32 @@ export interface Collection<T> {
   readonly size: number;
   /** The boot in which the record was last written; another one than the present: written before a reboot. */
   bootId(id: string): string | undefined;
-  /** @param kind default: intent */
+  /** Of a record that a newer berthd wrote, only memory changes: the newer one finds what it left. @param kind default: intent */
   put(ctx: Ctx, id: string, value: T, kind?: WriteKind): Promise<void>;
   /** A fact: what a record stood for is gone when it is deleted. */
   delete(ctx: Ctx, id: string): Promise<void>;
 }
 
-/** How a kind is stored. `version` is raised with the shape; older versions are migrated, unknown ones quarantined. */
-export interface CollectionSpec<T> {
-  /** Key prefix: "pod", "container", "image", "address". */
-  readonly kind: string;
+/** How a value is written down. `version` is raised with the shape; older versions are migrated. */
+export interface RecordSpec<T> {
   readonly version: number;
-  /** true: fsync before put returns (image rows). false: survives kill -9, not power loss. */
-  readonly sync: boolean;
   /** Checks what came from disk; throws on a shape that cannot be. */
   parse(value: unknown): T;
+  /** What the value itself says whose it is. */
+  idOf?(value: T): string;
   /** version n → n+1, for records written by older releases. */
   readonly migrations?: Readonly<Record<number, (value: unknown) => unknown>>;
 }
 
-/** What could not be read: moved aside under `quarantine/`, logged and counted; start-up went on. */
+/** How a kind is stored. */
+export interface CollectionSpec<T> extends RecordSpec<T> {
+  /** Key prefix: "pod", "container", "image", "address". */
+  readonly kind: string;
+  /** true: fsync before put returns (image rows). false: survives kill -9, not power loss. */
+  readonly sync: boolean;
+}
+
+/** A record that is not used as it is, and why. What could not be read lies under `quarantine/`. */
 export interface QuarantinedRecord {
   readonly key: string;
   readonly reason: string;
@@ -52,8 +58,15 @@ export interface QuarantinedRecord {
 /** Opens collections of one database. */
 export interface Store extends AsyncDisposable {
   open<T>(ctx: Ctx, spec: CollectionSpec<T>): Promise<Collection<T>>;
-  /** Moved aside now or at an earlier start, until somebody deletes it. */
+  /** Moved aside now or at an earlier start, until `forgetQuarantined`. */
   readonly quarantined: readonly QuarantinedRecord[];
+  /**
+   * Records of a newer version, which stay as they are until they are deleted. What this version knows of them is read;
+   * one that lacks some of it is in no collection.
+   */
+  readonly newer: readonly QuarantinedRecord[];
+  /** Deletes what was moved aside. */
+  forgetQuarantined(ctx: Ctx): Promise<void>;
   /** Moves a record aside that reads well but cannot be true (its directory is gone). Unknown id: no error. */
   quarantine(ctx: Ctx, collection: AnyCollection, id: string, reason: string): Promise<void>;
   /** One batch over several collections: all or nothing on disk, then memory. @param kind default: intent */

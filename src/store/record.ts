@@ -1,22 +1,29 @@
+import { crc32 } from 'node:zlib';
 import { BerthError, messageOf } from '#base/errors';
-import type { CollectionSpec } from './collection.ts';
+import type { RecordSpec } from './collection.ts';
 
 /**
  * A record as it lies on disk: JSON with the version of its shape, the boot that wrote it, and the paths of its bigint
  * values, which JSON carries as decimal strings. The paths stand outside the value, so that no text inside a value (a
- * label of some image) can pass for a number.
+ * label of some image) can pass for a number. The sum tells a record that was damaged from one that is true: JSON of
+ * which a digit has changed is JSON still.
  */
 interface Envelope {
   readonly v: number;
   readonly bootId: string;
   readonly value: unknown;
+  /** CRC-32 of the JSON of value, bigints and boot. The first berthd had none. */
+  readonly sum?: number;
   readonly bigints?: readonly (readonly (string | number)[])[];
 }
 
-/** What reading one record gives: the value, and whether an older version was migrated (then it is written back). */
+/** How the version of a record stands to the one that is written here. */
+export type RecordAge = 'older' | 'same' | 'newer';
+
+/** What reading one record gives. A newer one that has all that is known here is read as if it were of this version. */
 export type Decoded<T> =
-  | { readonly ok: true; readonly value: T; readonly bootId: string; readonly migrated: boolean }
-  | { readonly ok: false; readonly reason: string };
+  | { readonly ok: true; readonly value: T; readonly bootId: string; readonly age: RecordAge }
+  | { readonly ok: false; readonly reason: string; readonly newer: boolean };
 
 const maxDepth = 64;
 
@@ -25,29 +32,49 @@ export function encodeRecord(version: number, bootId: string, value: unknown): s
   if (value === undefined) throw notPlain([], 'is undefined');
   const bigints: (string | number)[][] = [];
   const plain = toPlain(value, [], bigints);
-  const envelope: Envelope = { v: version, bootId, value: plain, ...(bigints.length > 0 && { bigints }) };
-  return JSON.stringify(envelope);
+  const text = JSON.stringify(plain);
+  const numbers = JSON.stringify(bigints);
+  // An Envelope, put together by hand: the value, which is most of it, is made text once.
+  const head = JSON.stringify({ v: version, bootId, sum: sumOf(text, numbers, bootId) }).slice(0, -1);
+  return `${head},"value":${text}${bigints.length > 0 ? `,"bigints":${numbers}` : ''}}`;
 }
 
-/** Never throws: what cannot be read has a reason, and the caller moves it aside. */
-export function decodeRecord<T>(spec: CollectionSpec<T>, raw: string): Decoded<T> {
+/**
+ * Never throws: what cannot be read has a reason, and the caller moves it aside.
+ *
+ * @param id it was found under; a record of another one is none
+ */
+export function decodeRecord<T>(spec: RecordSpec<T>, raw: string, id: string): Decoded<T> {
+  let newer = false;
   try {
     const envelope: unknown = JSON.parse(raw);
-    if (!isEnvelope(envelope)) return { ok: false, reason: 'not a record: v, bootId or value is missing' };
-    if (envelope.v > spec.version) {
-      return { ok: false, reason: `version ${envelope.v} is newer than ${spec.version}, the newest known here` };
-    }
+    if (!isEnvelope(envelope)) throw new Error('not a record: v, bootId or value is missing');
+    checkSum(envelope);
+    newer = envelope.v > spec.version;
     let value = restoreBigints(envelope);
     for (let version = envelope.v; version < spec.version; version++) {
       const migrate = spec.migrations?.[version];
-      if (!migrate) return { ok: false, reason: `no migration from version ${version} to ${version + 1}` };
+      if (!migrate) throw new Error(`no migration from version ${version} to ${version + 1}`);
       value = migrate(value);
     }
     const parsed = deepFreeze(spec.parse(value));
-    return { ok: true, value: parsed, bootId: envelope.bootId, migrated: envelope.v < spec.version };
+    const own = spec.idOf?.(parsed) ?? id;
+    if (own !== id) throw new Error(`it is the record of ${own.slice(0, 80)}`);
+    const age = newer ? 'newer' : envelope.v < spec.version ? 'older' : 'same';
+    return { ok: true, value: parsed, bootId: envelope.bootId, age };
   } catch (error) {
-    return { ok: false, reason: messageOf(error) };
+    return { ok: false, reason: messageOf(error), newer };
   }
+}
+
+function checkSum({ value, bigints, bootId, sum }: Envelope): void {
+  // What was JSON once is the same JSON again.
+  if (sum === undefined || sum === sumOf(JSON.stringify(value), JSON.stringify(bigints ?? []), bootId)) return;
+  throw new Error('damaged: its sum is wrong');
+}
+
+function sumOf(value: string, bigints: string, bootId: string): number {
+  return crc32(bootId, crc32(bigints, crc32(value)));
 }
 
 /** Freezes plain data to the last leaf, in place. */
@@ -60,9 +87,10 @@ export function deepFreeze<T>(value: T): T {
 
 function isEnvelope(value: unknown): value is Envelope {
   if (typeof value !== 'object' || value === null) return false;
-  const { v, bootId, bigints } = value as Partial<Record<keyof Envelope, unknown>>;
+  const { v, bootId, bigints, sum } = value as Partial<Record<keyof Envelope, unknown>>;
   return (
     Number.isInteger(v) &&
+    (sum === undefined || typeof sum === 'number') &&
     typeof bootId === 'string' &&
     'value' in value &&
     (bigints === undefined || Array.isArray(bigints))

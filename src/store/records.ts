@@ -46,6 +46,8 @@ export class RecordStore implements Store {
   readonly #unclaimed: Map<string, string>;
   readonly #kinds = new Set<string>();
   readonly #quarantined = new Map<string, string>();
+  /** Keys of records that a newer berthd wrote, with why they are left alone. */
+  readonly #newer = new Map<string, string>();
   #closed: Promise<void> | undefined;
 
   constructor(options: RecordStoreOptions) {
@@ -65,6 +67,22 @@ export class RecordStore implements Store {
     return [...this.#quarantined].map(([key, reason]) => ({ key, reason }));
   }
 
+  get newer(): readonly QuarantinedRecord[] {
+    return [...this.#newer].map(([key, reason]) => ({ key, reason }));
+  }
+
+  async forgetQuarantined(_ctx: Ctx): Promise<void> {
+    this.#assertOpen();
+    const keys = [...this.#quarantined.keys()];
+    if (keys.length === 0) return;
+    await this.#disk.write(
+      keys.map((key) => ({ type: 'del', key: quarantinePrefix + key })),
+      false,
+      'fact',
+    );
+    for (const key of keys) this.#quarantined.delete(key);
+  }
+
   async open<T>(_ctx: Ctx, spec: CollectionSpec<T>): Promise<Collection<T>> {
     this.#assertOpen();
     if (!isKind(spec.kind)) throw new BerthError('INTERNAL', `not a kind of record: ${spec.kind}`);
@@ -76,13 +94,15 @@ export class RecordStore implements Store {
     for (const [key, raw] of this.#unclaimed) {
       if (!key.startsWith(prefix)) continue;
       this.#unclaimed.delete(key);
-      const decoded = decodeRecord(spec, raw);
+      const id = key.slice(prefix.length);
+      const decoded = decodeRecord(spec, raw, id);
+      if (decoded.ok ? decoded.age === 'newer' : decoded.newer) this.#keep(key, decoded.ok ? '' : decoded.reason);
       if (!decoded.ok) {
-        repairs.push(...this.#setAside(key, raw, decoded.reason));
+        if (!decoded.newer) repairs.push(...this.#setAside(key, raw, decoded.reason));
         continue;
       }
-      collection.remember(key.slice(prefix.length), { value: decoded.value, bootId: decoded.bootId });
-      if (decoded.migrated) {
+      collection.remember(id, { value: decoded.value, bootId: decoded.bootId });
+      if (decoded.age === 'older') {
         repairs.push({ type: 'put', key, value: encodeRecord(spec.version, decoded.bootId, decoded.value) });
       }
     }
@@ -96,8 +116,11 @@ export class RecordStore implements Store {
     const own = this.#own(collection);
     const record = own.recall(id);
     if (!record) return;
-    const raw = encodeRecord(own.spec.version, record.bootId, record.value);
-    await this.#disk.write(this.#setAside(own.keyOf(id), raw, reason), own.spec.sync, 'fact');
+    // One of a newer version is only not used here.
+    if (!this.#newer.has(own.keyOf(id))) {
+      const raw = encodeRecord(own.spec.version, record.bootId, record.value);
+      await this.#disk.write(this.#setAside(own.keyOf(id), raw, reason), own.spec.sync, 'fact');
+    }
     own.forget(id);
   }
 
@@ -122,21 +145,21 @@ export class RecordStore implements Store {
       const own = this.#own(change.collection);
       const { id } = change;
       sync ||= own.spec.sync;
+      const key = own.keyOf(id);
       if (change.op === 'delete') {
-        batch.push({ type: 'del', key: own.keyOf(id) });
-        toMemory.push(() => own.forget(id));
+        batch.push({ type: 'del', key });
+        toMemory.push(() => {
+          own.forget(id);
+          this.#newer.delete(key);
+        });
         continue;
       }
-      batch.push({
-        type: 'put',
-        key: own.keyOf(id),
-        value: encodeRecord(own.spec.version, this.#bootId, change.value),
-      });
+      const raw = encodeRecord(own.spec.version, this.#bootId, change.value);
+      if (!this.#newer.has(key)) batch.push({ type: 'put', key, value: raw });
       const value = deepFreeze(change.value);
       toMemory.push(() => own.remember(id, { value, bootId: this.#bootId }));
     }
-    if (batch.length === 0) return;
-    await this.#disk.write(batch, sync, kind);
+    if (batch.length > 0) await this.#disk.write(batch, sync, kind);
     for (const apply of toMemory) apply();
   }
 
@@ -153,6 +176,12 @@ export class RecordStore implements Store {
     const own: unknown = collection;
     if (own instanceof RecordCollection && own.store === this) return own as RecordCollection<unknown>;
     throw new BerthError('INTERNAL', 'the collection belongs to another store');
+  }
+
+  #keep(key: string, unreadable: string): void {
+    const reason = `written by a newer berthd, and left as it is${unreadable === '' ? '' : `: ${unreadable}`}`;
+    this.#newer.set(key, reason);
+    this.#log.warn({ key, reason }, 'record of a newer version');
   }
 
   #setAside(key: string, raw: string, reason: string): Write[] {

@@ -64,6 +64,14 @@ export class AddressPool {
     return formatAddress({ family: this.subnet.family, value: this.subnet.base + BigInt(offset + firstOffset) });
   }
 
+  /** The pod has it, whatever is known; addresses of other subnets are ignored. */
+  restore(address: string, podId: string): void {
+    const offset = this.#offsetOf(address);
+    if (offset === undefined) return;
+    this.#owners.set(offset, podId);
+    this.#released.delete(offset);
+  }
+
   /** Nothing happens when the address is not that pod's: a late release never frees what another pod got meanwhile. */
   release(address: string, podId: string): void {
     const offset = this.#offsetOf(address);
@@ -141,6 +149,12 @@ export class AddressPools {
       throw error;
     }
     return taken;
+  }
+
+  restore(addresses: readonly string[], podId: string): void {
+    for (const address of addresses) {
+      for (const pool of this.#pools) pool.restore(address, podId);
+    }
   }
 
   release(addresses: readonly string[], podId: string): void {

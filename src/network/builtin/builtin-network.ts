@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '#base/clock';
 import type { Ctx } from '#base/ctx';
 import { Deadline, raceSignal } from '#base/deadline';
@@ -14,6 +15,7 @@ import type {
   NetworkStatus,
   PodNetwork,
   PodNetworkRecord,
+  RestoredNetwork,
 } from '../pod-network.ts';
 import { addressesOf, AddressPools, type PodAddress } from './address-pool.ts';
 import { BridgeHost, type NetworkAddon } from './bridge-host.ts';
@@ -150,6 +152,23 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
     }
     await this.#free(ctx, this.#leaseOf(podId, record.addresses));
     if (record.hostInterface === hostLinkName(podId)) this.#sweeper.add(record.hostInterface);
+  }
+
+  /** The pod's record and its ports tell all. */
+  memo(): string {
+    return '';
+  }
+
+  async restore(ctx: Ctx, { podId, record, portMappings }: RestoredNetwork): Promise<void> {
+    const { addresses } = record;
+    const lease: AddressLease = portMappings.length === 0 ? { podId, addresses } : { podId, addresses, portMappings };
+    // Also one that is in the book: another's row may say that it has this address.
+    this.#pools.restore(addresses, podId);
+    if (isDeepStrictEqual(this.#options.addresses.get(podId), lease)) return;
+    ctx.log.warn({ podId, addresses }, 'the address lease of a pod was lost, and is made again');
+    this.#ports.restore(lease);
+    await this.#options.addresses.put(ctx, lease);
+    await this.#ports.open(ctx, lease);
   }
 
   async keepOnly(ctx: Ctx, podIds: ReadonlySet<string>): Promise<readonly string[]> {

@@ -33,6 +33,11 @@ export class HostPortTable {
     if (mappings.length > 0) this.#claims.take(podId, hostPorts(mappings));
   }
 
+  /** Of a pod that has them, whatever is known. */
+  restore({ podId, portMappings = [] }: AddressLease): void {
+    this.#claims.restore(podId, hostPorts(portMappings));
+  }
+
   /** Before anything is written down or made. @throws FAILED_PRECONDITION for a port that would lead nowhere */
   check({ addresses, portMappings = [] }: AddressLease): void {
     forwardsOf(hostPorts(portMappings), addresses);

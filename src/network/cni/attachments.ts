@@ -36,6 +36,7 @@ export const attachmentRecords = {
   kind: 'attachment',
   version: 1,
   sync: false,
+  idOf: ({ podId }: AttachmentRecord): string => podId,
   parse: (value: unknown): AttachmentRecord => {
     if (!isObject(value) || !texts.every((name) => typeof value[name] === 'string')) {
       throw new BerthError('STATE_CORRUPT', 'not an attachment to a network');

@@ -11,8 +11,14 @@ import type { Fd } from '#linux/fd';
 import { NetnsPool } from '../builtin/netns-pool.ts';
 import { parseSubnet } from '../builtin/subnet.ts';
 import type { NetworkTimer } from '../network-timer.ts';
-import type { NetworkRequest, NetworkStatus, PodNetwork, PodNetworkRecord } from '../pod-network.ts';
-import { newAttachment, readAttachment, type AttachmentRecord, type AttachmentRecords } from './attachments.ts';
+import type { NetworkRequest, NetworkStatus, PodNetwork, PodNetworkRecord, RestoredNetwork } from '../pod-network.ts';
+import {
+  attachmentRecords,
+  newAttachment,
+  readAttachment,
+  type AttachmentRecord,
+  type AttachmentRecords,
+} from './attachments.ts';
 import { capabilitiesOf, cniArgs } from './capabilities.ts';
 import { addAll, checkAll, collectGarbage, deleteAll, hasVerbsOf11 } from './chain.ts';
 import type { ConfList } from './conf-list.ts';
@@ -116,6 +122,28 @@ export class CniNetwork implements PodNetwork, AsyncDisposable {
     }
     ctx.stage('network');
     await this.#free(ctx, podId);
+  }
+
+  memo(podId: string): string {
+    const record = this.#options.attachments.get(podId);
+    return record === undefined ? '' : JSON.stringify(record);
+  }
+
+  /** Without its memo nothing can be given back to plugins; their GC may find it. */
+  async restore(ctx: Ctx, { podId }: RestoredNetwork, memo: string): Promise<void> {
+    const { attachments } = this.#options;
+    if (attachments.get(podId) !== undefined) return;
+    if (memo === '') {
+      ctx.log.warn(
+        { podId },
+        'how plugins connected a pod is lost; only their garbage collection can free its address',
+      );
+      return;
+    }
+    const record = attachmentRecords.parse(JSON.parse(memo));
+    if (record.podId !== podId) throw new BerthError('STATE_CORRUPT', `the network memo of pod ${podId} is another's`);
+    ctx.log.warn({ podId, network: record.network }, 'the attachment of a pod was lost, and is made again');
+    await attachments.put(ctx, podId, record);
   }
 
   async keepOnly(ctx: Ctx, podIds: ReadonlySet<string>): Promise<readonly string[]> {

@@ -32,6 +32,8 @@ export interface Cgroups {
   remove(ctx: Ctx, path: string): Promise<void>;
   /** Paths of all groups below `parent`, in any hierarchy. */
   list(ctx: Ctx, parent: string): Promise<readonly string[]>;
+  /** The group of a process, where `kill` would find it, from the text of its /proc/<pid>/cgroup (cgroups(7)). */
+  groupOf(text: string): string | undefined;
   /** Pids in the group and below. */
   processes(ctx: Ctx, path: string): Promise<readonly number[]>;
 }

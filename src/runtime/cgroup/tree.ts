@@ -138,3 +138,12 @@ export async function killUntilEmpty(
     await sleep(pause, ctx.signal).catch(() => undefined);
   }
 }
+
+/** The path of the hierarchy whose controllers `wanted` takes, in the text of a /proc/<pid>/cgroup. */
+export function groupIn(text: string, wanted: (controllers: string) => boolean): string | undefined {
+  for (const line of text.split('\n')) {
+    const [, controllers, ...rest] = line.split(':');
+    if (controllers !== undefined && wanted(controllers)) return rest.join(':');
+  }
+  return undefined;
+}

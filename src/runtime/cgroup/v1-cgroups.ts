@@ -8,7 +8,7 @@ import { changeLimits, type LimitWrite, presentValues } from './change-limits.ts
 import type { Hierarchy } from './detect.ts';
 import { hugepageSizes, sampleGroups } from './sample.ts';
 import type { CgroupStats, StatsFormat } from './stats.ts';
-import { directoriesBelow, failure, firstFailure, killUntilEmpty, pidsIn, removeDirectories } from './tree.ts';
+import { directoriesBelow, failure, firstFailure, groupIn, killUntilEmpty, pidsIn, removeDirectories } from './tree.ts';
 import { v1StatsFormat } from './v1-stats.ts';
 import { freezeAndKill } from './v1-kill.ts';
 import { type ControllerWrite, v1Writes } from './v1-writes.ts';
@@ -103,6 +103,11 @@ export class V1Cgroups implements Cgroups {
       }
     }
     return [...groups];
+  }
+
+  groupOf(text: string): string | undefined {
+    const key = this.#killHierarchy?.controllers[0];
+    return key === undefined ? undefined : groupIn(text, (controllers) => controllers.split(',').includes(key));
   }
 
   processes(_ctx: Ctx, group: string): Promise<readonly number[]> {

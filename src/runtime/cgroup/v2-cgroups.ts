@@ -8,7 +8,7 @@ import { belowUsage, changeLimits, type LimitWrite, presentValues } from './chan
 import { hugepageSizes, sampleGroups } from './sample.ts';
 import type { CgroupStats, StatsFormat } from './stats.ts';
 import { field, toWhole } from './stats-text.ts';
-import { directoriesBelow, failure, firstFailure, killUntilEmpty, pidsIn, removeDirectories } from './tree.ts';
+import { directoriesBelow, failure, firstFailure, groupIn, killUntilEmpty, pidsIn, removeDirectories } from './tree.ts';
 import type { ControllerWrite } from './v1-writes.ts';
 import { v2StatsFormat } from './v2-stats.ts';
 import { v2Writes } from './v2-writes.ts';
@@ -115,6 +115,10 @@ export class V2Cgroups implements Cgroups {
   async list(_ctx: Ctx, parent: string): Promise<readonly string[]> {
     const found = await directoriesBelow(this.#options.addon, this.#directory(parent));
     return found.map((directory) => directory.slice(this.#options.mountpoint.length));
+  }
+
+  groupOf(text: string): string | undefined {
+    return groupIn(text, (controllers) => controllers === '');
   }
 
   processes(_ctx: Ctx, group: string): Promise<readonly number[]> {

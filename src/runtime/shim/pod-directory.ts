@@ -1,19 +1,31 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Ctx } from '#base/ctx';
-import { errnoOf, toBerthError } from '#base/errors';
+import { errnoOf } from '#base/errors';
 import { isId } from '#base/ids';
 import type { Addon } from '#linux/addon';
 import { Fd } from '#linux/fd';
 import { Files } from '#linux/files';
-import type { ExitInfo } from '#runtime/runtime';
+import type { ExitInfo, Known, PodDocuments } from '#runtime/runtime';
 import type { ExitRecord__Output } from './gen/berth/shim/ExitRecord.ts';
 import { decodeExitRecord } from './protocol.ts';
 
 export const shimSocket = 'shim.sock';
 const exitsName = 'exits';
+const podDocument = 'pod.json';
+const moreDocument = 'ready.json';
+const suffix = '.json';
+/** A request of the kubelet has 16 MiB at most; in base64, and with the spec made from it. */
+const documentLimit = 64 * 1024 * 1024;
+/** Operations in one trip. */
+const readsAtOnce = 256;
 
-/** `<run>/pods/<id>`: where a shim lives. On a tmpfs; gone after a reboot, as the shims are. */
+/**
+ * `<run>/pods/<id>`: where a shim lives. On a tmpfs; gone after a reboot, as the shims are.
+ *
+ *     shim.sock, shim.log, exits/<container id>   the shim's
+ *     pod.json, ready.json, <container id>.json   documents: each is written once, and never again
+ */
 export class PodDirectories {
   readonly #addon: Addon;
   readonly #files: Files;
@@ -29,18 +41,83 @@ export class PodDirectories {
     return path.join(this.#root, podId);
   }
 
-  /** Makes the pod's directory (0700) with its place for exit records. */
-  async create(podId: string): Promise<Fd> {
+  /** Makes the pod's directory (0700) with its document and its place for exit records. */
+  async create(podId: string, document: string): Promise<Fd> {
     const directory = this.pathOf(podId);
-    const results = await this.#addon.batch([
-      { op: 'mkdir', path: directory, mode: 0o700 },
-      { op: 'mkdir', path: path.join(directory, exitsName), mode: 0o700 },
-    ]);
-    const failed = results.find((result) => result.error !== undefined);
-    if (failed?.error !== undefined) {
-      throw toBerthError(Object.assign(new Error(failed.error), { code: failed.error }), `create ${directory}`);
-    }
+    await this.#files.run(
+      [
+        { op: 'mkdir', path: directory, mode: 0o700 },
+        { op: 'create', path: path.join(directory, podDocument), data: document, mode: 0o600 },
+        { op: 'mkdir', path: path.join(directory, exitsName), mode: 0o700 },
+      ],
+      `create ${directory}`,
+    );
     return this.open(podId);
+  }
+
+  /** What became known when the pod was whole. */
+  addDocument(podId: string, text: string): Promise<void> {
+    return this.#write(podId, moreDocument, text);
+  }
+
+  writeContainer(podId: string, id: string, text: string): Promise<void> {
+    return this.#write(podId, `${id}${suffix}`, text);
+  }
+
+  /** Missing: no error. */
+  async removeContainer(podId: string, id: string): Promise<void> {
+    await rm(path.join(this.pathOf(podId), `${id}${suffix}`), { force: true });
+  }
+
+  /** Documents of containers that nobody knows, in the directories of pods that somebody does. */
+  async strayDocuments({
+    isPod,
+    isContainer,
+  }: Pick<Known, 'isPod' | 'isContainer'>): Promise<readonly { readonly podId: string; readonly id: string }[]> {
+    const ids = (await this.list()).filter(isPod);
+    const found = await Promise.all(
+      ids.map(async (podId) => {
+        const names = await readdir(this.pathOf(podId)).catch(() => []);
+        return names
+          .filter((name) => name.endsWith(suffix))
+          .map((name) => name.slice(0, -suffix.length))
+          .filter((id) => isId(id) && !isContainer(id))
+          .map((id) => ({ podId, id }));
+      }),
+    );
+    return found.flat();
+  }
+
+  /** Of all pods that have a directory. */
+  async documents(ctx: Ctx): Promise<ReadonlyMap<string, PodDocuments>> {
+    const ids = await this.list();
+    return new Map(await Promise.all(ids.map(async (id) => [id, await this.#documentsOf(ctx, id)] as const)));
+  }
+
+  async #documentsOf(ctx: Ctx, podId: string): Promise<PodDocuments> {
+    const directory = this.pathOf(podId);
+    const names = (await readdir(directory).catch(() => [])).filter((name) => name.endsWith(suffix));
+    const texts = new Map<string, string>();
+    for (let at = 0; at < names.length; at += readsAtOnce) {
+      const some = names.slice(at, at + readsAtOnce);
+      const results = await this.#addon.fileBatch(
+        some.map((name) => ({ op: 'read', path: path.join(directory, name), limit: documentLimit, optional: true })),
+      );
+      for (const [index, { data, error }] of results.entries()) {
+        const name = some[index] ?? '';
+        if (data === undefined) ctx.log.warn({ podId, name, error }, 'document of a pod cannot be read');
+        else texts.set(name, data);
+      }
+    }
+    const containers = [...texts]
+      .map(([name, text]) => [name.slice(0, -suffix.length), text] as const)
+      .filter(([id]) => isId(id));
+    return { pod: texts.get(podDocument), more: texts.get(moreDocument), containers: new Map(containers) };
+  }
+
+  async #write(podId: string, name: string, data: string): Promise<void> {
+    const file = path.join(this.pathOf(podId), name);
+    await this.#files.run([{ op: 'create', path: file, data, mode: 0o600 }], `write ${file}`);
   }
 
   /** A handle on the directory: sockets are reached through it, because 64-hex ids overflow a unix path. */

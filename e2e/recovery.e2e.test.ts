@@ -1,0 +1,191 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { type Berthd, startBerthd } from './harness/berthd.ts';
+import { fixture } from './harness/fixtures.ts';
+import { processes, removeCgroups } from './harness/machine.ts';
+import { shell, TestPod, type TestContainer } from './harness/pods.ts';
+import { StoreFiles } from './harness/store.ts';
+import { delay, eventually } from './harness/wait.ts';
+
+// What lives is told by what lives: whatever becomes of berthd's records, nothing runs unlisted, and nothing twice.
+
+let berthd: Berthd;
+let store: StoreFiles;
+/** As a kubelet's: outside of what Berth calls its own. */
+let kubepods: string;
+
+beforeAll(async () => {
+  berthd = await startBerthd({ config: '[timeouts]\nvolume = "20s"\n' });
+  store = new StoreFiles(berthd.root);
+  kubepods = `/${berthd.node.cgroupPrefix}-kubepods/burstable/pod1`;
+  await berthd.loadBusybox();
+});
+afterAll(async () => {
+  // The parents of pods are a kubelet's, who removes them.
+  removeCgroups(berthd.node.cgroups().filter((group) => group.includes('-kubepods')));
+  await berthd.teardown();
+}, 120_000);
+
+/** A shell line that can be found among the processes of the machine. */
+const marked = (mark: string): string => `MARK=${mark}-${berthd.node.id}; while :; do sleep 1; done`;
+const running = (mark: string): number[] =>
+  processes((each) => each.commandLine.includes(`MARK=${mark}-${berthd.node.id};`)).map(({ pid }) => pid);
+
+async function podWith(mark: string): Promise<{ pod: TestPod; container: TestContainer }> {
+  const pod = await TestPod.run(berthd, { linux: { cgroup_parent: kubepods } });
+  const container = await pod.start(shell(`echo x > /layer; ${marked(mark)}`));
+  await eventually('its command runs', () => running(mark).length === 1);
+  return { pod, container };
+}
+
+async function goesWell({ pod, container }: { pod: TestPod; container: TestContainer }, mark: string): Promise<void> {
+  expect(running(mark)).toHaveLength(1);
+  const { containers } = await berthd.cri.runtime.listContainers({});
+  expect(containers.map(({ id, state }) => [id, state])).toEqual([[container.id, 'CONTAINER_RUNNING']]);
+  expect(await pod.status()).toBe('SANDBOX_READY');
+  expect(await container.sh('cat /layer; cat /etc/hostname > /dev/null && echo alive')).toBe('x\nalive\n');
+  await container.stop();
+  expect(running(mark)).toEqual([]);
+  await pod.remove();
+  await berthd.forget();
+  expect(await berthd.strays()).toEqual([]);
+  expect(berthd.node.cgroups().filter((group) => group.endsWith(container.id))).toEqual([]);
+}
+
+describe('a record that is lost while its process lives', () => {
+  test.each(['container', 'pod'])('a %s record of a newer version stays as it is; nothing is ended', async (kind) => {
+    const left = await podWith('newer');
+    const key = `${kind}/${kind === 'pod' ? left.pod.id : left.container.id}`;
+    await berthd.kill9();
+    const raised = await store.raiseVersion(key);
+    await berthd.start();
+    expect(await berthd.strays()).toEqual([expect.stringContaining(`record ${key}: written by a newer berthd`)]);
+    await berthd.kill9();
+    expect((await store.read()).get(key)).toBe(raised);
+    await berthd.start();
+    await goesWell(left, 'newer');
+  });
+
+  test('the whole store deleted: pods and containers, address, layers and exec are as before', async () => {
+    const left = await podWith('deleted');
+    const before = await berthd.cri.runtime.podSandboxStatus({ pod_sandbox_id: left.pod.id });
+    await berthd.kill9();
+    rmSync(store.directory, { recursive: true });
+    await berthd.start();
+    const after = await berthd.cri.runtime.podSandboxStatus({ pod_sandbox_id: left.pod.id });
+    expect(after.status).toEqual(before.status);
+    expect(readdirSync(path.join(berthd.root, 'layers')).length).toBeGreaterThan(1);
+    // Its address is nobody else's.
+    await berthd.loadBusybox();
+    const other = await TestPod.run(berthd);
+    const { status } = await berthd.cri.runtime.podSandboxStatus({ pod_sandbox_id: other.id });
+    expect(status?.network?.ip).not.toBe(after.status?.network?.ip);
+    await other.remove();
+    await goesWell(left, 'deleted');
+  });
+
+  test('neither record nor document: ended completely, also outside of our own parent, and the owner is told', async () => {
+    const { pod, container } = await podWith('unknown');
+    await berthd.kill9();
+    const records = await store.read();
+    const lost = [...records.keys()].filter((key) => key.endsWith(pod.id) || key.endsWith(container.id));
+    await store.write(new Map(lost.map((key) => [key, undefined])));
+    const documents = path.join(berthd.run, 'pods', pod.id);
+    for (const name of readdirSync(documents)) if (name.endsWith('.json')) rmSync(path.join(documents, name));
+    await berthd.start();
+    await eventually('the process is gone', () => running('unknown').length === 0);
+    expect(existsSync(documents)).toBe(false);
+    expect(berthd.node.cgroups().filter((group) => /[0-9a-f]{64}/.test(group))).toEqual([]);
+    expect((await berthd.cri.runtime.listContainers({})).containers).toEqual([]);
+    const lines = await berthd.strays();
+    expect(lines.length).toBeGreaterThan(0);
+    expect(lines.every((line) => line.startsWith('ended at the start of berthd'))).toBe(true);
+    await berthd.forget();
+    expect(await berthd.strays()).toEqual([]);
+  });
+});
+
+describe('a shim that is stopped when berthd starts', () => {
+  test('costs its pod nothing and nobody else a moment; its own calls wait until it goes on', async () => {
+    const other = await TestPod.run(berthd);
+    const bystander = await other.start(shell(marked('bystander')));
+    const left = await podWith('stopped');
+    const { info } = await berthd.cri.runtime.podSandboxStatus({ pod_sandbox_id: left.pod.id, verbose: true });
+    const { shimPid = 0 } = JSON.parse(info['info'] ?? '{}') as { shimPid?: number };
+    expect(shimPid).toBeGreaterThan(1);
+    await berthd.kill9();
+    process.kill(shimPid, 'SIGSTOP');
+    try {
+      await berthd.start();
+      expect((await left.container.status()).state).toBe('CONTAINER_RUNNING');
+      expect(await left.pod.status()).toBe('SANDBOX_READY');
+      expect(await bystander.sh('echo served')).toBe('served\n');
+      expect(await berthd.strays()).toEqual([expect.stringMatching(`shim of pod ${left.pod.id} has not answered`)]);
+      await delay(6_000);
+      expect(running('stopped')).toHaveLength(1);
+      const waiting = left.container.sh('echo here');
+      await other.remove();
+      process.kill(shimPid, 'SIGCONT');
+      expect(await waiting).toBe('here\n');
+    } finally {
+      process.kill(shimPid, 'SIGCONT');
+    }
+    await goesWell(left, 'stopped');
+  }, 60_000);
+});
+
+describe('berthd is killed while a container is made on a volume that does not answer', () => {
+  let hangfs: ChildProcess;
+  let mountpoint: string;
+  let control: string;
+
+  beforeAll(async () => {
+    mountpoint = path.join(berthd.node.directory, 'fuse');
+    control = path.join(berthd.node.directory, 'hang');
+    mkdirSync(mountpoint);
+    const program = await fixture('hangfs', ['-D_FILE_OFFSET_BITS=64', '-lfuse3']);
+    const [file = '', ...args] = berthd.node.enter([program, control, mountpoint]);
+    hangfs = spawn(file, args, { stdio: 'inherit' });
+    if (hangfs.pid !== undefined) berthd.node.remember(hangfs.pid);
+    await eventually('the file system is mounted', async () => {
+      const { stdout } = await berthd.node.run(['cat', path.join(mountpoint, 'data/file')]);
+      return stdout === 'ok\n';
+    });
+  });
+
+  afterAll(async () => {
+    rmSync(control, { force: true });
+    await berthd.node.run(['umount', mountpoint]);
+    await eventually('the file system ends', () => hangfs.exitCode !== null || hangfs.signalCode !== null);
+  });
+
+  test('the next berthd sees what hangs, serves everybody, and ends it when it can', async () => {
+    const pod = await TestPod.run(berthd, { linux: { cgroup_parent: kubepods } });
+    const mounts = [{ container_path: '/v', host_path: path.join(mountpoint, 'data'), readonly: false }];
+    writeFileSync(control, '');
+    const making = pod.create(shell('true', { mounts })).catch(() => undefined);
+    const ofContainer = (): string[] =>
+      berthd.node.cgroups().filter((group) => group.includes('-kubepods') && /[0-9a-f]{64}$/.test(group));
+    await eventually('the child hangs', () => ofContainer().length > 0 && layers().length === 1);
+    await delay(300);
+    await berthd.kill9();
+    await making;
+    await berthd.start();
+    expect((await berthd.cri.runtime.listContainers({})).containers).toEqual([]);
+    const lines = await eventually('check sees it', async () => {
+      const found = await berthd.strays();
+      return found.length > 0 && found;
+    });
+    expect(lines.join('\n')).toMatch(/process that cannot be killed in .*-kubepods|undo half-made container/);
+    expect(await pod.sh('echo other')).toBe('other\n');
+    rmSync(control);
+    await eventually('nothing is left', async () => (await berthd.strays()).length === 0, 60_000);
+    expect(ofContainer()).toEqual([]);
+    expect(layers()).toEqual([]);
+    await pod.remove();
+  }, 120_000);
+
+  const layers = (): string[] => readdirSync(path.join(berthd.root, 'containers'));
+});

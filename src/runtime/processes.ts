@@ -1,0 +1,71 @@
+import { readdir, readFile } from 'node:fs/promises';
+import type { Cgroups } from './cgroup/cgroups.ts';
+
+/** A process that descends from a shim. */
+export interface SeenProcess {
+  readonly pid: number;
+  /** The pod of that shim. */
+  readonly podId: string;
+  readonly group: string;
+}
+
+/** Processes read at once. */
+const batchSize = 64;
+
+/**
+ * All descendants of shims, as /proc shows them at this moment: a shim is the subreaper of whatever its containers leave
+ * behind, so that nothing escapes it but by the shim's death.
+ *
+ * @param roots pids of shims with the ids of their pods
+ */
+export async function lookAtProcesses(
+  cgroups: Pick<Cgroups, 'groupOf'>,
+  roots: ReadonlyMap<number, string>,
+  proc = '/proc',
+): Promise<readonly SeenProcess[]> {
+  const pids = (await readdir(proc)).filter((name) => /^\d+$/.test(name)).map(Number);
+  const parents = new Map<number, number>();
+  await inBatches(pids, async (pid) => {
+    const parent = parentIn(await read(`${proc}/${pid}/stat`));
+    if (parent !== undefined) parents.set(pid, parent);
+  });
+  const below = pids.filter((pid) => !roots.has(pid)).map((pid) => ({ pid, podId: podOf(pid, parents, roots) }));
+  const seen: SeenProcess[] = [];
+  await inBatches(below, async ({ pid, podId }) => {
+    if (podId === undefined) return;
+    const group = cgroups.groupOf(await read(`${proc}/${pid}/cgroup`));
+    if (group !== undefined) seen.push({ pid, podId, group });
+  });
+  return seen.toSorted((one, other) => one.pid - other.pid);
+}
+
+/** The name in parentheses may have spaces and parentheses (proc(5)). */
+function parentIn(stat: string): number | undefined {
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const parent = Number(fields[1]);
+  return fields.length > 1 && Number.isInteger(parent) ? parent : undefined;
+}
+
+function podOf(
+  pid: number,
+  parents: ReadonlyMap<number, number>,
+  roots: ReadonlyMap<number, string>,
+): string | undefined {
+  // What was read while numbers were handed on may be a ring.
+  let at: number | undefined = pid;
+  for (let steps = 0; at !== undefined && at > 1 && steps < parents.size; steps++) {
+    const pod = roots.get(at);
+    if (pod !== undefined) return pod;
+    at = parents.get(at);
+  }
+  return undefined;
+}
+
+/** Of a process that has ended: nothing. */
+async function read(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch(() => '');
+}
+
+async function inBatches<T>(all: readonly T[], work: (one: T) => Promise<void>): Promise<void> {
+  for (let at = 0; at < all.length; at += batchSize) await Promise.all(all.slice(at, at + batchSize).map(work));
+}
