@@ -203,6 +203,22 @@ describe('LevelDB store', () => {
     }
   });
 
+  it('does not open the database again for every write that a full disk refuses', async () => {
+    using disk = await smallDisk();
+    if (!disk) return;
+    const directory = path.join(disk.at, 'db');
+    await using store = await open(directory);
+    const names = await store.open(ctx, spec);
+    using _full = await disk.fill();
+    const refused = (): Promise<void> =>
+      expect(names.put(ctx, 'big', 'x'.repeat(300_000))).rejects.toMatchObject({ code: 'RESOURCE_EXHAUSTED' });
+    await refused();
+    // LevelDB begins a new one of these whenever it is opened.
+    const log = statSync(path.join(directory, 'LOG')).ino;
+    for (let i = 0; i < 5; i++) await refused();
+    expect(statSync(path.join(directory, 'LOG')).ino).toBe(log);
+  });
+
   it('takes every write or refuses it, with any room left', async () => {
     using disk = await smallDisk();
     if (!disk) return;
