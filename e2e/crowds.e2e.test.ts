@@ -73,7 +73,8 @@ describe('a container of ten thousand processes', () => {
       `pid ${pid}: stopped in ${Math.round(performance.now() - began)} ms; ${answered} execs, the slowest in ${Math.round(slowest)} ms`,
     );
     expect(await container.exited()).toMatchObject({ exit_code: 137 });
-    expect(left(container.id)).toEqual([]);
+    // In a pid namespace that is shared the others may take a moment longer than init.
+    await eventually('nobody is left, or frozen', () => left(container.id).length === 0, 60_000);
     await pod.remove();
   });
 
