@@ -22,6 +22,7 @@ struct Build {
   Text<256> upper = {}, work = {};  // their names below `store`
   Fd root = {};                     // the container's root
   bool dev_is_ours = false;         // /dev is a file system of the container's own
+  bool nodes_pids = false;          // the pid namespace is the node's: else its procfs lies at kPodProc
 };
 
 // --- volumes.cc: in the node's mount namespace

@@ -79,7 +79,7 @@ bool make_pipe(Fd& reads, Fd& writes) {
   return true;
 }
 
-int receive_word(int sync, Fd& master) {
+int receive_word(int sync, Fd& fd_passed) {
   char word = 0;
   iovec piece = {&word, 1};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
@@ -94,9 +94,25 @@ int receive_word(int sync, Fd& master) {
   if (passed != nullptr && passed->cmsg_type == SCM_RIGHTS) {
     int fd;
     memcpy(&fd, CMSG_DATA(passed), sizeof fd);
-    master = Fd(fd);
+    fd_passed = Fd(fd);
   }
   return n == 0 ? 0 : word;
+}
+
+bool send_word(char word, int fd) {
+  iovec piece = {&word, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message = {};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* const passed = CMSG_FIRSTHDR(&message);
+  passed->cmsg_level = SOL_SOCKET;
+  passed->cmsg_type = SCM_RIGHTS;
+  passed->cmsg_len = CMSG_LEN(sizeof(int));
+  memcpy(CMSG_DATA(passed), &fd, sizeof fd);
+  return sendmsg(kSyncFd, &message, MSG_NOSIGNAL) == 1;
 }
 
 pid_t clone_child(uint64_t flags) {
@@ -128,11 +144,12 @@ bool take_fds_only(const ChildFds& wanted, Fault& fault) {
     if (fd < 0 || is_null_device(fd)) fd = open_null_device(wanted.null).release();
     ok = ok && fd >= 0 && lift(fd);
   }
-  ok = ok && lift(fds.sync) && lift(fds.extra) && lift(fds.result) && lift(fds.go);
+  ok = ok && lift(fds.sync) && lift(fds.extra) && lift(fds.result) && lift(fds.go) && lift(fds.pids) && lift(fds.table);
   for (int i = 0; i < 3; i++) ok = ok && place(fds.stdio[i], i, 0);
   ok = ok && place(fds.sync, kSyncFd, O_CLOEXEC) && place(fds.extra, kExtraFd, O_CLOEXEC) &&
-       place(fds.result, kResultFd, O_CLOEXEC) && place(fds.go, kGoFd, O_CLOEXEC);
-  if (!ok || !kernel::close_fds(kGoFd + 1, ~0u, 0)) return fault.kernel("descriptors", "", errno);
+       place(fds.result, kResultFd, O_CLOEXEC) && place(fds.go, kGoFd, O_CLOEXEC) &&
+       place(fds.pids, kPidsFd, O_CLOEXEC) && place(fds.table, kTableFd, O_CLOEXEC);
+  if (!ok || !kernel::close_fds(kTableFd + 1, ~0u, 0)) return fault.kernel("descriptors", "", errno);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);

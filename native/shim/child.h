@@ -55,13 +55,16 @@ constexpr char kSaysReady = 'R';
 constexpr char kSaysFailed = 'F';
 constexpr char kSaysGo = 'G';
 constexpr char kSaysTerminal = 'T';  // with its master
+constexpr char kSaysTable = 'M';     // with a mount namespace that has a procfs of its pid namespace (pause.h)
 
 bool make_sync(Fd& ours, Fd& childs);
 bool make_pipe(Fd& reads, Fd& writes);
-// What a child has said: one byte, with the terminal's master when it made one. 0: it has closed its end; -1: nothing.
-int receive_word(int sync, Fd& master);
+// What a child has said: one byte, with the descriptor that came with it. 0: it has closed its end; -1: nothing.
+int receive_word(int sync, Fd& passed);
+// By a child, with a descriptor.
+bool send_word(char word, int fd);
 
-// Forks with clone3. 0 in the child.
+// Forks with clone3: 0 in the child.
 pid_t clone_child(uint64_t flags);
 
 // The child's first act: descriptors 0-2 are `stdio`, the others have the numbers below (if >= 0), and nothing else
@@ -73,11 +76,15 @@ struct ChildFds {
   int extra = -1;
   int null = -1;
   int result = -1, go = -1;  // for the second of a launch pad
+  int pids = -1;             // a pidfd of somebody in the pid namespace that the second is born in
+  int table = -1;            // a mount namespace to begin with instead of pause's
 };
 constexpr int kSyncFd = 3;
 constexpr int kExtraFd = 4;
 constexpr int kResultFd = 5;
 constexpr int kGoFd = 6;
+constexpr int kPidsFd = 7;
+constexpr int kTableFd = 8;
 bool take_fds_only(const ChildFds& fds, Fault& fault);
 
 // The process a child has been replaced by, once; 0: none.

@@ -62,51 +62,46 @@ bool check_request(Shim& shim, const berth_shim_CreateContainer& request, Fault&
   return true;
 }
 
-// The pidfd whose pid namespace the container joins; empty with `own` for a new one or the node's.
-bool pid_namespace_of(Shim& shim, const berth_shim_CreateContainer& request, Fd& target, uint64_t& flags,
-                      Fault& fault) {
+// Whose pid namespace the container joins. Also what is remembered of it for those who join this one.
+bool choose_pids(Shim& shim, Container& container, const berth_shim_CreateContainer& request, Pids& pids, Fd& member) {
+  Fault& fault = *container.fault;
+  const auto refuse = [&](FaultKind kind, const char* about, const char* why) {
+    return fault.refuse(kind, "pid", about, why);
+  };
+  pids = Pids::kOthers;
   switch (request.pid) {
     case berth_shim_NsMode_NS_NEW:
-      flags |= CLONE_NEWPID;
+      pids = Pids::kNew;
       return true;
     case berth_shim_NsMode_NS_HOST:
-      if (!shim.pod.own_users) return true;
-      return fault.refuse(FaultKind::kBadMessage, "pid", request.id, "the node's pid namespace with other users");
+      if (shim.pod.own_users) {
+        return refuse(FaultKind::kBadMessage, request.id, "the node's pid namespace with other users");
+      }
+      container.nodes_pids = true;
+      pids = Pids::kNodes;
+      return true;
     case berth_shim_NsMode_NS_POD:
       if (shim.pod.modes.pid != berth_shim_NsMode_NS_POD) {
-        return fault.refuse(FaultKind::kBadMessage, "pid", request.id, "the pod has no pid namespace to share");
+        return refuse(FaultKind::kBadMessage, request.id, "the pod has no pid namespace to share");
       }
-      target = Fd(dup(shim.pod.pause.get()));
-      return true;
+      if (shim.pod.table) container.table = Fd(fcntl(shim.pod.table.get(), F_DUPFD_CLOEXEC, 0));
+      member = Fd(fcntl(shim.pod.pause.get(), F_DUPFD_CLOEXEC, 0));
+      return member ? true : fault.kernel("dup", "pause", errno);
     case berth_shim_NsMode_NS_CONTAINER: {
       const Container* other = find_container(shim, request.pid_target_id);
-      if (other == nullptr) {
-        return fault.refuse(FaultKind::kNotFound, "pid", request.pid_target_id, "no such target container");
-      }
+      if (other == nullptr) return refuse(FaultKind::kNotFound, request.pid_target_id, "no such target container");
       if (other->phase != Phase::kRunning) {
-        return fault.refuse(FaultKind::kState, "pid", request.pid_target_id, "the target container is not running");
+        return refuse(FaultKind::kState, request.pid_target_id, "the target container is not running");
       }
-      target = kernel::pidfd(other->pid);
-      return target ? true : fault.kernel("pidfd_open", request.pid_target_id, errno);
+      container.nodes_pids = other->nodes_pids;
+      if (other->nodes_pids) pids = Pids::kNodes;
+      if (other->table) container.table = Fd(fcntl(other->table.get(), F_DUPFD_CLOEXEC, 0));
+      member = kernel::pidfd(other->pid);
+      return member ? true : fault.kernel("pidfd_open", request.pid_target_id, errno);
     }
     default:
-      return fault.refuse(FaultKind::kBadMessage, "pid", request.id, "unknown pid namespace mode");
+      return refuse(FaultKind::kBadMessage, request.id, "unknown pid namespace mode");
   }
-}
-
-// Joining a pid namespace changes only where our next children are born, so the shim joins, clones and goes back.
-pid_t clone_into(Shim& shim, uint64_t flags, int pid_namespace) {
-  if (pid_namespace >= 0 && setns(pid_namespace, CLONE_NEWPID) != 0) return -1;
-  const pid_t pid = clone_child(flags);
-  if (pid == 0) return 0;
-  const int error = errno;
-  if (pid_namespace >= 0 && setns(shim.own_pid_namespace.get(), CLONE_NEWPID) != 0) {
-    // Every later child would be born in a container's namespace. berthd sees the socket close and ends the pod.
-    log_line("cannot go back to the node's pid namespace", errno);
-    _exit(1);
-  }
-  errno = error;
-  return pid;
 }
 
 struct Streams {
@@ -128,39 +123,49 @@ bool make_streams(Container& container, Streams& streams) {
 
 void setup_timeout(Deadline& deadline);
 
-bool launch(Shim& shim, Container& container, const berth_shim_CreateContainer& request, std::string_view plan) {
-  uint64_t flags = 0;
-  Fd pid_namespace;
-  Streams streams;
-  Fd theirs;
-  const bool own_users = shim.pod.own_users;
-  const bool new_pids = request.pid == berth_shim_NsMode_NS_NEW;
-  if (!pid_namespace_of(shim, request, pid_namespace, flags, *container.fault) || !make_streams(container, streams)) {
-    return false;
-  }
-  if (!exit_reserve(shim, container.id.view())) return container.fault->kernel("exit record", "", errno);
+// What the child and, of two, the second say.
+bool make_words(Container& container, Fd& sync, Fd& result, Fd& go) {
   container.page = page_make();
-  if (container.page == nullptr || !make_sync(container.sync_fd, theirs)) {
+  if (container.page == nullptr || !make_sync(container.sync_fd, sync)) {
     return container.fault->kernel("socketpair", "", errno);
   }
+  if (!container.of_two) return true;
+  return make_pipe(container.result, result) && make_pipe(go, container.go) &&
+                 fcntl(container.result.get(), F_SETFL, O_NONBLOCK) == 0
+             ? true
+             : container.fault->kernel("pipe", "", errno);
+}
+
+bool launch(Shim& shim, Container& container, const berth_shim_CreateContainer& request, std::string_view plan) {
+  Pids pids;
+  Fd member, sync, result, go;
+  Streams streams;
+  const bool own_users = shim.pod.own_users;
+  if (!choose_pids(shim, container, request, pids, member) || !make_streams(container, streams)) return false;
+  if (!exit_reserve(shim, container.id.view())) return container.fault->kernel("exit record", "", errno);
+  container.of_two = pids == Pids::kOthers;
+  if (!make_words(container, sync, result, go)) return false;
   container.oom_kills_before = cgroup_oom_kills(container.oom_file);
   // A pid namespace that belongs to the pod's users is made from among them, by a second child.
-  if (own_users) flags &= ~uint64_t{CLONE_NEWPID};
-  const pid_t pid = clone_into(shim, flags, pid_namespace.get());
+  const pid_t pid = clone_child(pids == Pids::kNew && !own_users ? CLONE_NEWPID : 0);
   if (pid == 0) {
     run_container_child({.fds = {.stdio = {streams.child[0].get(), streams.child[1].get(), streams.child[2].get()},
-                                 .sync = theirs.get(),
+                                 .sync = sync.get(),
                                  .extra = shim.pod.pause.get(),
-                                 .null = shim.pod.null.get()},
+                                 .null = shim.pod.null.get(),
+                                 .result = result.get(),
+                                 .go = go.get(),
+                                 .pids = member.get(),
+                                 .table = container.table.get()},
                          .page = container.page,
                          .plan = plan,
                          .tty = container.tty,
                          .reset_oom_score = shim.pod.oom_score_set,
+                         .pids = pids,
                          .own_users = own_users,
                          .pause_pid = shim.pod.pause_pid,
                          .uids = shim.pod.uids,
-                         .gids = shim.pod.gids,
-                         .new_pids = new_pids});
+                         .gids = shim.pod.gids});
   }
   if (pid < 0) return container.fault->kernel("clone", container.id.view(), errno);
   container.pid = pid;
@@ -316,6 +321,15 @@ bool container_take_second(Container& container) {
   return true;
 }
 
+void container_send_go(Container& container) {
+  if (!container.launched) {
+    send(container.sync_fd.get(), &kSaysGo, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return;
+  }
+  (void)!write(container.go.get(), &kSaysGo, 1);
+  container.go.reset();
+}
+
 // Ends a setup: the fault is in the container. Answers at once when the child is gone, else when it has died.
 void container_setup_failed(Container& container) {
   container_take_second(container);
@@ -356,7 +370,7 @@ void start_container(Shim& shim, CallRef call, std::string_view body) {
   container->phase = Phase::kStarting;
   container->start_call = call;
   // Nothing is left to fail here: a child that has died is told by its end of file and its exit.
-  send(container->sync_fd.get(), &kSaysGo, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+  container_send_go(*container);
 }
 
 }  // namespace berth

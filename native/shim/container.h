@@ -54,6 +54,8 @@ struct Container : Watch {
   pid_t pid = 0;
   bool reaped = false;
   bool tty = false;
+  bool nodes_pids = false;   // it is in the node's pid namespace
+  Fd table;                  // a mount namespace with a procfs of its pid namespace, where that is not the pod's
   bool shares_pids = false;  // its pid namespace outlives it: what it leaves behind is killed by cgroup
   bool event_sent = false;
   char* kill_dir = nullptr;
@@ -76,6 +78,9 @@ struct Container : Watch {
   // While it is set up.
   bool child_ready = false;
   Fd sync_fd;
+  bool of_two = false;    // its process is the second of two (launch_pad.h)
+  bool launched = false;  // that has been made: sync_fd is what it says until its execve
+  Fd result, go;
   ChildPage* page = nullptr;
   ContainerTimer timer;    // setup; then the drain at exit
   Fault* fault = nullptr;  // why setup failed; only while it goes on
@@ -116,6 +121,7 @@ void container_created_if_ready(Container& container);
 void container_setup_failed(Container& container);
 void container_hear(Container& container);
 bool container_take_second(Container& container);
+void container_send_go(Container& container);
 void container_tell_exit(Container& container);
 
 }  // namespace berth

@@ -10,6 +10,7 @@
 #include "shim/cgroup.h"
 #include "shim/exec_failure.h"
 #include "shim/exits.h"
+#include "shim/launch_pad.h"
 #include "shim/shim.h"
 
 namespace berth {
@@ -24,18 +25,9 @@ void stop_listening(Container& container) {
   container.sync_fd.reset();
 }
 
-void hear_setup(Container& container, int word, Fd master) {
-  container_take_second(container);
-  if (word == kSaysReady) {
-    container.child_ready = true;
-    return container_created_if_ready(container);
-  }
-  if (word == kSaysTerminal && master) {
-    container.log.streams[0] = std::move(master);
-    container.log.stream_count = 1;
-    return container_log_add(container);
-  }
-  if (word == kSaysFailed) {
+// The reason is in the page where the child has found one.
+void setup_ended(Container& container) {
+  if (container.page->failed.load(std::memory_order_acquire)) {
     *container.fault = container.page->fault;
   } else {
     const auto stage = static_cast<Stage>(container.page->stage.load(std::memory_order_acquire));
@@ -45,11 +37,56 @@ void hear_setup(Container& container, int word, Fd master) {
   container_setup_failed(container);
 }
 
+void hear_setup(Container& container, int word, Fd passed);
+
+// The first of two is over, the second is there and waits.
+void second_waits(Container& container) {
+  Shim& shim = *container.shim;
+  if (container.sync_fd) {
+    Fd master;  // said, and not heard yet
+    if (receive_word(container.sync_fd.get(), master) == kSaysTerminal) {
+      hear_setup(container, kSaysTerminal, std::move(master));
+    }
+    if (container.phase != Phase::kSettingUp) return;
+    stop_listening(container);
+  }
+  container.launched = true;
+  container.sync_fd = std::move(container.result);
+  if (!shim.loop.watch(container.sync_fd.get(), container, EPOLLIN)) {
+    container.fault->kernel("epoll", container.id.view(), errno);
+    return container_setup_failed(container);
+  }
+  container.child_ready = true;
+  container_created_if_ready(container);
+}
+
+void hear_setup(Container& container, int word, Fd passed) {
+  if (!container.of_two) container_take_second(container);
+  if (word == kSaysReady) {
+    container.child_ready = true;
+    return container_created_if_ready(container);
+  }
+  if (word == kSaysTerminal && passed) {
+    container.log.streams[0] = std::move(passed);
+    container.log.stream_count = 1;
+    return container_log_add(container);
+  }
+  if (word == kSaysTable && passed) {
+    container.table = std::move(passed);
+    return;
+  }
+  // The first of two has nothing to say any more; its end tells how it went.
+  if (word == 0 && container.of_two && !container.launched) return stop_listening(container);
+  setup_ended(container);
+}
+
 void hear_start(Container& container, int word) {
   Shim& shim = *container.shim;
   if (word == kSaysFailed) {
     // Its exit is next; the caller hears of both at once, so that a removal right after the answer finds it ended.
     container.start_failed = true;
+    // What somebody in its pid namespace has said in its name may not be so.
+    if (container.of_two) kill(container.pid, SIGKILL);
     return stop_listening(container);
   }
   container.phase = Phase::kRunning;
@@ -100,6 +137,10 @@ void fill_exit(Container& container, int wait_status) {
   copy_text(exit.container_id, sizeof exit.container_id, container.id.view());
   exit.exit_code = exit_code_of(wait_status);
   exit.signal = exit_signal_of(wait_status);
+  if (container.start_failed && container.of_two) {  // whose end we may have hastened
+    exit.exit_code = static_cast<uint32_t>(code_for_failed_execve(container.page->fault.error));
+    exit.signal = 0;
+  }
   exit.oom_killed = ran_out_of_memory(container);
   exit.finished_at_ns = realtime_ns();
   exit.started_at_ns = container.started_at_ns;
@@ -116,11 +157,15 @@ void init_ended(Container& container, int wait_status) {
   // A start that was under way is answered before its exit is told.
   if (container.phase == Phase::kStarting && container.sync_fd) container_hear(container);
   if (container.sync_fd) stop_listening(container);
+  container.go.reset();
+  const bool unanswered = container.phase == Phase::kStarting && !container.start_failed;
   container.phase = Phase::kExited;
+  container.table.reset();  // it would keep the pid namespace
   fill_exit(container, wait_status);
   exit_write(shim, container.exit);  // disk first: whoever is told can rely on it
   execs_container_ended(shim, container);
-  if (container.start_failed) reply_fault(shim, container.start_call, container.page->fault);
+  if (unanswered) container.page->fault.kernel("start", container.id.view(), EPIPE);
+  if (container.start_failed || unanswered) reply_fault(shim, container.start_call, container.page->fault);
   page_drop(container.page);
   if (container.shares_pids) kill_tree(shim, container.kill_dir);
   // Who gets output stays until it is drained, which only the pump can tell.
@@ -138,16 +183,23 @@ void init_ended(Container& container, int wait_status) {
 }  // namespace
 
 void container_hear(Container& container) {
-  Fd master;
-  const int word = receive_word(container.sync_fd.get(), master);
+  Fd passed;
+  int word = -1;
+  if (container.launched) {
+    const Launched said = hear_launch(container.sync_fd.get(), *container.page);
+    word = said == Launched::kNothing ? -1 : said == Launched::kRuns ? 0 : kSaysFailed;
+  } else {
+    word = receive_word(container.sync_fd.get(), passed);
+  }
   if (word < 0) return;
   switch (container.phase) {
     case Phase::kSettingUp:
-      return hear_setup(container, word, std::move(master));
+      return hear_setup(container, word, std::move(passed));
     case Phase::kStarting:
       return hear_start(container, word);
     default:
-      // Created and ended without being asked: SIGCHLD tells the rest.
+      // Created and ended without being asked: SIGCHLD tells the rest. One that only says so is not waited for.
+      if (container.launched) kill(container.pid, SIGKILL);
       return stop_listening(container);
   }
 }
@@ -159,13 +211,12 @@ bool container_exited(Shim& shim, pid_t pid, int wait_status) {
     if (container_take_second(*at)) {
       // The first of two children. One that was to die with a setup that failed has left its second behind.
       if (at->phase == Phase::kDiscarded) kill(at->pid, SIGKILL);
+      if (at->phase == Phase::kSettingUp && at->of_two) second_waits(*at);
       return true;
     }
     at->reaped = true;
     if (at->phase == Phase::kSettingUp) {
-      Fd master;
-      const bool explained = receive_word(at->sync_fd.get(), master) == kSaysFailed;
-      hear_setup(*at, explained ? kSaysFailed : 0, Fd());
+      setup_ended(*at);
     } else if (at->phase == Phase::kDiscarded) {
       reply_fault(shim, at->create_call, *at->fault);
       container_free(*at);

@@ -66,6 +66,13 @@ inline Fd fs_mount(int fs, unsigned attributes) {
   return Fd(static_cast<int>(syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, attributes)));
 }
 
+// A file system of the kernel's own, about whoever calls: "proc", "sysfs".
+inline Fd fs_view(const char* type) {
+  const Fd fs = fs_open(type);
+  if (!fs || !fs_create(fs.get())) return Fd();
+  return fs_mount(fs.get(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+}
+
 inline Fd pidfd(pid_t pid) {
   return Fd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
 }

@@ -114,8 +114,6 @@ bool open_shim(Shim& shim, const char* pod_id) {
   shim.pod_id = pod_id;
   shim.pod_dir = Fd(kPodDirFd);
   if (fcntl(kNetNamespaceFd, F_GETFD) >= 0) shim.net_namespace = Fd(kNetNamespaceFd);
-  shim.own_pid_namespace = Fd(open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC));
-  if (!shim.own_pid_namespace) return log_line("/proc/self/ns/pid", errno), false;
   if (!exits_open(shim)) return log_line("exits", errno), false;
   if (!shim.loop.open() || !open_signals(shim)) return log_line("epoll", errno), false;
   fcntl(kListenerFd, F_SETFL, fcntl(kListenerFd, F_GETFL) | O_NONBLOCK);

@@ -81,12 +81,26 @@ Fd plain_place(Build& build, const berth_shim_Mount& mount) {
   return at;
 }
 
+// A procfs is about the pid namespace of whoever makes it, and we are not in the container's unless that is new.
+bool attach_proc(Build& build, const berth_shim_Mount& mount, const Fd& at) {
+  if (!view_of(mount.data).empty()) {
+    return build.fault.refuse(FaultKind::kUnsupported, "mount", mount.destination, "options of a procfs");
+  }
+  const Fd tree = kernel::open_tree(AT_FDCWD, kPodProc, OPEN_TREE_CLONE);
+  uint64_t set, clear;
+  attributes_of(mount.flags, set, clear);
+  return tree && kernel::set_mount(tree.get(), 0, set, clear, 0) && kernel::attach(tree.get(), at.get())
+             ? true
+             : build.fault.kernel("mount", mount.destination, errno);
+}
+
 bool mount_filesystem(Build& build, const berth_shim_Mount& mount) {
   const std::string_view type = view_of(mount.fstype);
   const bool needs_plain = type == "proc" || type == "sysfs";
   const Fd at = needs_plain ? plain_place(build, mount)
                             : make_in_root(build.root.get(), mount.destination, Kind::kDirectory, build.fault);
   if (!at || !check_destination(build, mount, at.get())) return false;
+  if (type == "proc" && !build.nodes_pids) return attach_proc(build, mount, at);
   if (fchdir(at.get()) != 0) return build.fault.kernel("mount", mount.destination, errno);
   const char* source = view_of(mount.source).empty() ? mount.fstype : mount.source;
   if (::mount(source, ".", mount.fstype, mount.flags, mount.data) != 0) {

@@ -89,7 +89,7 @@ Fd empty_tmpfs() {
 }
 
 bool make_directories(Fault& fault) {
-  for (const char* path : {kPodRoot, kPodLayers, kPodStore, kPodMask, kPodShm}) {
+  for (const char* path : {kPodRoot, kPodLayers, kPodStore, kPodMask, kPodShm, kPodProc, kPodSys}) {
     if (mkdir(path, 0755) != 0) return fault.kernel("mkdir", path, errno);
   }
   return true;
@@ -103,22 +103,18 @@ bool mount_shm(uint64_t bytes, Fault& fault) {
   return fault.kernel("mount", "/dev/shm", errno);
 }
 
-Fd kernel_view(const char* type) {
-  const Fd fs = kernel::fs_open(type);
-  if (!fs || !kernel::fs_create(fs.get())) return Fd();
-  return kernel::fs_mount(fs.get(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-}
-
 struct KernelViews {
   Fd proc, sys;
 };
 
 // While the node's are in sight.
 bool make_views(const PauseLaunch& launch, KernelViews& views) {
-  if (launch.plan->user != berth_shim_NsMode_NS_POD) return true;
-  views.proc = kernel_view("proc");
+  const bool users = launch.plan->user == berth_shim_NsMode_NS_POD;
+  if (!users && launch.plan->pid != berth_shim_NsMode_NS_POD) return true;
+  views.proc = kernel::fs_view("proc");
   if (!views.proc) return launch.page->fault.kernel("mount", "/proc", errno);
-  views.sys = kernel_view("sysfs");
+  if (!users) return true;
+  views.sys = kernel::fs_view("sysfs");
   return views.sys ? true : launch.page->fault.kernel("mount", "/sys", errno);
 }
 
@@ -129,7 +125,7 @@ bool place_views(const KernelViews& views, Fault& fault) {
   } places[] = {{views.proc, kPodProc}, {views.sys, kPodSys}};
   for (const auto& place : places) {
     if (!place.view) continue;
-    if (mkdir(place.at, 0755) != 0 || !kernel::attach_at(place.view.get(), place.at)) {
+    if (!kernel::attach_at(place.view.get(), place.at)) {
       return fault.kernel("mount", place.at, errno);
     }
   }
@@ -160,6 +156,17 @@ bool move_into_empty_root(const PauseLaunch& launch) {
   constexpr unsigned long kSealed = MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
   if (mount(nullptr, "/", nullptr, kSealed, nullptr) != 0) return fault.kernel("remount", "/", errno);
   return true;
+}
+
+// Our procfs is not masked, and a container that may trace reaches our root: so it stays in a table that only the shim
+// has, and we go on in a copy without it. Other users may not look into us (we were forked by the node's root), and the
+// kernel wants it in their sight.
+bool leave_procfs(const berth_shim_StartPod& plan, Fault& fault) {
+  if (plan.user == berth_shim_NsMode_NS_POD || plan.pid != berth_shim_NsMode_NS_POD) return true;
+  const Fd table(open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
+  if (!table || !send_word(kSaysTable, table.get())) return fault.kernel("mount", "table", errno);
+  if (unshare(CLONE_NEWNS) != 0) return fault.kernel("unshare", "mount", errno);
+  return umount2(kPodProc, MNT_DETACH) == 0 ? true : fault.kernel("umount", kPodProc, errno);
 }
 
 // A user namespace may be smaller than usual.
@@ -228,7 +235,9 @@ void run_pause(const PauseLaunch& launch) {
   const ChildFds fds = {.sync = launch.sync, .extra = launch.net_namespace};
   if (!take_fds_only(fds, launch.page->fault)) child_failed(*launch.page);
   setsid();
-  if (!set_up_namespaces(launch) || !move_into_empty_root(launch)) child_failed(*launch.page);
+  if (!set_up_namespaces(launch) || !move_into_empty_root(launch) || !leave_procfs(*launch.plan, launch.page->fault)) {
+    child_failed(*launch.page);
+  }
   for (int fd = 0; fd < kSyncFd; fd++) close(fd);
   ChildPage* page = launch.page;
   if (!drop_everything(*launch.plan, page)) child_failed(*launch.page);

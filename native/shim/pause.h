@@ -20,8 +20,11 @@ inline constexpr char kPodLayers[] = "/layers";  // where its image layers are b
 inline constexpr char kPodStore[] = "/store";    // where its upper and work directories are brought in
 inline constexpr char kPodMask[] = "/mask";      // an empty read-only directory: masks directories
 inline constexpr char kPodNull[] = "/null";      // a read-only null device: masks files, stands in for missing streams
-// Only with a user namespace: the kernel lets its containers mount /proc and /sys while one of each is in sight.
+// A procfs of the pid namespace that a container is to be in, in the mount namespace that pause or another container
+// has given to the shim (kSaysTable); with users of the pod's own in pause's itself. Nobody else can mount anything
+// over it.
 inline constexpr char kPodProc[] = "/proc";
+// Only with a user namespace: the kernel lets its containers mount /proc and /sys while one of each is in sight.
 inline constexpr char kPodSys[] = "/sys";
 
 [[noreturn]] void run_pause(const PauseLaunch& launch);

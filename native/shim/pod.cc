@@ -148,9 +148,14 @@ void start_failed(Shim& shim, const Fault& fault) {
 void pause_spoke(Watch& watch, uint32_t) {
   Shim& shim = *static_cast<Pod::Sync&>(watch).shim;
   Pod& pod = shim.pod;
-  char word = 0;
-  const ssize_t n = read(pod.sync_fd.get(), &word, 1);
-  if (n == 1 && word == kSaysReady) {
+  Fd passed;
+  const int word = receive_word(pod.sync_fd.get(), passed);
+  if (word < 0) return;
+  if (word == kSaysTable) {
+    pod.table = std::move(passed);
+    return;
+  }
+  if (word == kSaysReady) {
     take_second(pod);
     setup_over(shim);
     Fault fault;
@@ -162,7 +167,7 @@ void pause_spoke(Watch& watch, uint32_t) {
     started.started_at_ns = realtime_ns();
     return reply(shim, pod.start_call, berth_shim_Response_pod_started_tag, berth_shim_PodStarted_fields, &started);
   }
-  if (n != 1) pod.page->fault.kernel("pause", pod.page->touching, EPIPE);
+  if (word == 0) pod.page->fault.kernel("pause", pod.page->touching, EPIPE);
   start_failed(shim, pod.page->fault);
 }
 

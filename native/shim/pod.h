@@ -35,6 +35,7 @@ struct Pod {
   pid_t pause_pid = 0;  // 0: not there (any more)
   Fd pause;             // pidfd: the door to the pod's namespaces
   Fd null;              // O_PATH: the pod's null device
+  Fd table;             // where containers begin that share the pod's pid namespace; empty: pause's mount namespace
   bool oom_score_set = false;
   char* cgroup_dirs[8] = {};
   int cgroup_dir_count = 0;

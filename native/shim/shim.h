@@ -27,9 +27,8 @@ struct Signals : Watch {
 
 struct Shim {
   const char* pod_id = "";
-  Fd pod_dir;            // O_PATH: <run>/pods/<id>
-  Fd net_namespace;      // handed over at spawn; closed once pause holds it
-  Fd own_pid_namespace;  // the way back after a clone into another one
+  Fd pod_dir;        // O_PATH: <run>/pods/<id>
+  Fd net_namespace;  // handed over at spawn; closed once pause holds it
   Loop loop;
   Signals signals;
   Listener listener;

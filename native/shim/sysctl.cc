@@ -14,9 +14,7 @@ namespace {
 
 // A procfs of our own that nobody has mounted anything over.
 Fd private_procfs() {
-  const Fd fs = kernel::fs_open("proc");
-  if (!fs || !kernel::fs_create(fs.get())) return Fd();
-  Fd mount = kernel::fs_mount(fs.get(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+  Fd mount = kernel::fs_view("proc");
   struct statfs about;
   if (!mount || fstatfs(mount.get(), &about) != 0 || about.f_type != PROC_SUPER_MAGIC) return Fd();
   return mount;
@@ -55,9 +53,10 @@ bool write_one(int procfs, std::string_view name, std::string_view value, Sysctl
 
 }  // namespace
 
-bool write_sysctls(const berth_shim_Sysctl* sysctls, size_t count, SysctlAllowed allowed, Fault& fault) {
+bool write_sysctls(const berth_shim_Sysctl* sysctls, size_t count, SysctlAllowed allowed, Fault& fault,
+                   const char* trusted) {
   if (count == 0) return true;
-  const Fd procfs = private_procfs();
+  const Fd procfs = trusted == nullptr ? private_procfs() : kernel::open_tree(AT_FDCWD, trusted, OPEN_TREE_CLONE);
   if (!procfs) return fault.kernel("sysctl", "proc", errno);
   for (size_t i = 0; i < count; i++) {
     if (!write_one(procfs.get(), view_of(sysctls[i].name), view_of(sysctls[i].value), allowed, fault)) return false;

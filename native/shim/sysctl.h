@@ -15,6 +15,8 @@ struct SysctlAllowed {
   bool uts = false;
 };
 
-bool write_sysctls(const berth_shim_Sysctl* sysctls, size_t count, SysctlAllowed allowed, Fault& fault);
+// `trusted`: where a procfs lies that nobody can have mounted anything over; else one is made.
+bool write_sysctls(const berth_shim_Sysctl* sysctls, size_t count, SysctlAllowed allowed, Fault& fault,
+                   const char* trusted = nullptr);
 
 }  // namespace berth

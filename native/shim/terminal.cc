@@ -5,7 +5,6 @@
 #include <linux/magic.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
@@ -15,23 +14,6 @@
 
 namespace berth {
 namespace {
-
-bool send_master(int master) {
-  char word = kSaysTerminal;
-  iovec piece = {&word, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message = {};
-  message.msg_iov = &piece;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* const passed = CMSG_FIRSTHDR(&message);
-  passed->cmsg_level = SOL_SOCKET;
-  passed->cmsg_type = SCM_RIGHTS;
-  passed->cmsg_len = CMSG_LEN(sizeof(int));
-  memcpy(CMSG_DATA(passed), &master, sizeof master);
-  return sendmsg(kSyncFd, &message, MSG_NOSIGNAL) == 1;
-}
 
 // Known by what it is: the multiplexer of a devpts, not whatever the image calls so.
 Fd open_master(int root) {
@@ -69,7 +51,7 @@ bool take_terminal(const Terminal& terminal, Fault& fault) {
   for (int fd = 0; fd < 3; fd++) {
     if (dup2(terminal.user_side.get(), fd) != fd) return fault.kernel("terminal", "dup2", errno);
   }
-  return send_master(terminal.master.get()) ? true : fault.kernel("terminal", "sendmsg", errno);
+  return send_word(kSaysTerminal, terminal.master.get()) ? true : fault.kernel("terminal", "sendmsg", errno);
 }
 
 bool bind_console(Build& build, const Fd& user_side) {

@@ -125,6 +125,15 @@ class SharedPidNamespace(unittest.TestCase):
         out = self.pod.exec("a", ["ps"])[1]
         self.assertRegex(out, r"\b1 65535\s+(\[|\{)?berth-pause")
 
+    def test_no_procfs_without_masks_is_reached_through_pause(self):
+        every = (1 << 41) - 1
+        caps = dict(cap_permitted=every, cap_effective=every, cap_bounding=every)
+        self.pod.up("tracer", process=caps)
+        self.assertIn("null", self.pod.exec("tracer", ["ls", "/proc/1/root/"], **caps)[1])  # it does get there
+        self.assertEqual(self.pod.exec("tracer", ["ls", "-A", "/proc/1/root/proc"], **caps)[:3], (0, "", ""))
+        with open(f"/proc/{self.pod.started.pause_pid}/mountinfo") as file:
+            self.assertEqual(sorted(line.split()[4] for line in file), ["/", "/null", "/shm"])
+
     def test_pause_reaps_what_nobody_waits_for(self):
         pid = self.pod.up("parent", ["sh", "-c", "for i in 1 2 3 4 5; do sh -c 'sleep 0.1 & exit 0'; done; sleep 1000"])
         self.assertTrue(eventually(lambda: "sleep 1000" in self.pod.exec("parent", ["ps"])[1]))

@@ -1,7 +1,9 @@
 """What a container can see of the processes that are made for it, before they are its own."""
 
 import os
+import signal
 import struct
+import threading
 import time
 import unittest
 
@@ -168,6 +170,13 @@ class OfAnExec(Looks):
             self.assertEqual((exited.exit_code, exited.timed_out), (137, True))
             self.end_of_all(client)
 
+    def killed(self, exec_id):
+        try:
+            self.pod.client.call(kill_exec=pb.KillExec(exec_id=exec_id))
+            return True
+        except ShimError:
+            return False  # it has not been heard of yet
+
     def end_of_all(self, client):
         client.close()
         self.assertTrue(eventually(lambda: members(self.init) == {self.init}))
@@ -180,16 +189,151 @@ class OfAnExec(Looks):
                                                            process=self.pod.process(["sleep", "99"]).SerializeToString()))
             os.close(null)
             time.sleep(round * 0.0001)
-            try:
-                self.pod.client.call(kill_exec=pb.KillExec(exec_id=f"kill{round}"))
-            except ShimError:
-                pass  # over already
+            self.assertTrue(eventually(lambda: self.killed(f"kill{round}")))
             try:
                 client.wait(stream)
                 self.assertEqual(client.wait_exec(f"kill{round}").exit_code, 137)
             except ShimError as error:
                 self.assertEqual(error.kind, "KERNEL")
             self.end_of_all(client)
+
+
+class OfAContainer(Looks):
+    """In a pid namespace with others in it."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.pod = Pod(pid=pb.NS_POD)
+        cls.slow = SlowFiles(f"{cls.pod.base}/slow")
+        cls.pause = cls.pod.started.pause_pid
+        cls.pod.up("old")
+        cls.alone = cls.pod.up("alone", ["sh", "-c", "while :; do sleep 100; done"], pid=pb.NS_NEW)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.slow.close()
+        cls.pod.close()
+
+    def places(self):
+        """Pod's and container's: somebody in it, and how a container gets there."""
+        return ((self.pause, dict(pid=pb.NS_POD)),
+                (self.alone, dict(pid=pb.NS_CONTAINER, request={"pid_target_id": "alone"})))
+
+    def test_nobody_is_in_the_pid_namespace_while_a_container_is_prepared(self):
+        for number, (somebody, values) in enumerate(self.places()):
+            before = members(somebody)
+            self.slow.asked.clear()
+            name = f"slow{number}"
+            request = {**values.get("request", {}), "setup_timeout_ms": 1500}
+            plan = self.pod.plan(name, ["true"], mounts=[bind(f"{self.slow.path}/hang", "/v")]).SerializeToString()
+            client = self.pod.connect()
+            stream = client.send(create_container=pb.CreateContainer(id=name, plan=plan, pid=values["pid"], **request))
+            self.assertTrue(self.slow.asked.wait(10))
+            self.assertEqual(members(somebody), before)
+            with self.assertRaises(ShimError) as caught:
+                client.wait(stream)
+            self.assertEqual(caught.exception.kind, "UNRESPONSIVE")
+            self.assertEqual(members(somebody), before)
+
+    def test_who_waits_to_be_started_has_nothing_but_the_containers(self):
+        request = self.with_marker_in_the_shim()
+        code = filter_of({NEEDED["ioctl"]: REFUSE, NEEDED["clone"]: KILL, NEEDED["setsid"]: KILL}, ALLOW)
+        about = {**{name: f"{DEFAULT_CAPS:016x}" for name in ("CapPrm", "CapEff", "CapBnd")}, "Seccomp": "2"}
+        for number, (somebody, values) in enumerate(self.places()):
+            for tty in (False, True):
+                for nnp in (False, True):
+                    name = f"waits{number}{tty}{nnp}"
+                    pid = self.pod.create(name, ["readlink", "/bin/sh"], tty=tty, process={"seccomp": code, "no_new_privs": nnp},
+                                          **values).pid
+                    self.assertIn(pid, members(somebody))
+                    self.is_the_containers(pid, pid, (0, 1, 2, 3, 4), {**about, "NoNewPrivs": str(int(nnp))})
+                    with open(f"/proc/{pid}/mountinfo") as file:
+                        self.assertNotIn(self.pod.base, file.read())
+                    self.pod.begin(name)
+                    self.assertEqual(self.pod.client.wait_exit(name).exit_code, 0)
+                    self.assertEqual(self.pod.output(name).strip(), "busybox")
+        request.close()
+
+    def test_proc_is_that_of_the_pid_namespace(self):
+        for number, (somebody, values) in enumerate(self.places()):
+            name = f"proc{number}"
+            self.pod.run(name, ["sh", "-c", "cat /proc/1/comm; readlink /proc/self; ls -d /proc/[0-9]* | wc -l; "
+                                "touch /proc/sys/kernel/panic 2>&1"], **values)
+            first, me, count, refused = self.pod.output(name).splitlines()
+            self.assertEqual(first, "berth-pause" if number == 0 else "sh")
+            self.assertTrue(me.isdigit() and int(count) >= 2, (me, count))
+            self.assertIn("Read-only", refused)
+
+    def test_what_a_container_mounts_over_its_own_proc_is_not_for_those_who_join_it(self):
+        every = (1 << 41) - 1
+        caps = {"cap_permitted": every, "cap_effective": every, "cap_bounding": every}
+        target = self.pod.up("liar", ["sh", "-c", "mount -t tmpfs none /proc; mkdir /proc/1; echo liar > /proc/1/comm; "
+                                             "while :; do sleep 100; done"],
+                             pid=pb.NS_NEW, process=caps)
+        self.assertTrue(eventually(lambda: self.pod.exec("liar", ["cat", "/proc/1/comm"])[1] == "liar\n"))
+        joins = dict(pid=pb.NS_CONTAINER, request={"pid_target_id": "liar"})
+        self.pod.up("joins", ["sh", "-c", "cat /proc/1/comm; sleep 1000"], **joins)
+        self.assertTrue(eventually(lambda: self.pod.output("joins") == "sh\n"), self.pod.records("joins"))
+        joins["request"]["pid_target_id"] = "joins"  # and who joins that one
+        self.pod.run("again", ["cat", "/proc/1/comm"], **joins)
+        self.assertEqual(self.pod.output("again"), "sh\n")
+        self.pod.kill("liar")
+        self.pod.client.wait_exit("joins")
+        self.assertTrue(eventually(lambda: not alive(target)))
+        with self.assertRaises(ShimError) as caught:
+            self.pod.create("late", ["true"], **joins)
+        self.assertEqual(caught.exception.kind, "STATE")
+
+    def test_what_is_said_in_its_name_is_not_believed(self):
+        for number, said in enumerate((b"\0", b"\2\0\0\0", b"F" * 4096)):
+            name = f"named{number}"
+            pid = self.pod.create(name, ["sleep", "1000"]).pid
+            pipe = os.open(f"/proc/{pid}/fd/3", os.O_WRONLY | os.O_NONBLOCK)
+            os.write(pipe, said)
+            os.close(pipe)
+            self.assertEqual(self.pod.client.wait_exit(name).exit_code, 137)
+        self.assertEqual(self.pod.run("after", ["true"]).exit_code, 0)
+
+    def test_a_failed_execve_is_told(self):
+        for name, args, errno, code in (("gone", ["no-such"], 2, 127), ("data", ["/etc/noexec"], 13, 126)):
+            self.pod.create(name, args)
+            with self.assertRaises(ShimError) as caught:
+                self.pod.begin(name)
+            self.assertEqual((caught.exception.kind, caught.exception.step, caught.exception.path, caught.exception.errno),
+                             ("START", "execve", args[0], errno))
+            self.assertEqual(self.pod.client.wait_exit(name).exit_code, code)
+
+    def test_a_setup_that_is_killed_at_any_moment_leaves_nothing(self):
+        before = members(self.pause)
+        for round in range(60):
+            name = f"killed{round}"
+            plan = self.pod.plan(name, ["true"]).SerializeToString()
+            stop = threading.Event()
+
+            def kill_all():
+                time.sleep(round * 0.0002)
+                while not stop.is_set():
+                    try:
+                        with open(f"/sys/fs/cgroup/freezer/{self.pod.cgroups.name}/{name}/cgroup.procs") as file:
+                            for member in file.read().split():
+                                os.kill(int(member), signal.SIGKILL)
+                    except OSError:
+                        pass
+
+            killer = threading.Thread(target=kill_all)
+            killer.start()
+            try:
+                self.pod.create(name, [], plan=plan)
+            except ShimError as error:
+                self.assertIn("killed", error.message)
+            finally:
+                stop.set()
+                killer.join()
+        for container in self.pod.state().containers:
+            if container.state == pb.CREATED:  # the killer came too late
+                self.pod.client.call(delete_container=pb.DeleteContainer(id=container.id))
+        self.assertTrue(eventually(lambda: members(self.pause) == before))
+        self.assertEqual(self.pod.run("afterwards", ["true"]).exit_code, 0)
 
 
 class Filters(unittest.TestCase):

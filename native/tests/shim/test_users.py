@@ -209,9 +209,18 @@ class SharedPids(unittest.TestCase):
     def test_a_pod_with_one_pid_namespace(self):
         with UserPod(pid=pb.NS_POD) as pod:
             pod.up("one", ["sleep", "4711"])
-            pod.up("two", ["sleep", "1000"])
+            pod.up("two", ["sleep", "1000"], sysctls=[pb.Sysctl(name="net.ipv4.ip_default_ttl", value="35")])
             self.assertIn("sleep 4711", pod.exec("two", ["ps"])[1])
             self.assertEqual(pod.exec("two", ["ls", "/proc/1/root"])[0], 1)
+
+
+    def test_a_container_that_joins_anothers_pids(self):
+        with UserPod() as pod:
+            pod.up("one", ["sh", "-c", "while :; do sleep 100; done"])
+            pod.run("debug", ["sh", "-c", "cat /proc/1/comm; id -u; tty; grep -c . /proc/self/uid_map"], pid=pb.NS_CONTAINER,
+                    tty=True, request={"pid_target_id": "one"}, sysctls=[pb.Sysctl(name="net.ipv4.ip_default_ttl", value="34")])
+            self.assertEqual(pod.output("debug").split(), ["sh", "0", "/dev/pts/0", "1"])
+            self.assertEqual(pod.exec("one", ["cat", "/proc/sys/net/ipv4/ip_default_ttl"])[1], "34\n")
 
 
 class Refused(unittest.TestCase):
