@@ -9,7 +9,7 @@ import type { ImageDirs } from './image-dirs.ts';
 import type { LayerSource } from './layer-source.ts';
 import { MergedTree } from './merged-tree.ts';
 import type { LayerRow } from './rows.ts';
-import { unpackLayer } from './unpack-layer.ts';
+import { unpackLayer, wasKilled } from './unpack-layer.ts';
 import type { UnpackResult } from './unpack-layer.ts';
 
 export interface LayersOptions {
@@ -179,7 +179,18 @@ export class Layers {
     return this.#pin(held, false);
   }
 
+  /** One that is killed from outside (for memory, say) gets a second attempt: a new directory, and the bytes anew. */
   async #unpack(ctx: Ctx, wanted: WantedLayer): Promise<{ scratch: string; result: UnpackResult }> {
+    try {
+      return await this.#unpackOnce(ctx, wanted);
+    } catch (error) {
+      if (!wasKilled(error)) throw error;
+      ctx.log.warn({ err: error }, 'an unpacker was killed; its layer is unpacked once more');
+      return this.#unpackOnce(ctx, wanted);
+    }
+  }
+
+  async #unpackOnce(ctx: Ctx, wanted: WantedLayer): Promise<{ scratch: string; result: UnpackResult }> {
     const { addon, dirs, unpackBinary } = this.#options;
     const scratch = dirs.scratch('layer');
     try {

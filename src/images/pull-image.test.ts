@@ -91,6 +91,72 @@ if ('missing' in natives) {
       expect(await images.strays(ctx)).toEqual([]);
     });
 
+    /** An addon under which the first so many unpackers are killed as they start, as the kernel does when memory runs out. */
+    const killing = (times: number): typeof natives.addon => {
+      let left = times;
+      return new Proxy(natives.addon, {
+        get: (addon, name: keyof typeof natives.addon) =>
+          name !== 'spawn'
+            ? addon[name]
+            : (options: Parameters<typeof addon.spawn>[0]) => {
+                const child = addon.spawn(options);
+                if (options.path === natives.unpackBinary && left-- > 0) addon.pidfdSendSignal(child.pidfd, 9);
+                return child;
+              },
+      });
+    };
+    const openWith = async (changes: Partial<typeof natives>): Promise<LocalImageStore> => {
+      const root = path.join(top, 'images');
+      const images = await LocalImageStore.open(ctx, {
+        ...natives,
+        ...changes,
+        root,
+        registry,
+        store: new FakeStore(),
+      });
+      opened.push(images);
+      return images;
+    };
+
+    it('downloads and unpacks a layer once more when its unpacker was killed from outside', async () => {
+      const images = await openWith({ addon: killing(1) });
+      publish(['x'.repeat(3_000_000)], gzipSync);
+      const { id } = await images.pull(ctx, { reference: app });
+      const rootfs = await images.lease(ctx, id, 'c1');
+      const file = path.join(rootfs.directory, rootfs.lowers[0]!, 'file-xxxxxxxx');
+      expect((await readFile(file)).length).toBe(3_000_000);
+      expect([...registry.fetches.values()]).toEqual([2]);
+      expect(await images.strays(ctx)).toEqual([]);
+    });
+
+    it('says that the unpacker was killed when it is killed again, and leaves nothing', async () => {
+      const images = await openWith({ addon: killing(2) });
+      publish(['x'.repeat(3_000_000)], gzipSync);
+      expect(await failure(images)).toMatchObject({
+        code: 'UNAVAILABLE',
+        message: expect.stringMatching(
+          /unpacker of layer sha256:.* was killed by SIGKILL, perhaps .* out of memory/,
+        ) as unknown,
+        details: { signal: 9 },
+      });
+      expect([...registry.fetches.values()]).toEqual([2]);
+      await nothingLeft(images);
+    });
+
+    it('tells the last words of an unpacker that ends without a result', async () => {
+      const unpackBinary = path.join(top, 'unpack');
+      await writeFile(unpackBinary, '#!/bin/sh\necho "cannot open\n libthing.so.3" >&2\nexit 127\n', { mode: 0o755 });
+      const images = await openWith({ unpackBinary });
+      publish(['small']);
+      expect(await failure(images)).toMatchObject({
+        code: 'INTERNAL',
+        message: expect.stringMatching(
+          /ended with status 127 and no result; its last words: cannot open libthing\.so\.3$/,
+        ) as unknown,
+      });
+      await nothingLeft(images);
+    });
+
     it('has an ext4 begin every layer in a part of the disk of its own', async () => {
       const images = await open();
       const tmp = path.join(images.usage().mountpoint, 'tmp');

@@ -50,7 +50,9 @@ export class PullProgress {
   /** @param bytes that came just now */
   downloaded(index: number, bytes: number): void {
     this.#options.onBytes(bytes);
-    this.#change(index, { downloaded: (this.#layers[index]?.downloaded ?? 0) + bytes, state: 'downloading' });
+    const { downloaded, size } = this.#layers[index] ?? { downloaded: 0, size: 0 };
+    // What has to come a second time is not more than there is.
+    this.#change(index, { downloaded: Math.min(downloaded + bytes, size), state: 'downloading' });
   }
 
   /** @param bytes of the layer so far */

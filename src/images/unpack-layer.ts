@@ -1,9 +1,10 @@
 import { Socket } from 'node:net';
 import type { Ctx } from '#base/ctx';
-import { BerthError, toBerthError } from '#base/errors';
+import { BerthError, isBerthError, toBerthError } from '#base/errors';
 import type { ErrorCode } from '#base/error-codes';
-import type { Addon } from '#linux/addon';
+import type { Addon, ProcessExit } from '#linux/addon';
 import { Fd } from '#linux/fd';
+import { ownPipe } from '#linux/own-fd';
 import type { LayerInput } from './layer-source.ts';
 import { isDigest } from './reference.ts';
 
@@ -33,6 +34,8 @@ export interface UnpackResult {
 
 /** 2 × 65,536 names of at most 3 KiB, each byte up to six characters, is absurd; this is generous. */
 const maxOutput = 64 * 1024 * 1024;
+/** Of what it wrote to its standard error, from the end: a loader's or allocator's last words. */
+const maxLastWords = 2048;
 const sigKill = 9;
 const sigSys = 31;
 
@@ -48,40 +51,78 @@ const codes: Readonly<Record<string, ErrorCode>> = {
  * Unpacks one layer in a process of its own, which an abort of `ctx` kills. After a failure the destination holds
  * anything: remove it.
  *
- * @throws IMAGE_INVALID, RESOURCE_EXHAUSTED, KERNEL, or the reason of the abort
+ * @throws IMAGE_INVALID, RESOURCE_EXHAUSTED, KERNEL, UNAVAILABLE when it was killed from outside, or the reason of the abort
  */
 export async function unpackLayer(ctx: Ctx, options: UnpackOptions): Promise<UnpackResult> {
   ctx.signal.throwIfAborted();
   const { addon, what } = options;
   using destination = new Fd(addon.openDirectory(options.destination), (fd) => addon.close(fd));
-  const ends = addon.pipe();
-  using write = new Fd(ends.write, (fd) => addon.close(fd));
-  using read = new Fd(ends.read, (fd) => addon.close(fd));
-  const child = spawn(options, write.number, destination.number);
+  const { read: readEnd, write: writeEnd } = ownPipe(addon);
+  using read = readEnd;
+  using write = writeEnd;
+  const { read: errorReadEnd, write: errorWriteEnd } = ownPipe(addon);
+  using errorRead = errorReadEnd;
+  using errorWrite = errorWriteEnd;
+  const child = spawn(options, { errors: errorWrite.number, result: write.number, destination: destination.number });
   using pidfd = new Fd(child.pidfd, (fd) => addon.close(fd));
-  write[Symbol.dispose]();
+  for (const end of [write, errorWrite]) end[Symbol.dispose]();
   options.input.handedOver();
   const kill = (): void => void addon.pidfdSendSignal(pidfd.number, sigKill);
   ctx.signal.addEventListener('abort', kill, { once: true });
   try {
     const exited = addon.waitPidfd(pidfd.number);
     const last = readResult(read.take(), options.onProgress, kill);
-    // Both ends: the process is reaped before its pidfd is closed, and the pipe is read to its end.
-    const [exit, result] = await Promise.allSettled([exited, last]);
+    const words = readLastWords(errorRead.take());
+    // All of them: the process is reaped before its pidfd is closed, and the pipes are read to their ends.
+    const [exit, result, lastWords] = await Promise.allSettled([exited, last, words]);
     ctx.signal.throwIfAborted();
     if (exit.status === 'rejected') throw toBerthError(exit.reason, `wait for the unpacker of ${what}`);
     if (result.status === 'rejected') throw toBerthError(result.reason, `read the result of unpacking ${what}`);
     if (result.value !== undefined) return resultOf(result.value, what);
-    const { code, signal } = exit.value;
-    const end = signal === undefined ? `ended with status ${code}` : `was killed by signal ${signal}`;
-    const why = signal === sigSys ? ' (a system call that unpacking does not need)' : '';
-    throw new BerthError(signal === sigSys ? 'IMAGE_INVALID' : 'INTERNAL', `unpacker of ${what} ${end}${why}`);
+    throw silentEnd(what, exit.value, lastWords.status === 'fulfilled' ? lastWords.value : '');
   } finally {
     ctx.signal.removeEventListener('abort', kill);
   }
 }
 
-function spawn(options: UnpackOptions, result: number, destination: number): { pid: number; pidfd: number } {
+/** It ended without a result. */
+function silentEnd(what: string, { code, signal }: ProcessExit, lastWords: string): BerthError {
+  const said = lastWords === '' ? '' : `; its last words: ${lastWords}`;
+  if (signal === undefined) {
+    return new BerthError('INTERNAL', `unpacker of ${what} ended with status ${code} and no result${said}`);
+  }
+  const details = { signal };
+  switch (signal) {
+    case sigSys:
+      return new BerthError(
+        'IMAGE_INVALID',
+        `unpacker of ${what} was killed for a system call that unpacking does not need${said}`,
+        { details },
+      );
+    case sigKill:
+      // Nobody here did it.
+      return new BerthError(
+        'UNAVAILABLE',
+        `unpacker of ${what} was killed by SIGKILL, perhaps because the node ran out of memory: try again${said}`,
+        { details },
+      );
+    default:
+      return new BerthError('INTERNAL', `unpacker of ${what} was killed by signal ${signal}${said}`, { details });
+  }
+}
+
+/** Whether the unpacker was killed from outside: another attempt may well succeed. */
+export function wasKilled(error: unknown): boolean {
+  return isBerthError(error, 'UNAVAILABLE') && error.details['signal'] === sigKill;
+}
+
+interface ChildFds {
+  readonly errors: number;
+  readonly result: number;
+  readonly destination: number;
+}
+
+function spawn(options: UnpackOptions, { errors, result, destination }: ChildFds): { pid: number; pidfd: number } {
   const { input, expectCompressed, expectDiffId, binary } = options;
   const { range } = input;
   const argv = [
@@ -91,7 +132,7 @@ function spawn(options: UnpackOptions, result: number, destination: number): { p
     ...(expectDiffId === undefined ? [] : [`--expect-diff-id=${expectDiffId}`]),
   ];
   try {
-    const fds = [input.fd, null, 2, result, destination];
+    const fds = [input.fd, null, errors, result, destination];
     return options.addon.spawn({ path: binary, argv, env: ['MALLOC_ARENA_MAX=1'], fds });
   } catch (error) {
     throw toBerthError(error, `start ${binary}`);
@@ -133,6 +174,18 @@ async function readResult(
   } finally {
     socket.destroy();
   }
+}
+
+/** The end of what it wrote, in one line. */
+async function readLastWords(fd: number): Promise<string> {
+  const socket = new Socket({ fd, readable: true, writable: false });
+  let kept = Buffer.alloc(0);
+  for await (const chunk of socket as AsyncIterable<Buffer>)
+    kept = Buffer.concat([kept, chunk]).subarray(-maxLastWords);
+  return kept
+    .toString('utf8')
+    .trim()
+    .replace(/[\s\p{Cc}]+/gu, ' ');
 }
 
 /** The unpacker has read hostile bytes, so what it says is checked as well. */

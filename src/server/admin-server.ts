@@ -95,7 +95,9 @@ export class AdminServer {
       lines.fail(failure);
     }
     const ms = Math.round(clock.monotonicMs() - since);
-    if (failure) log.warn({ ms, err: failure }, 'admin call failed');
+    if (failure?.code === 'CANCELLED')
+      log.debug({ ms, err: failure }, 'an admin client left before its answer was complete');
+    else if (failure) log.warn({ ms, err: failure }, 'admin call failed');
     else if (route?.method === 'POST') log.info({ ms }, 'admin call answered');
     else log.debug({ ms }, 'admin call answered');
     await lines.end();

@@ -8,10 +8,11 @@ import { silentLogger } from '#base/log';
 import { createMetrics } from '#base/metrics';
 import { connectCri, type CriClient } from '#cri-api/client';
 import type { ContainerEventResponse__Output } from '#cri-api/gen/runtime/v1/ContainerEventResponse';
-import { FakeNode, until, type TestSandboxes } from '#sandbox/sandboxes.fixture';
+import { FakeNode, runningContainer, until, type TestSandboxes } from '#sandbox/sandboxes.fixture';
 import { bindService } from './bind-service.ts';
 import { callPolicies, type CriCall } from './call-policies.ts';
 import { loadCriProto } from './cri-proto.ts';
+import { recordingLog, type LogLine } from './cri-server.fixture.ts';
 import { CriServer } from './cri-server.ts';
 import { CallHandler } from './handle-call.ts';
 import { imageService } from './image-service/image-service.ts';
@@ -26,6 +27,7 @@ const directory = mkdtempSync(path.join(tmpdir(), 'berth-calls-'));
 let server: CriServer;
 let client: CriClient;
 let it: TestSandboxes;
+const lines: LogLine[] = [];
 
 beforeAll(async () => {
   const node = new FakeNode();
@@ -33,7 +35,7 @@ beforeAll(async () => {
   const proto = loadCriProto();
   const gate = new ReadyGate();
   gate.open();
-  const calls = new CallHandler({ gate, log: silentLogger, metrics: createMetrics(), clock: systemClock });
+  const calls = new CallHandler({ gate, log: recordingLog(lines), metrics: createMetrics(), clock: systemClock });
   const runtimeDeps = {
     sandboxes: it.sandboxes,
     gate,
@@ -318,5 +320,38 @@ describe('the node', () => {
     expect(it.node.network.subnets).toEqual(['10.9.0.0/24']);
     const wrong = client.runtime.updateRuntimeConfig({ runtime_config: { network_config: { pod_cidr: 'nonsense' } } });
     await expect(wrong).rejects.toMatchObject({ status: 'INVALID_ARGUMENT' });
+  });
+});
+
+describe('a caller that leaves what lasts as long as he likes', () => {
+  test.each([
+    ['at his deadline', { deadline: 100 }],
+    ['by himself', { cancel: 100 }],
+  ])(
+    '%s is no failure: nothing is warned of',
+    async (_how, { deadline, cancel }: { deadline?: number; cancel?: number }) => {
+      lines.length = 0;
+      const options = deadline === undefined ? {} : { deadline: Date.now() + deadline };
+      const stream = client.rawRuntime.getContainerEvents({}, options);
+      stream.resume();
+      const ended = new Promise<unknown>((resolve) => stream.once('error', resolve));
+      if (cancel !== undefined) setTimeout(() => stream.cancel(), cancel);
+      expect(await ended).toMatchObject({ code: deadline === undefined ? 1 : 4 });
+      const answers = (): LogLine[] => lines.filter(({ method }) => method === 'GetContainerEvents');
+      await until(() => answers().length > 0);
+      expect(answers()).toMatchObject([{ level: 'debug', code: 'CANCELLED' }]);
+    },
+  );
+
+  test('an exec that its caller does not wait for is not the node’s failure either', async () => {
+    using _held = it.runtime.hold('execSync');
+    const { id } = await runningContainer(it, 'leaver');
+    lines.length = 0;
+    const exec = client.runtime.execSync({ container_id: id, cmd: ['sleep'] }, { timeoutMs: 100 });
+    await expect(exec).rejects.toMatchObject({ status: 'DEADLINE_EXCEEDED' });
+    await until(() => lines.some(({ method }) => method === 'ExecSync'));
+    expect(lines.filter(({ method }) => method === 'ExecSync')).toMatchObject([
+      { level: 'debug', code: 'DEADLINE_EXCEEDED' },
+    ]);
   });
 });

@@ -157,14 +157,17 @@ class CallDeadline implements Disposable {
   readonly #deadline: Deadline;
   /** Milliseconds since the epoch; Infinity for none. */
   readonly #clients: number;
+  readonly #isWatch: boolean;
   readonly #onCancelled = (): void => this.#deadline.abort(this.#whyCancelled());
 
   constructor(method: CriCall, call: AnyCall, policy: CallPolicy, parent: AbortSignal | undefined) {
     this.#method = method;
     this.#call = call;
     this.#clients = Number(call.getDeadline());
+    this.#isWatch = policy.kind === 'watch';
     const ms = Number.isFinite(this.#clients) ? Math.max(0, Math.ceil(this.#clients - Date.now())) : policy.deadlineMs;
-    this.#deadline = new Deadline(ms, method, parent);
+    // A watch has nothing to finish: its client's deadline is when it leaves, which grpc-js tells.
+    this.#deadline = new Deadline(this.#isWatch ? Infinity : ms, method, parent);
     if (call.cancelled) this.#onCancelled();
     else call.on('cancelled', this.#onCancelled);
   }
@@ -175,7 +178,7 @@ class CallDeadline implements Disposable {
 
   /** grpc-js has a timer of its own for the client's deadline, and cancels then: that is not a caller who left. */
   #whyCancelled(): BerthError {
-    return Date.now() >= this.#clients
+    return Date.now() >= this.#clients && !this.#isWatch
       ? new BerthError('DEADLINE_EXCEEDED', `${this.#method} did not finish before its caller's deadline`)
       : new BerthError('CANCELLED', `the caller of ${this.#method} went away`);
   }
@@ -201,8 +204,10 @@ function writeLine(log: Logger, policy: CallPolicy, failure: BerthError | undefi
     return;
   }
   const line = { ...fields, err: failure };
+  // What lasts as long as its caller likes has not failed when he has had enough, or his command was over its time.
+  const outlasted = policy.deadlineMs === Infinity && failure.code === 'DEADLINE_EXCEEDED';
   if (failure.code === 'INTERNAL') log.error(line, 'call failed');
-  else if (failure.side === 'system' && failure.code !== 'UNAVAILABLE') log.warn(line, 'call failed');
+  else if (failure.side === 'system' && failure.code !== 'UNAVAILABLE' && !outlasted) log.warn(line, 'call failed');
   else if (policy.kind === 'change') log.info(line, 'call failed');
   else log.debug(line, 'call failed');
 }
