@@ -42,8 +42,14 @@ if ('missing' in natives) {
       await rm(top, { recursive: true });
     });
 
-    const open = async (root = path.join(top, 'images'), disk = new FakeDisk()): Promise<LocalImageStore> => {
-      const images = await LocalImageStore.open(ctx, { ...natives, root, registry, store: new FakeStore({ disk }) });
+    const open = async (root?: string, disk = new FakeDisk(), own = natives): Promise<LocalImageStore> => {
+      const store = new FakeStore({ disk });
+      const images = await LocalImageStore.open(ctx, {
+        ...own,
+        root: root ?? path.join(top, 'images'),
+        registry,
+        store,
+      });
       opened.push(images);
       return images;
     };
@@ -105,21 +111,8 @@ if ('missing' in natives) {
               },
       });
     };
-    const openWith = async (changes: Partial<typeof natives>): Promise<LocalImageStore> => {
-      const root = path.join(top, 'images');
-      const images = await LocalImageStore.open(ctx, {
-        ...natives,
-        ...changes,
-        root,
-        registry,
-        store: new FakeStore(),
-      });
-      opened.push(images);
-      return images;
-    };
-
     it('downloads and unpacks a layer once more when its unpacker was killed from outside', async () => {
-      const images = await openWith({ addon: killing(1) });
+      const images = await open(undefined, undefined, { ...natives, addon: killing(1) });
       publish(['x'.repeat(3_000_000)], gzipSync);
       const { id } = await images.pull(ctx, { reference: app });
       const rootfs = await images.lease(ctx, id, 'c1');
@@ -130,7 +123,7 @@ if ('missing' in natives) {
     });
 
     it('says that the unpacker was killed when it is killed again, and leaves nothing', async () => {
-      const images = await openWith({ addon: killing(2) });
+      const images = await open(undefined, undefined, { ...natives, addon: killing(2) });
       publish(['x'.repeat(3_000_000)], gzipSync);
       expect(await failure(images)).toMatchObject({
         code: 'UNAVAILABLE',
@@ -146,7 +139,7 @@ if ('missing' in natives) {
     it('tells the last words of an unpacker that ends without a result', async () => {
       const unpackBinary = path.join(top, 'unpack');
       await writeFile(unpackBinary, '#!/bin/sh\necho "cannot open\n libthing.so.3" >&2\nexit 127\n', { mode: 0o755 });
-      const images = await openWith({ unpackBinary });
+      const images = await open(undefined, undefined, { ...natives, unpackBinary });
       publish(['small']);
       expect(await failure(images)).toMatchObject({
         code: 'INTERNAL',
