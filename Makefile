@@ -62,9 +62,9 @@ lint: node_modules/.package-lock.json ## types, eslint, formatting, generated fi
 gen: node_modules/.package-lock.json ## make the generated files again
 	@$(RUN) npm run --silent gen
 
-sanitize: build/sanitize/CMakeCache.txt ## native tests under address and undefined-behaviour sanitizers
+sanitize: build/sanitize/CMakeCache.txt ## all native tests under address and undefined-behaviour sanitizers, the shim's as root
 	@cmake --build build/sanitize --parallel $(JOBS)
-	@ctest --test-dir build/sanitize --output-on-failure
+	@ctest --test-dir build/sanitize --parallel $(JOBS) --output-on-failure
 
 build/sanitize/CMakeCache.txt: native/CMakeLists.txt node_modules/.package-lock.json
 	@cmake -S native -B build/sanitize -DCMAKE_BUILD_TYPE=Debug -DBERTH_SANITIZE=ON >/dev/null

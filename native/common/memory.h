@@ -9,6 +9,13 @@
 
 namespace berth {
 
+// A sanitizer keeps its books in memory of its own, which nothing may give back under it.
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr bool kSanitized = true;
+#else
+inline constexpr bool kSanitized = false;
+#endif
+
 // 4096 on most machines; 16 or 64 KiB with some kernels for arm64. Not by getauxval(3): release_callers gives that
 // back.
 inline uintptr_t memory_page() {

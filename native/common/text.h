@@ -19,7 +19,7 @@ class Text {
     const size_t room = N - 1 - size_;
     const size_t n = text.size() < room ? text.size() : room;
     if (n < text.size()) cut_ = true;
-    memcpy(bytes_ + size_, text.data(), n);
+    if (n != 0) memcpy(bytes_ + size_, text.data(), n);  // an empty view may have no address
     size_ += n;
     bytes_[size_] = '\0';
     return *this;
@@ -58,15 +58,15 @@ class Text {
 
 using Path = Text<4096>;
 
-inline bool starts_with(std::string_view text, std::string_view prefix) {
-  return text.size() >= prefix.size() && memcmp(text.data(), prefix.data(), prefix.size()) == 0;
-}
-
 // string_view::substr without its exception.
 inline std::string_view slice(std::string_view text, size_t from, size_t count = static_cast<size_t>(-1)) {
   if (from > text.size()) from = text.size();
   const size_t rest = text.size() - from;
   return {text.data() + from, count < rest ? count : rest};
+}
+
+inline bool starts_with(std::string_view text, std::string_view prefix) {
+  return slice(text, 0, prefix.size()) == prefix;
 }
 
 }  // namespace berth

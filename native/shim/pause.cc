@@ -218,8 +218,10 @@ long address_of(const void* object) {
   const long data_bytes = address_of(sbrk(0)) - data;  // with the heap; what lies between them is not mapped
   const long stack_end = static_cast<long>(arguments_page());
   const long stack = stack_end - static_cast<long>(kStackReach);
-  kernel::bare(SYS_madvise, data, data_bytes, MADV_DONTNEED);
-  kernel::bare(SYS_madvise, stack, kStackReach, MADV_DONTNEED);
+  if constexpr (!kSanitized) {
+    kernel::bare(SYS_madvise, data, data_bytes, MADV_DONTNEED);
+    kernel::bare(SYS_madvise, stack, kStackReach, MADV_DONTNEED);
+  }
   if (kernel::bare(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, address_of(&kPauseFilter)) != 0) {
     kernel::bare(SYS_write, kSyncFd, address_of(&kSaysFailed), 1);
     kernel::bare(SYS_exit_group, 1);

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 
+import reports
 from client import Client, ShimError, pb  # noqa: F401
 
 SHIM = os.environ["BERTH_SHIM"]
@@ -177,11 +178,15 @@ class Pod:
         self.pid_mode, self.ipc, self.net, self.uts = pid, ipc, net, uts
         self.pids, self.clients, self.ended = [], [], False
         self._spawn(net_fd, own_dev, without_caps, nofile)
-        self.client = self.connect()
-        hello = self.client.call(hello=pb.Hello(protocol=1, subscribe=True))
-        self.pid, self.hello = hello.pid, hello
-        if start:
-            self.start(**plan)
+        try:
+            self.client = self.connect()
+            hello = self.client.call(hello=pb.Hello(protocol=1, subscribe=True))
+            self.pid, self.hello = hello.pid, hello
+            if start:
+                self.start(**plan)
+        except (EOFError, OSError, ShimError) as error:
+            self._blame_sanitizers(error)
+            raise
 
     def _spawn(self, net_fd, own_dev, without_caps, nofile):
         listener = socket.socket(socket.AF_UNIX)
@@ -190,6 +195,7 @@ class Pod:
         listener.listen(64)
         binary = detached_readonly(SHIM)
         self.log = f"{self.base}/shim.log"
+        environment = reports.environment(self.base)
         child = os.fork()
         if child == 0:
             try:
@@ -210,7 +216,7 @@ class Pod:
                     make_own_dev()
                 for cap in without_caps:
                     libc.prctl(24, cap, 0, 0, 0)  # PR_CAPBSET_DROP
-                os.execve(high[5], ["berth-shim", self.id], {})
+                os.execve(high[5], ["berth-shim", self.id], environment)
             finally:
                 os._exit(99)
         _, status = os.waitpid(child, 0)
@@ -383,10 +389,19 @@ class Pod:
                 front.append(child)
         return found
 
+    def _blame_sanitizers(self, error):
+        """What a sanitizer has ended shows as something else."""
+        found = reports.found(self.base)
+        assert not found, f"the sanitizers say: {found} {error}"
+
     def close(self):
         """Ends the pod and fails when anything of it is left."""
         mine = self.descendants() | {self.pid}
-        self.shutdown()
+        try:
+            self.shutdown()
+        except (EOFError, OSError) as error:
+            self._blame_sanitizers(error)
+            raise
         for client in self.clients:
             client.close()
         eventually(lambda: not any(alive(p) for p in mine))
@@ -397,7 +412,9 @@ class Pod:
             mounts = [line for line in file if self.base in line]
         with open(self.log) as file:
             said = file.read()
+        found = reports.found(self.base)
         shutil.rmtree(self.base)
+        assert not found, f"the sanitizers say: {found}"
         assert not left, f"processes left: {left} {said}"
         assert not cgroups and not members and not kept, f"cgroups left: {members} {kept} {said}"
         assert not mounts, f"mounts left: {mounts}"

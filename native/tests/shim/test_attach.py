@@ -73,7 +73,7 @@ class Attach(unittest.TestCase):
         talks = [Talk.attach(self.pod, "many", stdin=i == 0) for i in range(16)]
         with self.assertRaises(ShimError) as caught:
             Talk.attach(self.pod, "many")
-        self.assertEqual(caught.exception.kind, "STATE")
+        self.assertEqual(caught.exception.kind, "LIMIT")
         talks[0].write(b"go\n")
         expected = "".join(f"{n}\n" for n in range(1, 2001)).encode()
         for talk in talks:

@@ -8,6 +8,7 @@ import time
 import unittest
 
 from harness import SHIM, Pod, ShimError, alive, comm, eventually, pb
+from reports import SANITIZED
 
 
 class End(unittest.TestCase):
@@ -157,7 +158,8 @@ class End(unittest.TestCase):
                 pod.run(f"r{i}", ["true"])
                 pod.client.call(delete_container=pb.DeleteContainer(id=f"r{i}"))
             self.assertLessEqual(figures()[1], before[1])
-            self.assertLessEqual(figures()[0], before[0] + 132)
+            if not SANITIZED:  # their quarantine of freed memory would be measured
+                self.assertLessEqual(figures()[0], before[0] + 132)
             self.assertEqual(len(pod.state().containers), 0)
 
 

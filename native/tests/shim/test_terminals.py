@@ -6,6 +6,7 @@ import time
 import unittest
 
 from harness import Pod, ShimError, eventually, pb
+from reports import SANITIZED
 from streams import Talk
 
 
@@ -151,7 +152,8 @@ class Terminals(unittest.TestCase):
         fds, kib = self.fds(), private()
         fail(1000)
         self.assertTrue(eventually(lambda: self.fds() <= fds), (fds, self.fds()))
-        self.assertLess(private(), kib + 64)
+        if not SANITIZED:  # their quarantine of freed memory would be measured
+            self.assertLess(private(), kib + 64)
         self.assertTrue(eventually(lambda: not [d for d in os.listdir(
             f"/sys/fs/cgroup/freezer/{self.pod.cgroups.name}/c") if d.startswith("exec-")]))
 
