@@ -10,7 +10,7 @@ RUN := PATH=$(NODE_BIN):$$PATH
 JEST := $(RUN) NODE_OPTIONS=--experimental-vm-modules node_modules/.bin/jest
 CMAKE_FLAGS := -DCMAKE_BUILD_TYPE=Release
 
-.PHONY: help deps build native ts run test unit ctest lint gen sanitize e2e bench bench-pull crictl critest kubelet fresh clean
+.PHONY: help deps build native ts run test unit ctest lint gen sanitize e2e chaos bench bench-pull crictl critest kubelet fresh clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -75,6 +75,12 @@ e2e: ## end-to-end tests as root (FILE=smoke for one file)
 	@$(MAKE) build
 	@tools/get-crictl >/dev/null
 	@$(JEST) --selectProjects e2e --runInBand $(FILE)
+
+chaos: ## kill berthd and damage its store, again and again (SEEDS=300, FROM=n for the first seed)
+	@tools/need-root 'for the end-to-end tests' chaos
+	@tools/deps test
+	@$(MAKE) build
+	@BERTH_SEEDS=$(or $(SEEDS),300) BERTH_SEED=$(FROM) $(JEST) --selectProjects e2e --runInBand chaos
 
 bench: ## measure beside other runtimes
 	@tools/need-root 'to measure pods' bench

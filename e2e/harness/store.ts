@@ -41,7 +41,10 @@ export class StoreFiles {
 
   /** Names of LevelDB's files. */
   files(): string[] {
-    return existsSync(this.directory) ? readdirSync(this.directory).sort() : [];
+    if (!existsSync(this.directory)) return [];
+    // LevelDB's repairer leaves a directory `lost`.
+    const entries = readdirSync(this.directory, { withFileTypes: true });
+    return entries.filter((entry) => entry.isFile()).map(({ name }) => name);
   }
 
   remove(file: string): void {

@@ -151,9 +151,13 @@ export class FakeImageStore implements ImageStore {
     this.leases.delete(leaseId);
   }
 
-  async keepLeases(_ctx: Ctx, held: ReadonlyMap<string, HeldImage>): Promise<void> {
-    for (const leaseId of [...this.leases.keys()]) if (!held.has(leaseId)) this.leases.delete(leaseId);
+  async holdLeases(_ctx: Ctx, held: ReadonlyMap<string, HeldImage>): Promise<void> {
     for (const [leaseId, { imageId }] of held) if (!this.leases.has(leaseId)) this.leases.set(leaseId, imageId);
+  }
+
+  async keepLeases(ctx: Ctx, held: ReadonlyMap<string, HeldImage>): Promise<void> {
+    for (const leaseId of [...this.leases.keys()]) if (!held.has(leaseId)) this.leases.delete(leaseId);
+    await this.holdLeases(ctx, held);
   }
 
   async accounts(_ctx: Ctx, imageId: string): Promise<{ readonly passwd: string; readonly group: string }> {

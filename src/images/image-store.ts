@@ -31,9 +31,11 @@ export interface ImageStore {
   /** Keeps the layers of an image while a container uses them. Throws NOT_FOUND. */
   lease(ctx: Ctx, imageId: string, leaseId: string): Promise<RootfsLayers>;
   release(ctx: Ctx, leaseId: string): Promise<void>;
+  /** Recovery, before anything is released: makes the leases of containers again whose rows are lost. */
+  holdLeases(ctx: Ctx, held: ReadonlyMap<string, HeldImage>): Promise<void>;
   /**
-   * Recovery: the leases that containers own. One whose row is lost is made again; all others are dropped. Before that nothing
-   * is removed that an earlier berthd has left: only here it is known what containers use.
+   * Recovery: as holdLeases; all other leases are dropped. Before that nothing is removed that an earlier berthd has left: only
+   * here it is known what containers use.
    */
   keepLeases(ctx: Ctx, held: ReadonlyMap<string, HeldImage>): Promise<void>;
   /** /etc/passwd and /etc/group of the image as text, bounded (1 MiB each), "" when missing. Cached. */

@@ -243,8 +243,12 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
     await this.#freeLayers(ctx, lease.layers);
   }
 
-  async keepLeases(ctx: Ctx, held: ReadonlyMap<string, HeldImage>): Promise<void> {
+  async holdLeases(ctx: Ctx, held: ReadonlyMap<string, HeldImage>): Promise<void> {
     for (const [leaseId, image] of held) await this.#keepLease(ctx, leaseId, image);
+  }
+
+  async keepLeases(ctx: Ctx, held: ReadonlyMap<string, HeldImage>): Promise<void> {
+    await this.holdLeases(ctx, held);
     for (const leaseId of [...this.#leases.keys()]) {
       if (!held.has(leaseId)) await this.release(ctx, leaseId);
     }

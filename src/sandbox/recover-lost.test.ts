@@ -194,6 +194,23 @@ test('the whole store is lost: every pod and container is there again', async ()
   await endsWell(again);
 });
 
+test('nothing is released before what runs has its lease again', async () => {
+  const node = new FakeNode();
+  const { podId, running, created } = await leave(node);
+  // Two of one image: one is undone by recovery, and the lease of the other is lost.
+  damage(node, 'container', created, 'absent');
+  shimOf(node, podId).delete(created);
+  node.images.leases.delete(running);
+  const heldAtRelease: boolean[] = [];
+  const release = node.images.release.bind(node.images);
+  node.images.release = async (own, id) => {
+    heldAtRelease.push(node.images.leases.has(running));
+    await release(own, id);
+  };
+  await node.start();
+  expect(heldAtRelease).toEqual([true]);
+});
+
 test('a record of a newer berthd is left as it is until its pod is removed', async () => {
   const node = new FakeNode();
   const { podId, running } = await leave(node);

@@ -10,7 +10,7 @@ import { reconcileLost, reconcilePod, reconcileRebooted } from './reconcile.ts';
 import { attempt, insist, patiently } from './recovery-notes.ts';
 import { isOfThisBoot, readSources, restoreNetworks } from './sources.ts';
 import { asSeen, isStopped } from './states.ts';
-import { endStrays, removeStrays } from './strays.ts';
+import { endStrays, heldImages, removeStrays } from './strays.ts';
 
 /**
  * Brings the table in line with the machine after a start: docs/reconcile.md has the table. No single record makes it
@@ -22,6 +22,8 @@ export async function recover(parts: SandboxParts, ctx: Ctx): Promise<void> {
   const documents = await readSources(parts, ctx);
   const cut = await findCutRemovals(parts);
   await restoreNetworks(parts, ctx, documents);
+  // Before anything is undone: what that releases may be what others run on.
+  await attempt(ctx, 'hold the images of containers', () => parts.images.holdLeases(ctx, heldImages(parts, documents)));
   ctx.stage('adopt shims');
   await adoptPods(parts, ctx);
   ctx.stage('finish removals');

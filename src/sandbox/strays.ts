@@ -127,7 +127,7 @@ function knownTo(parts: SandboxParts, layers: readonly string[], processes: bool
 }
 
 /** What containers are made from, as far as it is known. */
-function heldImages(parts: SandboxParts, { containers }: Documents): ReadonlyMap<string, HeldImage> {
+export function heldImages(parts: SandboxParts, { containers }: Documents): ReadonlyMap<string, HeldImage> {
   const held = new Map<string, HeldImage>();
   for (const { id, made } of [...parts.pods.collections.containers.values(), ...parts.pods.allContainers()]) {
     held.set(id, { imageId: made.imageId, lowers: containers.get(id)?.lowers ?? [] });

@@ -53,6 +53,7 @@ export function imageStoreOf(images: readonly Image[], other: Partial<ImageStore
     remove: async (_ctx, reference) => void removed.push(find(reference)?.id ?? ''),
     lease: refuse,
     release: refuse,
+    holdLeases: refuse,
     keepLeases: refuse,
     accounts: refuse,
     usage: () => ({ mountpoint: '/var/lib/berth', bytes: 9_007_199_254_740_991, inodes: 12 }),

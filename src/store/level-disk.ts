@@ -248,13 +248,13 @@ function textOf(error: unknown): string {
   return chainOf(error).at(-1)?.message ?? messageOf(error);
 }
 
-/** LevelDB calls a file that its manifest names and the directory lacks an IO error; it is damage all the same. */
+/** LevelDB calls a file that its manifest names and the directory lacks, or that is empty (mmap(2)), an IO error; both are damage. */
 function isCorruption(error: unknown): boolean {
   const codes = codesOf(error);
   if (codes.includes('LEVEL_CORRUPTION')) return true;
   return (
     !codes.includes('LEVEL_LOCKED') &&
-    /corrupt|no such file|does not exist|not a[n]? (sst|database)/i.test(textOf(error))
+    /corrupt|no such file|does not exist|invalid argument|is a directory|not a[n]? (sst|database)/i.test(textOf(error))
   );
 }
 

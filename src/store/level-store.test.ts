@@ -77,6 +77,18 @@ describe('LevelDB store', () => {
     expect(errors).toContain('the store is corrupt; repairing it');
   });
 
+  it('repairs a database of which a table has lost all its bytes', async () => {
+    const directory = fresh();
+    await filled(directory);
+    const tables = (await readdir(directory)).filter((name) => name.endsWith('.ldb'));
+    expect(tables.length).toBeGreaterThan(0);
+    for (const name of tables) await writeFile(path.join(directory, name), '');
+    await using store = await open(directory);
+    const names = await store.open(ctx, spec);
+    await names.put(ctx, 'more', 'x');
+    expect(names.get('more')).toBe('x');
+  });
+
   it('sets a database aside that cannot be repaired, and starts empty', async () => {
     const directory = fresh();
     await filled(directory);
