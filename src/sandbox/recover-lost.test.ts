@@ -159,6 +159,18 @@ describe.each(allDamages)('a pod whose record is %s', (how) => {
   });
 });
 
+test('documents of an earlier boot, where the directory of run outlived it, make nobody again', async () => {
+  const node = new FakeNode();
+  await leave(node);
+  node.disk.content.clear();
+  node.machine.pods.clear();
+  node.machine.groups.clear();
+  node.bootId = 'boot-2';
+  const it = await node.start();
+  expect([it.sandboxes.listPods(), it.sandboxes.listContainers()]).toEqual([[], []]);
+  await endsWell(it);
+});
+
 test('a pod that was not whole when its record was lost is undone', async () => {
   const node = new FakeNode();
   const { podId } = await leave(node);
