@@ -9,7 +9,12 @@ const shared = {
 
 export default {
   projects: [
-    { ...shared, displayName: 'unit', testMatch: ['<rootDir>/{src,cri-api,tools}/**/*.test.ts'] },
+    {
+      ...shared,
+      displayName: 'unit',
+      testMatch: ['<rootDir>/{src,cri-api,tools}/**/*.test.ts'],
+      setupFilesAfterEnv: ['<rootDir>/tools/unit-patience.ts'],
+    },
     {
       ...shared,
       displayName: 'kubelet',

@@ -72,6 +72,8 @@ const rows: readonly [string, number, (many: number) => Promise<unknown>][] = [
   ],
   ['dns searches', 1024, (many) => run({ dns_config: { searches: list(many, 'a') } })],
   ['groups', 65_536, (many) => create({ linux: { security_context: { supplemental_groups: list(many, '7') } } })],
+  ['working_dir', 4095, (many) => create({ working_dir: deep(many) })],
+  ['container_path', 4095, (many) => create({ mounts: [mountOf(deep(many))] })],
   ['name in container_path', 255, (many) => create({ mounts: [mountOf(`/mnt/${text(many)}`)] })],
   ['name in log_path', 255, (many) => create({ log_path: text(many) })],
   [

@@ -3,14 +3,19 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <memory>
+#include <string>
+#include <utility>
 
 #include "addon/failure.h"
 #include "addon/usage.h"
@@ -74,30 +79,64 @@ struct CloseDirectory {
 
 constexpr int tree_depth = 32;
 
-// Removes a directory and what is below it, following no link. Gives up with E2BIG when there are more than `left`
-// files: all of a container's may take minutes, and whoever waits behind us must not.
-int remove_tree(int parent, const char* name, int depth, size_t& left) {
-  if (unlinkat(parent, name, AT_REMOVEDIR) == 0) return 0;
-  if (errno != ENOTEMPTY && errno != EEXIST) return errno;
-  if (depth == tree_depth) return E2BIG;
-  Fd fd(openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!fd) return errno;
+struct TreeRemoval {
+  int top;      // the directory that goes
+  size_t left;  // how many files this trip may take
+};
+
+// Trees can be deeper than a path is long, or than there are descriptors: what lies too deep is brought up and is then
+// one of the top's own.
+int bring_up(const TreeRemoval& removal, int parent, const char* name) {
+  for (int tries = 0; tries < 100; tries++) {
+    uint64_t number;
+    if (getrandom(&number, sizeof number, 0) != sizeof number) return EIO;
+    const std::string place = ".berth-deep-" + std::to_string(number);
+    if (renameat2(parent, name, removal.top, place.c_str(), RENAME_NOREPLACE) == 0) return 0;
+    if (errno != EEXIST) return errno;
+  }
+  return EEXIST;
+}
+
+int remove_directory(TreeRemoval& removal, int parent, const char* name, int depth);
+
+// E2BIG: there is more than one trip may take.
+int empty_directory(TreeRemoval& removal, Fd fd, int depth) {
   const std::unique_ptr<DIR, CloseDirectory> directory(fdopendir(fd.get()));
   if (!directory) return errno;
   const int here = fd.release();
+  if (depth == 0) removal.top = here;
   for (;;) {
     errno = 0;
     const dirent* entry = readdir(directory.get());
-    if (entry == nullptr && errno != 0) return errno;
-    if (entry == nullptr) return unlinkat(parent, name, AT_REMOVEDIR) < 0 ? errno : 0;
+    if (entry == nullptr) return errno;
     const std::string child = entry->d_name;
     if (child == "." || child == "..") continue;
-    if (left == 0) return E2BIG;
-    left--;
+    if (removal.left == 0) return E2BIG;
+    removal.left--;
     int error = unlinkat(here, child.c_str(), 0) < 0 ? errno : 0;
-    if (error == EISDIR) error = remove_tree(here, child.c_str(), depth + 1, left);
+    if (error == EISDIR) error = remove_directory(removal, here, child.c_str(), depth + 1);
     if (error != 0 && error != ENOENT) return error;
   }
+}
+
+int remove_directory(TreeRemoval& removal, int parent, const char* name, int depth) {
+  if (unlinkat(parent, name, AT_REMOVEDIR) == 0) return 0;
+  if (errno != ENOTEMPTY && errno != EEXIST) return errno;
+  if (depth == tree_depth) return bring_up(removal, parent, name);
+  Fd fd(openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd) return errno;
+  const int error = empty_directory(removal, std::move(fd), depth);
+  if (error != 0) return error;
+  if (unlinkat(parent, name, AT_REMOVEDIR) == 0) return 0;
+  // What was brought up may have come behind the place where its list had been read.
+  return depth == 0 && errno == ENOTEMPTY ? E2BIG : errno;
+}
+
+// Removes a directory and what is below it, following no link. Gives up with E2BIG when there are more than `limit`
+// files, to be called again: all of a container's may take minutes, and whoever waits behind us must not.
+int remove_tree(const char* path, size_t limit) {
+  TreeRemoval removal = {.top = -1, .left = limit};
+  return remove_directory(removal, AT_FDCWD, path, 0);
 }
 
 FileOutcome list_directories(const FileOperation& operation) {
@@ -141,10 +180,8 @@ FileOutcome run(const FileOperation& operation) {
       return {mkdir(operation.path.c_str(), operation.mode) < 0 ? errno : 0, {}};
     case Kind::remove_directory:
       return {rmdir(operation.path.c_str()) < 0 ? errno : 0, {}};
-    case Kind::remove_tree: {
-      size_t left = operation.limit;
-      return {remove_tree(AT_FDCWD, operation.path.c_str(), 0, left), {}};
-    }
+    case Kind::remove_tree:
+      return {remove_tree(operation.path.c_str(), operation.limit), {}};
     case Kind::create:
       return create_file(operation.path, operation.data, operation.mode);
     case Kind::copy:

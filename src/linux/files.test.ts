@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
@@ -48,5 +57,27 @@ describe('removing a tree', () => {
     writeFileSync(deep, '');
     await files.removeTree(deep);
     expect(existsSync(deep)).toBe(false);
+  });
+
+  test('that a container made deeper than a path may be long', async () => {
+    const [top, outer] = [path.join(root, 'abyss'), path.join(root, 'outer')];
+    mkdirSync(top);
+    for (let level = 0; level < 1000; level++) {
+      mkdirSync(outer);
+      writeFileSync(path.join(outer, 'beside'), '');
+      renameSync(top, path.join(outer, 'd'.repeat(200)));
+      renameSync(outer, top);
+    }
+    await files.removeTree(top);
+    expect(existsSync(top)).toBe(false);
+  });
+
+  test('that holds a mount or is held otherwise ends with the reason, and not never', async () => {
+    const refusing = new Files({
+      fileBatch: async () => [{ error: 'EBUSY' }],
+      projectUsage: async () => [],
+      treeUsage: async () => ({ bytes: 0n, inodes: 0n, complete: true }),
+    });
+    await expect(refusing.removeTree('/t')).rejects.toMatchObject({ message: 'remove /t: /t: EBUSY' });
   });
 });

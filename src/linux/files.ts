@@ -1,12 +1,13 @@
 import { rm } from 'node:fs/promises';
+import { sleep } from '#base/deadline';
 import { toBerthError } from '#base/errors';
 import type { Addon, FileOperation, FileResult, TreeUsage } from './addon.ts';
 
-/**
- * A tree up to this size goes in one trip. Longer ones would keep others waiting behind it: libuv's pool takes them file
- * by file.
- */
-const smallTree = 256;
+/** Files of a tree that go in one trip: more would keep others waiting behind it. */
+const filesInOneTrip = 256;
+/** A directory that is busy, or gets new files while it goes, is tried so often without a file removed. */
+const patience = 5;
+const passing = ['EBUSY', 'ENOTEMPTY', 'EMFILE', 'ENFILE'];
 
 type FilesAddon = Pick<Addon, 'fileBatch' | 'projectUsage' | 'treeUsage'>;
 
@@ -44,12 +45,22 @@ export class Files {
     return this.#addon.treeUsage(directory, inodeLimit);
   }
 
-  /** Removes a directory and all below it. Missing: no error. */
+  /**
+   * Removes a directory and all below it, however many and however deep: by descriptors, because a container can make
+   * paths that are longer than any call takes. Missing: no error.
+   */
   async removeTree(directory: string): Promise<void> {
-    const [result] = await this.#addon.fileBatch([{ op: 'rmtree', path: directory, limit: smallTree }]);
-    if (result?.error === undefined || result.error === 'ENOENT') return;
-    // Too large, busy just now, or no directory at all: the patient way, with its own words for what fails.
-    await rm(directory, { recursive: true, force: true });
+    for (let refusals = 0; ;) {
+      const [result] = await this.#addon.fileBatch([{ op: 'rmtree', path: directory, limit: filesInOneTrip }]);
+      const error = result?.error;
+      if (error === undefined || error === 'ENOENT') return;
+      if (error === 'E2BIG') continue;
+      if (error === 'ENOTDIR') return rm(directory, { force: true });
+      if (!passing.includes(error) || ++refusals === patience) {
+        throw toBerthError(Object.assign(new Error(`${directory}: ${error}`), { code: error }), `remove ${directory}`);
+      }
+      await sleep(20 * refusals);
+    }
   }
 }
 

@@ -3,6 +3,7 @@ import { Socket } from 'node:net';
 import type { Ctx } from '#base/ctx';
 import { raceSignal, sleep } from '#base/deadline';
 import { BerthError } from '#base/errors';
+import { GatheredBytes } from '#base/gathered-bytes';
 import { Fd } from '#linux/fd';
 import { killExec } from './conversation.ts';
 import { execProcess } from './exec-process.ts';
@@ -71,21 +72,20 @@ class OutputPipes implements Disposable {
   readonly #limit: number;
   readonly #writeEnds: Fd[] = [];
   readonly #sockets: Socket[] = [];
-  readonly #chunks: [Buffer[], Buffer[]] = [[], []];
+  readonly #outputs = [new GatheredBytes(), new GatheredBytes()] as const;
   readonly #closed: Promise<void>[] = [];
-  #kept = 0;
   #truncated = false;
 
   constructor(parts: RuntimeParts, limit: number) {
     this.#limit = limit;
-    for (const chunks of this.#chunks) {
+    for (const output of this.#outputs) {
       const { read, write } = parts.addon.pipe();
       this.#writeEnds.push(new Fd(write, (fd) => parts.addon.close(fd)));
       const socket = new Socket({ fd: read, readable: true, writable: false });
       this.#sockets.push(socket);
       this.#closed.push(new Promise((resolve) => socket.once('close', () => resolve())));
       socket.on('error', () => undefined);
-      socket.on('data', (chunk: Buffer) => this.#keep(chunks, chunk));
+      socket.on('data', (chunk: Buffer) => this.#keep(output, chunk));
     }
   }
 
@@ -103,8 +103,8 @@ class OutputPipes implements Disposable {
   }
 
   take(): { stdout: Buffer; stderr: Buffer; truncated: boolean } {
-    const [stdout, stderr] = this.#chunks;
-    return { stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr), truncated: this.#truncated };
+    const [stdout, stderr] = this.#outputs;
+    return { stdout: stdout.toBuffer(), stderr: stderr.toBuffer(), truncated: this.#truncated };
   }
 
   [Symbol.dispose](): void {
@@ -112,12 +112,9 @@ class OutputPipes implements Disposable {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  #keep(chunks: Buffer[], chunk: Buffer): void {
-    const room = this.#limit - this.#kept;
+  #keep(output: GatheredBytes, chunk: Buffer): void {
+    const room = this.#limit - this.#outputs[0].length - this.#outputs[1].length;
     if (chunk.length > room) this.#truncated = true;
-    if (room <= 0) return;
-    const kept = chunk.subarray(0, room);
-    this.#kept += kept.length;
-    chunks.push(kept);
+    if (room > 0) output.append(chunk.subarray(0, room));
   }
 }
