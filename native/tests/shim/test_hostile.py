@@ -231,9 +231,52 @@ class Peers(unittest.TestCase):
 
     def test_nothing_of_ours_is_in_sight_of_a_container(self):
         out = self.pod.exec("c", ["sh", "-c", "cat /proc/net/unix; ls /proc; cat /proc/1/environ; id"])[1]
-        self.assertNotIn("@", "".join(line for line in out.splitlines() if "shim" in line))
         self.assertNotIn("shim.sock", out)
         self.assertNotIn("BERTH", out)
+
+    def test_no_socket_of_ours_has_a_name_in_a_network_namespace(self):
+        """An abstract one could be connected to by whoever shares the node's network."""
+        ours = set()
+        for pid in self.pod.descendants() | {self.pod.pid}:
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                link = os.readlink(f"/proc/{pid}/fd/{fd}")
+                if link.startswith("socket:"):
+                    ours.add(link[8:-1])
+        with open("/proc/net/unix") as file:  # of the namespace that the shim has made them in
+            named = {line.split()[6]: line.split()[7:] for line in list(file)[1:]}
+        self.assertTrue(ours & named.keys())
+        self.assertEqual([named[inode] for inode in ours & named.keys() if "".join(named[inode]).startswith("@")], [])
+
+    def test_whoever_has_the_shims_user_and_capabilities_cannot_look_into_it(self):
+        """But for CAP_SYS_PTRACE, which a container in the node's pid namespace has only when it was given."""
+        script = ("import ctypes, sys\nlibc = ctypes.CDLL(None, use_errno=True)\n"
+                  "class Vec(ctypes.Structure): _fields_ = [('base', ctypes.c_void_p), ('size', ctypes.c_size_t)]\n"
+                  "header, data = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()\n"
+                  "libc.capget(header, data)\ndata[0] &= ~(1 << 19)\nassert libc.capset(header, data) == 0\n"
+                  "buffer = ctypes.create_string_buffer(16)\nhere, there = Vec(ctypes.addressof(buffer), 16), Vec(0x400000, 16)\n"
+                  "n = libc.process_vm_readv(int(sys.argv[1]), ctypes.byref(here), 1, ctypes.byref(there), 1, 0)\n"
+                  "sys.exit(ctypes.get_errno() if n < 0 else 0)")
+        look = lambda pid: subprocess.run([sys.executable, "-c", script, str(pid)]).returncode
+        other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        self.assertNotEqual(look(other.pid), 1)  # one that does not protect itself: another address, but no EPERM
+        other.communicate(b"\n")
+        self.assertEqual(look(self.pod.pid), 1)
+
+    def test_a_created_container_has_no_descriptor_but_its_streams_and_the_one_it_waits_on(self):
+        pid = self.pod.create("descriptors", ["true"]).pid
+        self.assertEqual(sorted(os.listdir(f"/proc/{pid}/fd")), ["0", "1", "2", "3"])
+
+    def test_a_working_directory_outside_the_root_is_refused_however_it_is_reached(self):
+        """In the node's pid namespace somebody else's root is a path."""
+        with Pod(pid=pb.NS_HOST) as pod:
+            pod.up("c")
+            for cwd in (f"/proc/{os.getpid()}/root/tmp", f"/proc/{os.getpid()}/cwd"):
+                with self.assertRaises(ShimError) as caught:
+                    pod.create("out", ["true"], process={"cwd": cwd})
+                self.assertEqual((caught.exception.kind, caught.exception.step, caught.exception.errno), ("START", "chdir", 18))
+                with self.assertRaises(ShimError) as caught:
+                    pod.exec("c", ["true"], cwd=cwd)
+                self.assertEqual((caught.exception.kind, caught.exception.step, caught.exception.errno), ("START", "chdir", 18))
 
 
 if __name__ == "__main__":
