@@ -39,7 +39,7 @@ def memory(pid):
     with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as mem:
         for line in maps:
             start, end = (int(x, 16) for x in line.split()[0].split("-"))
-            if end - start > 1 << 30:
+            if end - start > 1 << 26:
                 continue  # a sanitizer's books
             if "w" in line.split()[1]:
                 writable.append(line.strip())
