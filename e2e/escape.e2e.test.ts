@@ -2,6 +2,7 @@ import { cpSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { CriError } from '#cri-api/client';
+import type { Capability } from '#cri-api/gen/runtime/v1/Capability';
 import type { ContainerConfig } from '#cri-api/gen/runtime/v1/ContainerConfig';
 import type { LinuxContainerSecurityContext } from '#cri-api/gen/runtime/v1/LinuxContainerSecurityContext';
 import { startBerthd, type Berthd } from './harness/berthd.ts';
@@ -60,16 +61,17 @@ function program(...args: string[]): ContainerConfig {
   };
 }
 
-const runtimeDefault = { seccomp: { profile_type: 'RuntimeDefault' } } as const;
-const capabilities = {
+const runtimeDefault: LinuxContainerSecurityContext = { seccomp: { profile_type: 'RuntimeDefault' } };
+type Held = 'default capabilities' | 'SYS_PTRACE alone' | 'all capabilities';
+const capabilities: Record<Held, Capability> = {
   'default capabilities': {},
   'SYS_PTRACE alone': { drop_capabilities: ['ALL'], add_capabilities: ['SYS_PTRACE'] },
   'all capabilities': { add_capabilities: ['ALL'] },
-} as const;
+};
 type PidMode = 'POD' | 'CONTAINER' | 'TARGET' | 'NODE';
-const cases: (readonly [PidMode, keyof typeof capabilities])[] = [
+const cases: (readonly [PidMode, Held])[] = [
   ...(['POD', 'CONTAINER', 'TARGET'] as const).flatMap((pid) =>
-    (Object.keys(capabilities) as (keyof typeof capabilities)[]).map((name) => [pid, name] as const),
+    (Object.keys(capabilities) as Held[]).map((name) => [pid, name] as const),
   ),
   ['NODE', 'default capabilities'],
 ];
@@ -136,7 +138,7 @@ describe('a hostile container', () => {
     const context = { ...runtimeDefault, capabilities: capabilities[held] };
     const mode = pid === 'TARGET' ? 'CONTAINER' : pid;
     const before = await nodesDevices();
-    const args = ['120', marker, [...secret].reverse().join(''), ...(pid === 'NODE' ? ['node'] : [])];
+    const args = ['120', marker, Buffer.from(secret).reverse().toString(), ...(pid === 'NODE' ? ['node'] : [])];
     const attacker = await pod.start(confined(program(...args), { ...context, namespace_options: { pid: mode } }));
     await eventually('the attacker begins', () => attacker.output().includes('begins'));
     const joins = pid === 'TARGET' ? { pid, target_id: attacker.id } : { pid: mode };
