@@ -31,6 +31,9 @@ export async function reconcilePod(
   const byId = new Map(shim.map((entry) => [entry.id, entry]));
   await Promise.all([
     ...pod.listed.map((container) => reconcileContainer(parts, ctx, container, byId.get(container.id))),
+    ...[...pod.containers.values()]
+      .filter(({ visible }) => !visible)
+      .map((container) => reconcileHalfMade(parts, ctx, container, byId.get(container.id))),
     ...shim
       .filter(({ id }) => !pod.containers.has(id) && !parts.pods.untouched.containers.has(id))
       .map(({ id }) => endUnknown(parts, pod, id)),
@@ -49,6 +52,16 @@ async function endUnknown(parts: SandboxParts, pod: Pod, id: string): Promise<vo
     announceEnd(parts, id, pod);
     own.log.error({ podId: pod.id, containerId: id }, 'ended a container that neither a record nor a document knows');
   });
+}
+
+/** One that runs was started by somebody who knows it: the store has lost its newest records. Others are undone later. */
+async function reconcileHalfMade(
+  parts: SandboxParts,
+  ctx: Ctx,
+  container: Container,
+  entry: AdoptedContainer | undefined,
+): Promise<void> {
+  if (entry?.state === 'running') await believe(parts, ctx, container, entry);
 }
 
 async function reconcileContainer(

@@ -189,6 +189,27 @@ describe('a container', () => {
     expect(await sandboxes.check(ctx)).toEqual([]);
   });
 
+  test.each(['silent', 'answering'])('that runs though its record says half-made runs (shim %s)', async (shim) => {
+    const node = new FakeNode();
+    const { podId, running, created } = await leave(node);
+    for (const id of [running, created]) {
+      changeRecord(node, 'container', id, (status) => ({ ...status, state: 'creating' }));
+    }
+    changeRecord(node, 'pod', podId, (status) => ({ ...status, state: 'creating', network: undefined }));
+    const stopped = Promise.withResolvers<void>();
+    if (shim === 'silent') node.machine.stopped.set(podId, stopped);
+    const { sandboxes } = await node.start();
+    node.machine.stopped.delete(podId);
+    stopped.resolve();
+    await until(() => sandboxes.findContainer(running)?.status.state === 'running');
+    await until(() => !shimOf(node, podId).has(created));
+    expect(sandboxes.getPod(podId).status).toMatchObject({ state: 'ready', network: { mode: 'builtin' } });
+    expect(shimOf(node, podId).get(running)?.state).toBe('running');
+    expect(sandboxes.listContainers()).toHaveLength(1);
+    await sandboxes.removePod(ctx, podId);
+    expect(await sandboxes.check(ctx)).toEqual([]);
+  });
+
   test('that could not be made nor undone is undone by the next berthd', async () => {
     const node = new FakeNode();
     const { podId, created } = await leave(node);

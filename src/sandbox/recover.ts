@@ -2,7 +2,7 @@ import type { Ctx } from '#base/ctx';
 import { unattended } from '#base/unattended';
 import type { AdoptedPod, AnsweredPod, LostPod } from '#runtime/runtime';
 import { removeContainerNow } from './container-remove.ts';
-import type { SandboxParts } from './parts.ts';
+import { type SandboxParts, untilAnswered } from './parts.ts';
 import { findCutRemovals, type CutRemovals } from './cut-removals.ts';
 import type { Pod } from './pod.ts';
 import { removePodNow } from './pod-remove.ts';
@@ -107,7 +107,11 @@ async function undoHalfMade(parts: SandboxParts): Promise<void> {
   await Promise.all([
     ...pods.map((pod) => insist(parts, `undo half-made pod ${pod.id}`, (own) => removePodNow(parts, own, pod))),
     ...containers.map((container) =>
-      insist(parts, `undo half-made container ${container.id}`, (own) => removeContainerNow(parts, own, container)),
+      insist(parts, `undo half-made container ${container.id}`, async (own) => {
+        // Its shim may say first that it runs.
+        await untilAnswered(own, parts.pods.pod(container.podId));
+        if (parts.pods.container(container.id) === container) await removeContainerNow(parts, own, container);
+      }),
     ),
   ]);
 }

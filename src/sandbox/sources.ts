@@ -85,11 +85,11 @@ async function readPod(parts: SandboxParts, ctx: Ctx, id: string, documents: Doc
   const document = documents.pods.get(id);
   if (record && (!document || document.identity === record.identity)) {
     const pod = podOf(parts, record);
-    if (pod instanceof Pod) {
+    if (pod instanceof Pod && !(document && isLate(record, documents))) {
       parts.pods.enterPod(pod);
       return;
     }
-    await parts.store.quarantine(ctx, pods, id, pod.reason);
+    if (!(pod instanceof Pod)) await parts.store.quarantine(ctx, pods, id, pod.reason);
   } else if (record) {
     await parts.store.quarantine(ctx, pods, id, 'it contradicts the document in the directory of the pod');
   }
@@ -101,6 +101,10 @@ async function readPod(parts: SandboxParts, ctx: Ctx, id: string, documents: Doc
   ctx.log.error({ podId: id, state: status.state }, 'the record of a pod was lost; it is made again from its document');
   await parts.pods.restorePod(ctx, rebuilt);
 }
+
+/** The store has lost its newest records: the pod was whole, and whoever asked for it may know it. */
+const isLate = ({ id, status }: PodRecord, { ready }: Documents): boolean =>
+  status.state === 'creating' && ready.has(id);
 
 function podOf(parts: SandboxParts, { id, identity, status }: PodRecord): Pod | { readonly reason: string } {
   try {
