@@ -69,7 +69,8 @@ inline Fd fs_mount(int fs, unsigned attributes) {
 // A file system of the kernel's own, about whoever calls: "proc", "sysfs".
 inline Fd fs_view(const char* type) {
   const Fd fs = fs_open(type);
-  if (!fs || !fs_create(fs.get())) return Fd();
+  // Programs look for the name that mount(8) would give it in /proc/mounts.
+  if (!fs || !fs_set(fs.get(), "source", type) || !fs_create(fs.get())) return Fd();
   return fs_mount(fs.get(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 }
 
