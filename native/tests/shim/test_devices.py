@@ -3,7 +3,7 @@
 import os
 import unittest
 
-from harness import DEVICES, Pod, ShimError, pb
+from harness import DEVICES, Pod, ShimError, libc, pb
 from test_mounts import bind
 from test_users import UserPod, users
 
@@ -41,11 +41,11 @@ class Inodes:
     def nodes_null(self):
         return os.open(f"/proc/{self.pod.pid}/root/dev/null", os.O_RDWR)
 
-    def exec_with(self, fds, args):
+    def exec_with(self, fds, args, name="c"):
         """An exec with these streams, as berthd gives its /dev/null for those that nobody wants."""
         Pod.counter += 1
         client = self.pod.connect()
-        message = pb.Exec(container_id="c", exec_id=f"n{Pod.counter}", process=self.pod.process(args).SerializeToString())
+        message = pb.Exec(container_id=name, exec_id=f"n{Pod.counter}", process=self.pod.process(args).SerializeToString())
         client.call(fds, exec=message)
         code = client.wait_exec(message.exec_id).exit_code
         client.close()
@@ -96,6 +96,29 @@ class Inodes:
             self.pod.run(f"trick-{kind}", ["sh", "-c", script], devices=[],
                          mounts=[bind(f"{self.pod.base}/tricks/{kind}", "/dev/null")])
             self.assertRegex(self.pod.output(f"trick-{kind}"), r"^1:3\n.*Read-only file system\n/null\n$")
+
+    def test_what_lies_in_the_place_of_null_is_not_even_opened(self):
+        """Opening some devices does something."""
+        place = f"{self.pod.base}/watched"
+        open(place, "w").close()
+        watch = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        libc.inotify_add_watch(watch, place.encode(), 0x20)  # IN_OPEN
+        self.pod.run("watched", ["true"], devices=[], mounts=[bind(place, "/dev/null")])
+        with self.assertRaises(BlockingIOError):
+            os.read(watch, 4096)
+        os.close(watch)
+
+    def test_streams_of_an_exec_are_the_pods_null_where_the_container_has_none(self):
+        place = f"{self.pod.base}/none"
+        open(place, "w").close()
+        before = self.inodes()
+        null = self.nodes_null()
+        self.pod.up("nonull", devices=[], mounts=[bind(place, "/dev/null")])
+        code = self.exec_with((null, null, null), ["sh", "-c", CHANGE.format(files=STREAMS)], "nonull")
+        os.close(null)
+        self.assertEqual(code, 0)
+        self.assertEqual(self.inodes(), before)
+        self.pod.kill("nonull")
 
 
 class OfTheNodesUsers(Inodes, unittest.TestCase):
