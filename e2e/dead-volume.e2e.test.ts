@@ -1,39 +1,23 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Berthd, startBerthd } from './harness/berthd.ts';
-import { fixture } from './harness/fixtures.ts';
+import { HangingMount } from './harness/hanging-mount.ts';
 import { shell, TestPod } from './harness/pods.ts';
 import { delay, eventually } from './harness/wait.ts';
 
 // A stat on a dead NFS or FUSE mount never returns. It may cost its own container, and nobody else anything.
 
 let berthd: Berthd;
-let hangfs: ChildProcess;
-let mountpoint: string;
-let control: string;
+let mount: HangingMount;
 
 beforeAll(async () => {
   berthd = await startBerthd({ config: '[timeouts]\nvolume = "2s"\n' });
   await berthd.loadBusybox();
-  mountpoint = path.join(berthd.node.directory, 'fuse');
-  control = path.join(berthd.node.directory, 'hang');
-  mkdirSync(mountpoint);
-  const program = await fixture('hangfs', ['-D_FILE_OFFSET_BITS=64', '-lfuse3']);
-  const [file = '', ...args] = berthd.node.enter([program, control, mountpoint]);
-  hangfs = spawn(file, args, { stdio: 'inherit' });
-  if (hangfs.pid !== undefined) berthd.node.remember(hangfs.pid);
-  await eventually('the file system is mounted', async () => {
-    const { stdout } = await berthd.node.run(['cat', path.join(mountpoint, 'data/file')]);
-    return stdout === 'ok\n';
-  });
+  mount = await HangingMount.mount(berthd);
 });
 
 afterAll(async () => {
-  rmSync(control, { force: true });
-  await berthd.node.run(['umount', mountpoint]);
-  await eventually('the file system ends', () => hangfs.exitCode !== null || hangfs.signalCode !== null);
+  await mount.unmount();
   await berthd.teardown();
 });
 
@@ -48,9 +32,9 @@ describe('a volume on a mount that never answers', () => {
     const config = shell('cat /v/file', {
       metadata,
       log_path: 'stuck.log',
-      mounts: [{ ...volume, host_path: path.join(mountpoint, 'data') }],
+      mounts: [{ ...volume, host_path: path.join(mount.mountpoint, 'data') }],
     });
-    writeFileSync(control, '');
+    mount.hang();
 
     const started = performance.now();
     let ended = false;
@@ -76,16 +60,16 @@ describe('a volume on a mount that never answers', () => {
       }
       await delay(20);
     }
-    expect(await failure).toContain(path.join(mountpoint, 'data'));
+    expect(await failure).toContain(path.join(mount.mountpoint, 'data'));
     const sorted = times.sort((a, b) => a - b);
     expect(sorted.length).toBeGreaterThan(50);
     expect(sorted[Math.floor(sorted.length * 0.95)]).toBeLessThan(50);
 
     // The same request again while nothing has changed: the same answer, and never "name is reserved".
     const again = await pod.create(config).catch((error: unknown) => String(error));
-    expect(again).toContain(path.join(mountpoint, 'data'));
+    expect(again).toContain(path.join(mount.mountpoint, 'data'));
 
-    rmSync(control);
+    mount.answer();
     const container = await pod.start(config);
     expect(await container.exited()).toMatchObject({ exit_code: 0 });
     expect(container.output()).toBe('ok\n');
@@ -94,7 +78,7 @@ describe('a volume on a mount that never answers', () => {
   });
 
   test('processes that hung are gone once it answers', async () => {
-    expect(existsSync(control)).toBe(false);
+    expect(mount.hangs).toBe(false);
     await eventually('nothing is left', async () => (await berthd.strays()).length === 0, 10_000);
   }, 30_000);
 });

@@ -1,9 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Berthd, startBerthd } from './harness/berthd.ts';
-import { fixture } from './harness/fixtures.ts';
+import { HangingMount } from './harness/hanging-mount.ts';
 import { processes, removeCgroups } from './harness/machine.ts';
 import { shell, TestPod, type TestContainer } from './harness/pods.ts';
 import { StoreFiles } from './harness/store.ts';
@@ -137,34 +136,20 @@ describe('a shim that is stopped when berthd starts', () => {
 });
 
 describe('berthd is killed while a container is made on a volume that does not answer', () => {
-  let hangfs: ChildProcess;
-  let mountpoint: string;
-  let control: string;
+  let mount: HangingMount;
 
   beforeAll(async () => {
-    mountpoint = path.join(berthd.node.directory, 'fuse');
-    control = path.join(berthd.node.directory, 'hang');
-    mkdirSync(mountpoint);
-    const program = await fixture('hangfs', ['-D_FILE_OFFSET_BITS=64', '-lfuse3']);
-    const [file = '', ...args] = berthd.node.enter([program, control, mountpoint]);
-    hangfs = spawn(file, args, { stdio: 'inherit' });
-    if (hangfs.pid !== undefined) berthd.node.remember(hangfs.pid);
-    await eventually('the file system is mounted', async () => {
-      const { stdout } = await berthd.node.run(['cat', path.join(mountpoint, 'data/file')]);
-      return stdout === 'ok\n';
-    });
+    mount = await HangingMount.mount(berthd);
   });
 
   afterAll(async () => {
-    rmSync(control, { force: true });
-    await berthd.node.run(['umount', mountpoint]);
-    await eventually('the file system ends', () => hangfs.exitCode !== null || hangfs.signalCode !== null);
+    await mount.unmount();
   });
 
   test('the next berthd sees what hangs, serves everybody, and ends it when it can', async () => {
     const pod = await TestPod.run(berthd, { linux: { cgroup_parent: kubepods } });
-    const mounts = [{ container_path: '/v', host_path: path.join(mountpoint, 'data'), readonly: false }];
-    writeFileSync(control, '');
+    const mounts = [{ container_path: '/v', host_path: path.join(mount.mountpoint, 'data'), readonly: false }];
+    mount.hang();
     const making = pod.create(shell('true', { mounts })).catch(() => undefined);
     const ofContainer = (): string[] =>
       berthd.node.cgroups().filter((group) => group.includes('-kubepods') && /[0-9a-f]{64}$/.test(group));
@@ -180,7 +165,7 @@ describe('berthd is killed while a container is made on a volume that does not a
     });
     expect(lines.join('\n')).toMatch(/process that cannot be killed in .*-kubepods|undo half-made container/);
     expect(await pod.sh('echo other')).toBe('other\n');
-    rmSync(control);
+    mount.answer();
     await eventually('nothing is left', async () => (await berthd.strays()).length === 0, 60_000);
     expect(ofContainer()).toEqual([]);
     expect(layers()).toEqual([]);
