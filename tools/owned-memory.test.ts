@@ -14,7 +14,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
 /** Files that still have memory without an owner. This list only gets shorter. */
 const pending = (
   'attach child connection container devices exec exec_failure exec_terminal kill_tree launch_pad log_pump/pump ' +
-  'log_pump/tee messages pod relay seccomp_passage volumes'
+  'log_pump/tee pod relay seccomp_passage volumes'
 ).split(' ');
 
 function places(file: string): string[] {

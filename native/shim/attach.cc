@@ -198,10 +198,7 @@ void attach_to_container(Shim& shim, Connection& connection, CallRef call, std::
   Fault fault;
   Container* container = nullptr;
   Decoded<berth_shim_Attach> request(berth_shim_Attach_fields);
-  if (!request.from(body)) {
-    fault.refuse(FaultKind::kBadMessage, "attach", "", "malformed Attach");
-    return reply_fault(shim, call, fault);
-  }
+  if (!request.from(body, fault, "attach", "Attach")) return reply_fault(shim, call, fault);
   if (!check_request(shim, connection, *request, container, fault)) return reply_fault(shim, call, fault);
   Attach* attach = attach_make(*container, call);
   if (attach == nullptr) {

@@ -2,6 +2,7 @@
 
 #include "common/text.h"
 #include "shim/bare_exec.h"
+#include "shim/messages.h"
 
 namespace berth {
 namespace {
@@ -19,9 +20,8 @@ const char* search_path(char* const* env) {
 }
 
 void execute(const Command& command, Fault& fault) {
-  char* nothing[] = {nullptr};
-  char* const* args = command.args.items == nullptr ? nothing : command.args.items;
-  char* const* env = command.env.items == nullptr ? nothing : command.env.items;
+  char* const* args = command.args.items();
+  char* const* env = command.env.items();
   char room[kExecPathBytes];
   const int error = bare_exec(args, env, search_path(env), room);
   fault.start("execve", view_of(args[0]), error);

@@ -1,14 +1,14 @@
 // The last act of a child: become the user's command.
 #pragma once
 
+#include "common/owned.h"
 #include "shim/child.h"
-#include "shim/messages.h"
 
 namespace berth {
 
 // Decodes with args and env as vectors that end with a null pointer.
 struct Command {
-  StringVector args, env;
+  OwnedStrings args, env;
 };
 
 // Executes; comes back only with the reason in `fault`. A name without a slash is looked for in env's PATH.

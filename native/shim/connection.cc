@@ -222,9 +222,9 @@ Connection* find_connection(Shim& shim, uint64_t id) {
   return nullptr;
 }
 
-void send_to(Shim& shim, CallRef to, FrameType type, Encoded message) {
+void send_to(Shim& shim, CallRef to, FrameType type, Encoded& message) {
   Connection* connection = find_connection(shim, to.connection);
-  if (connection != nullptr && message) send_frame(*connection, message.frame(type, to.stream));
+  if (connection != nullptr) send_frame(*connection, message.frame(type, to.stream));
 }
 
 }  // namespace
@@ -256,7 +256,10 @@ bool take_stream(Shim& shim, Connection& connection, std::string_view step, std:
 
 void reply(Shim& shim, CallRef to, uint32_t tag, const pb_msgdesc_t* descriptor, const void* message) {
   Encoded encoded;
-  if (encoded.encode(tag, descriptor, message)) send_to(shim, to, FrameType::kResponse, std::move(encoded));
+  if (encoded.encode(tag, descriptor, message)) return send_to(shim, to, FrameType::kResponse, encoded);
+  Fault fault;
+  fault.kernel("answer", "", ENOMEM);
+  reply_fault(shim, to, fault);
 }
 
 void reply_done(Shim& shim, CallRef to) {
@@ -265,12 +268,19 @@ void reply_done(Shim& shim, CallRef to) {
 }
 
 void reply_fault(Shim& shim, CallRef to, const Fault& fault) {
-  send_to(shim, to, FrameType::kResponse, encode_error(fault));
+  Encoded encoded;
+  encode_error(fault, encoded);
+  send_to(shim, to, FrameType::kResponse, encoded);
 }
+
+// Events are small: each can be told, whatever memory there is.
+static_assert(berth_shim_ExitRecord_size <= Encoded::kSmallBytes &&
+              berth_shim_ExecExited_size <= Encoded::kSmallBytes &&
+              berth_shim_AttachEnded_size <= Encoded::kSmallBytes && berth_shim_Oom_size <= Encoded::kSmallBytes);
 
 void send_event(Shim& shim, CallRef to, uint32_t tag, const pb_msgdesc_t* descriptor, const void* message) {
   Encoded encoded;
-  if (encoded.encode(tag, descriptor, message)) send_to(shim, to, FrameType::kEvent, std::move(encoded));
+  if (encoded.encode(tag, descriptor, message)) send_to(shim, to, FrameType::kEvent, encoded);
 }
 
 void broadcast_event(Shim& shim, uint32_t tag, const pb_msgdesc_t* descriptor, const void* message) {

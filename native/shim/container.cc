@@ -227,7 +227,6 @@ void container_free(Container& container) {
   free(container.kill_dir);
   free(container.oom_file);
   free(container.log.path);
-  free(container.cgroup_dirs);
   container.~Container();
   free(&container);
 }
@@ -244,10 +243,7 @@ void create_container(Shim& shim, CallRef call, std::string_view body) {
   std::string_view plan;
   Decoded<berth_shim_CreateContainer> request(berth_shim_CreateContainer_fields);
   request->plan = remember_bytes(&plan);
-  if (!request.from(body)) {
-    fault.refuse(FaultKind::kBadMessage, "create", "", "malformed CreateContainer");
-    return reply_fault(shim, call, fault);
-  }
+  if (!request.from(body, fault, "create", "CreateContainer")) return reply_fault(shim, call, fault);
   if (!check_request(shim, *request, fault)) return reply_fault(shim, call, fault);
   Container* container = container_make(shim, *request);
   if (container == nullptr) {
@@ -255,11 +251,9 @@ void create_container(Shim& shim, CallRef call, std::string_view body) {
     return reply_fault(shim, call, fault);
   }
   container->create_call = call;
-  if (!copy_cgroup_dirs(plan, &container->cgroup_dirs, &container->cgroup_dirs_size)) {
-    container->fault->refuse(FaultKind::kBadMessage, "plan", request->id, "malformed ContainerPlan");
+  if (!copy_cgroup_dirs(plan, container->cgroup_dirs, *container->fault) || !launch(shim, *container, *request, plan)) {
     return container_setup_failed(*container);
   }
-  if (!launch(shim, *container, *request, plan)) return container_setup_failed(*container);
   const uint32_t asked = request->setup_timeout_ms;
   container->timer.on_expired = setup_timeout;
   shim.loop.arm(container->timer, asked == 0 ? kDefaultSetupMs : asked > kMaxSetupMs ? kMaxSetupMs : asked);
@@ -354,10 +348,7 @@ void container_setup_failed(Container& container) {
 void start_container(Shim& shim, CallRef call, std::string_view body) {
   Fault fault;
   Decoded<berth_shim_StartContainer> request(berth_shim_StartContainer_fields);
-  if (!request.from(body)) {
-    fault.refuse(FaultKind::kBadMessage, "start", "", "malformed StartContainer");
-    return reply_fault(shim, call, fault);
-  }
+  if (!request.from(body, fault, "start", "StartContainer")) return reply_fault(shim, call, fault);
   Container* container = find_container(shim, request->id);
   if (container == nullptr) {
     fault.refuse(FaultKind::kNotFound, "start", request->id, "no such container");

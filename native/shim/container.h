@@ -63,9 +63,8 @@ struct Container : Watch {
   char* oom_file = nullptr;
   uint64_t oom_kills_before = 0;  // those that cannot have been its end: of before its start, or before it was to stop
   bool told_to_stop = false;
-  bool killed = false;          // by us, while it lived
-  char* cgroup_dirs = nullptr;  // its plan's cgroup_dirs, still encoded, for its execs
-  size_t cgroup_dirs_size = 0;
+  bool killed = false;           // by us, while it lived
+  OwnedArray<char> cgroup_dirs;  // of its plan, still encoded, for its execs
   int64_t started_at_ns = 0;
   berth_shim_ExitRecord exit = {};
   bool has_stdin = false;

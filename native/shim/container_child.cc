@@ -25,13 +25,12 @@ namespace {
 
 using Plan = berth_shim_ContainerPlan;
 
-bool decode_plan(std::string_view bytes, Plan& plan, Command& command, Fault& fault) {
-  plan.process.args = collect_strings(&command.args);
-  plan.process.env = collect_strings(&command.env);
-  if (!decode_message(berth_shim_ContainerPlan_fields, &plan, bytes) || !plan.has_process || !plan.has_rootfs) {
-    return fault.refuse(FaultKind::kBadMessage, "plan", "", "malformed ContainerPlan");
-  }
-  return true;
+bool decode_plan(std::string_view bytes, Decoded<Plan>& plan, Command& command, Fault& fault) {
+  plan->process.args = collect_strings(&command.args);
+  plan->process.env = collect_strings(&command.env);
+  if (!plan.from(bytes, fault, "plan", "ContainerPlan")) return false;
+  if (plan->has_process && plan->has_rootfs) return true;
+  return fault.refuse(FaultKind::kBadMessage, "plan", "", "malformed ContainerPlan");
 }
 
 bool check_users(const ContainerLaunch& launch, const Plan& plan) {
@@ -205,12 +204,13 @@ bool wait_for_go() {
 
 void run_container_child(const ContainerLaunch& launch) {
   ChildPage& page = *launch.page;
-  Plan plan = {};
+  Decoded<Plan> decoded(berth_shim_ContainerPlan_fields);
+  const Plan& plan = *decoded;
   Command command;
   SelfFiles files;
   if (!take_fds_only(launch.fds, page.fault)) child_failed(page);
   start_cleanly();
-  if (!decode_plan(launch.plan, plan, command, page.fault)) child_failed(page);
+  if (!decode_plan(launch.plan, decoded, command, page.fault)) child_failed(page);
   if (!check_users(launch, plan)) child_failed(page);
   if (!open_self_files(plan.process, launch.reset_oom_score, files, page.fault)) child_failed(page);
   if (launch.own_users) leave_nodes_marks(plan.process, launch.uids, files, page);

@@ -253,8 +253,9 @@ void container_tell_exit(Container& container) {
 void kill_container(Shim& shim, CallRef call, std::string_view body) {
   Fault fault;
   Decoded<berth_shim_KillContainer> request(berth_shim_KillContainer_fields);
-  if (!request.from(body) || request->signal == 0 || request->signal > 64) {
-    fault.refuse(FaultKind::kBadMessage, "kill", "", "malformed KillContainer");
+  if (!request.from(body, fault, "kill", "KillContainer")) return reply_fault(shim, call, fault);
+  if (request->signal == 0 || request->signal > 64) {
+    fault.refuse(FaultKind::kBadMessage, "kill", request->id, "no such signal");
     return reply_fault(shim, call, fault);
   }
   Container* container = find_container(shim, request->id);
@@ -279,10 +280,7 @@ void kill_container(Shim& shim, CallRef call, std::string_view body) {
 void delete_container(Shim& shim, CallRef call, std::string_view body) {
   Fault fault;
   Decoded<berth_shim_DeleteContainer> request(berth_shim_DeleteContainer_fields);
-  if (!request.from(body)) {
-    fault.refuse(FaultKind::kBadMessage, "delete", "", "malformed DeleteContainer");
-    return reply_fault(shim, call, fault);
-  }
+  if (!request.from(body, fault, "delete", "DeleteContainer")) return reply_fault(shim, call, fault);
   Container* container = find_container(shim, request->id);
   if (container == nullptr) {
     fault.refuse(FaultKind::kNotFound, "delete", request->id, "no such container");
@@ -304,10 +302,7 @@ void delete_container(Shim& shim, CallRef call, std::string_view body) {
 void ack_exit(Shim& shim, CallRef call, std::string_view body) {
   Fault fault;
   Decoded<berth_shim_AckExit> request(berth_shim_AckExit_fields);
-  if (!request.from(body)) {
-    fault.refuse(FaultKind::kBadMessage, "ack", "", "malformed AckExit");
-    return reply_fault(shim, call, fault);
-  }
+  if (!request.from(body, fault, "ack", "AckExit")) return reply_fault(shim, call, fault);
   const Container* container = find_container(shim, request->container_id);
   if (container == nullptr || container->phase != Phase::kExited) {
     fault.refuse(FaultKind::kNotFound, "ack", request->container_id, "no exit of that name");

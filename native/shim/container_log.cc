@@ -102,10 +102,7 @@ void container_logs_readd(Shim& shim) {
 void reopen_log(Shim& shim, CallRef call, std::string_view body) {
   Fault fault;
   Decoded<berth_shim_ReopenLog> request(berth_shim_ReopenLog_fields);
-  if (!request.from(body)) {
-    fault.refuse(FaultKind::kBadMessage, "log", "", "malformed ReopenLog");
-    return reply_fault(shim, call, fault);
-  }
+  if (!request.from(body, fault, "log", "ReopenLog")) return reply_fault(shim, call, fault);
   Container* container = find_container(shim, request->container_id);
   if (container == nullptr) {
     fault.refuse(FaultKind::kNotFound, "log", request->container_id, "no such container");

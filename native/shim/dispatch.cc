@@ -27,10 +27,7 @@ void read_boot_id(char (&boot_id)[40]) {
 void hello(Shim& shim, Connection& connection, CallRef call, std::string_view body) {
   Decoded<berth_shim_Hello> request(berth_shim_Hello_fields);
   Fault fault;
-  if (!request.from(body)) {
-    fault.refuse(FaultKind::kBadMessage, "hello", "", "malformed Hello");
-    return reply_fault(shim, call, fault);
-  }
+  if (!request.from(body, fault, "hello", "Hello")) return reply_fault(shim, call, fault);
   connection.subscribed = request->subscribe;
   berth_shim_HelloReply answer = {};
   answer.protocol = kProtocol;

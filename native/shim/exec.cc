@@ -222,7 +222,7 @@ bool launch(Shim& shim, Connection& connection, const Container& container, Exec
                             .result = result.get()},
                     .page = exec.page,
                     .process = process,
-                    .cgroup_dirs = {container.cgroup_dirs, container.cgroup_dirs_size},
+                    .cgroup_dirs = {container.cgroup_dirs.data(), container.cgroup_dirs.size()},
                     .kill_dir = container.kill_dir,
                     .kill_dir_v2 = container.kill_dir_v2,
                     .leaf = exec.leaf,
@@ -274,10 +274,7 @@ void exec_in_container(Shim& shim, Connection& connection, CallRef call, std::st
   Container* container = nullptr;
   Decoded<berth_shim_Exec> request(berth_shim_Exec_fields);
   request->process = remember_bytes(&process);
-  if (!request.from(body)) {
-    fault.refuse(FaultKind::kBadMessage, "exec", "", "malformed Exec");
-    return reply_fault(shim, call, fault);
-  }
+  if (!request.from(body, fault, "exec", "Exec")) return reply_fault(shim, call, fault);
   if (!check_request(shim, connection, *request, container, fault)) return reply_fault(shim, call, fault);
   Exec* exec = exec_make(shim, call, *request);
   if (exec == nullptr) {
@@ -306,10 +303,7 @@ void execs_client_gone(Shim& shim, uint64_t connection) {
 void kill_exec(Shim& shim, CallRef call, std::string_view body) {
   Fault fault;
   Decoded<berth_shim_KillExec> request(berth_shim_KillExec_fields);
-  if (!request.from(body)) {
-    fault.refuse(FaultKind::kBadMessage, "exec", "", "malformed KillExec");
-    return reply_fault(shim, call, fault);
-  }
+  if (!request.from(body, fault, "exec", "KillExec")) return reply_fault(shim, call, fault);
   Exec* exec = find_exec(shim, request->exec_id);
   if (exec == nullptr) {
     fault.refuse(FaultKind::kNotFound, "exec", request->exec_id, "no such exec");

@@ -20,7 +20,7 @@ bool enter_cgroups(const ExecLaunch& launch) {
   ChildPage& page = *launch.page;
   enter_stage(page, Stage::kCgroup);
   Decoded<berth_shim_ContainerPlan> plan(berth_shim_ContainerPlan_fields);
-  if (!plan.from(launch.cgroup_dirs)) return page.fault.refuse(FaultKind::kBadMessage, "cgroup", "", "malformed plan");
+  if (!plan.from(launch.cgroup_dirs, page.fault, "cgroup", "plan")) return false;
   const bool has_leaf = launch.leaf[0] != '\0';
   bool in_leaf = !has_leaf;
   for (pb_size_t i = 0; i < plan->cgroup_dirs_count; i++) {
@@ -49,11 +49,10 @@ bool enter_container(ChildPage& page, bool own_users) {
   return own_users ? become_root_inside(page.fault) : true;
 }
 
-bool decode_process(std::string_view bytes, berth_shim_Process& process, Command& command, Fault& fault) {
-  process.args = collect_strings(&command.args);
-  process.env = collect_strings(&command.env);
-  if (decode_message(berth_shim_Process_fields, &process, bytes)) return true;
-  return fault.refuse(FaultKind::kBadMessage, "exec", "", "malformed Process");
+bool decode_process(std::string_view bytes, Decoded<berth_shim_Process>& process, Command& command, Fault& fault) {
+  process->args = collect_strings(&command.args);
+  process->env = collect_strings(&command.env);
+  return process.from(bytes, fault, "exec", "Process");
 }
 
 // All that the container must not see happen.
@@ -70,7 +69,8 @@ bool prepare(const ExecLaunch& launch, const berth_shim_Process& process, SelfFi
 void run_exec_child(const ExecLaunch& launch) {
   ChildPage& page = *launch.page;
   Fault& fault = page.fault;
-  berth_shim_Process process = {};
+  Decoded<berth_shim_Process> decoded(berth_shim_Process_fields);
+  const berth_shim_Process& process = *decoded;
   Command command;
   SelfFiles files;
   Confinement left;
@@ -78,7 +78,7 @@ void run_exec_child(const ExecLaunch& launch) {
   PassageSecret secret = {};
   if (!take_fds_only(launch.fds, fault)) give_up(page);
   start_cleanly();
-  if (!decode_process(launch.process, process, command, fault) || !prepare(launch, process, files)) give_up(page);
+  if (!decode_process(launch.process, decoded, command, fault) || !prepare(launch, process, files)) give_up(page);
   LaunchPad* const pad = pad_make(command, launch.tty, false, fault);
   if (pad == nullptr ||
       !filter_with_passage(filter_of(process), process.seccomp_flags, launch.tty, filter, secret, fault) ||

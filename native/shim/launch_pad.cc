@@ -17,11 +17,11 @@ namespace {
 constexpr size_t kStackPages = 4;
 constexpr long kRseqBytes = 32;
 
-char** copy_vector(const StringVector& from, char**& pointers, char*& text) {
+char** copy_vector(const OwnedStrings& from, char**& pointers, char*& text) {
   char** const start = pointers;
-  for (size_t i = 0; i < from.count; i++) {
-    const size_t size = strlen(from.items[i]) + 1;
-    memcpy(text, from.items[i], size);
+  for (size_t i = 0; i < from.size(); i++) {
+    const size_t size = strlen(from.items()[i]) + 1;
+    memcpy(text, from.items()[i], size);
     *pointers++ = text;
     text += size;
   }
@@ -29,9 +29,9 @@ char** copy_vector(const StringVector& from, char**& pointers, char*& text) {
   return start;
 }
 
-size_t text_size(const StringVector& vector) {
+size_t text_size(const OwnedStrings& vector) {
   size_t size = 0;
-  for (size_t i = 0; i < vector.count; i++) size += strlen(vector.items[i]) + 1;
+  for (size_t i = 0; i < vector.size(); i++) size += strlen(vector.items()[i]) + 1;
   return size;
 }
 
@@ -44,7 +44,7 @@ bool keep_from_children(uintptr_t from, uintptr_t to) {
 }  // namespace
 
 LaunchPad* pad_make(const Command& command, bool terminal, bool waits, Fault& fault) {
-  const size_t pointers = (command.args.count + command.env.count + 2) * sizeof(char*);
+  const size_t pointers = (command.args.size() + command.env.size() + 2) * sizeof(char*);
   const size_t text = text_size(command.args) + text_size(command.env);
   const size_t before = sizeof(LaunchPad) + pointers + text + kExecPathBytes;
   const size_t size = page_end(before) + kStackPages * memory_page();

@@ -3,10 +3,9 @@
 #include <errno.h>
 #include <pb_decode.h>
 #include <pb_encode.h>
-#include <stdlib.h>
 #include <string.h>
 
-#undef errno  // the field of that name is written here; this file makes no system call
+#include "common/text.h"
 
 namespace berth {
 namespace {
@@ -27,33 +26,27 @@ bool remember(pb_istream_t* stream, const pb_field_t*, void** arg) {
 }
 
 bool collect(pb_istream_t* stream, const pb_field_t*, void** arg) {
-  auto* into = static_cast<StringVector*>(*arg);
-  if (into->count + 2 > into->room) {
-    const size_t room = into->room == 0 ? 32 : into->room * 2;
-    void* grown = realloc(into->items, room * sizeof(char*));
-    if (grown == nullptr) return false;
-    into->items = static_cast<char**>(grown);
-    into->room = room;
-  }
   const size_t size = stream->bytes_left;
-  char* copy = static_cast<char*>(malloc(size + 1));
+  char* const place = static_cast<OwnedStrings*>(*arg)->add(size);
   // A zero byte is refused: execve would cut there silently.
-  if (copy == nullptr || !pb_read(stream, reinterpret_cast<pb_byte_t*>(copy), size) ||
-      memchr(copy, '\0', size) != nullptr) {
-    free(copy);
-    return false;
-  }
-  copy[size] = '\0';
-  into->items[into->count++] = copy;
-  into->items[into->count] = nullptr;
-  return true;
+  return place != nullptr && pb_read(stream, reinterpret_cast<pb_byte_t*>(place), size) &&
+         memchr(place, '\0', size) == nullptr;
 }
+
+// What a message takes from its envelope, and its length there.
+constexpr size_t kEnvelopeBytes = 16;
 
 }  // namespace
 
-bool decode_message(const pb_msgdesc_t* descriptor, void* message, std::string_view bytes) {
+bool decode_message(const pb_msgdesc_t* descriptor, void* message, std::string_view bytes, Fault& fault,
+                    std::string_view step, std::string_view name) {
   pb_istream_t stream = stream_of(bytes);
-  return pb_decode(&stream, descriptor, message);
+  errno = 0;  // nanopb tells the two apart only in words
+  if (pb_decode(&stream, descriptor, message)) return true;
+  if (errno == ENOMEM) return fault.kernel(step, "", ENOMEM);
+  Text<sizeof fault.message> why("malformed ");
+  why.add(name);
+  return fault.refuse(FaultKind::kBadMessage, step, "", why.view());
 }
 
 void release_message(const pb_msgdesc_t* descriptor, void* message) {
@@ -81,19 +74,16 @@ pb_callback_t remember_bytes(std::string_view* where) {
   return callback;
 }
 
-pb_callback_t collect_strings(StringVector* into) {
+pb_callback_t collect_strings(OwnedStrings* into) {
   pb_callback_t callback = {};
   callback.funcs.decode = collect;
   callback.arg = into;
   return callback;
 }
 
-bool copy_cgroup_dirs(std::string_view plan, char** bytes, size_t* size) {
-  *bytes = nullptr;
-  *size = 0;
+bool copy_cgroup_dirs(std::string_view plan, OwnedArray<char>& copy, Fault& fault) {
+  copy.reset();
   for (const bool copying : {false, true}) {  // first count, then copy
-    if (copying && *size == 0) return true;
-    if (copying && (*bytes = static_cast<char*>(malloc(*size))) == nullptr) return false;
     size_t at = 0;
     pb_istream_t stream = stream_of(plan);
     while (stream.bytes_left > 0) {
@@ -101,27 +91,27 @@ bool copy_cgroup_dirs(std::string_view plan, char** bytes, size_t* size) {
       pb_wire_type_t wire;
       uint32_t tag;
       bool end;
-      if (!pb_decode_tag(&stream, &wire, &tag, &end) || !pb_skip_field(&stream, wire)) return false;
+      if (!pb_decode_tag(&stream, &wire, &tag, &end) || !pb_skip_field(&stream, wire)) {
+        return fault.refuse(FaultKind::kBadMessage, "plan", "", "malformed ContainerPlan");
+      }
       if (tag != berth_shim_ContainerPlan_cgroup_dirs_tag) continue;
       const size_t length = static_cast<size_t>(position(&stream) - from);
-      if (copying) memcpy(*bytes + at, from, length);
+      if (copying) memcpy(copy.data() + at, from, length);
       at += length;
     }
-    *size = at;
+    if (!copying && !copy.make(at)) return fault.kernel("plan", "", ENOMEM);
   }
   return true;
-}
-
-Encoded::~Encoded() {
-  free(bytes_);
 }
 
 bool Encoded::encode(uint32_t tag, const pb_msgdesc_t* descriptor, const void* message) {
   size_t inner = 0;
   if (!pb_get_encoded_size(&inner, descriptor, message)) return false;
-  const size_t room = inner + 16;
-  bytes_ = static_cast<char*>(malloc(kFrameHeaderBytes + room));
-  if (bytes_ == nullptr) return false;
+  const size_t room = inner + kEnvelopeBytes;
+  if (room > kSmallBytes) {
+    if (!large_.make(kFrameHeaderBytes + room)) return false;
+    bytes_ = large_.data();
+  }
   pb_ostream_t stream = pb_ostream_from_buffer(reinterpret_cast<pb_byte_t*>(bytes_ + kFrameHeaderBytes), room);
   if (tag != 0 && (!pb_encode_tag(&stream, PB_WT_STRING, tag) || !pb_encode_varint(&stream, inner))) return false;
   if (!pb_encode(&stream, descriptor, message)) return false;
@@ -136,16 +126,17 @@ std::string_view Encoded::frame(FrameType type, uint32_t stream) {
   return {bytes_, kFrameHeaderBytes + size_};
 }
 
-Encoded encode_error(const Fault& fault) {
+#undef errno  // a field's name
+
+void encode_error(const Fault& fault, Encoded& encoded) {
+  static_assert(sizeof fault.step + sizeof fault.path + sizeof fault.message + 64 <= Encoded::kSmallBytes);
   berth_shim_Error error = {};
   error.kind = static_cast<berth_shim_Error_Kind>(fault.kind);
   error.step = const_cast<char*>(fault.step);
   error.path = const_cast<char*>(fault.path);
   error.errno = fault.error;
   error.message = const_cast<char*>(fault.message);
-  Encoded encoded;
-  encoded.encode(berth_shim_Response_error_tag, berth_shim_Error_fields, &error);
-  return encoded;
+  (void)encoded.encode(berth_shim_Response_error_tag, berth_shim_Error_fields, &error);
 }
 
 }  // namespace berth

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "common/owned.h"
 #include "shim/fault.h"
 #include "shim/frame.h"
 
@@ -30,7 +31,8 @@ struct Decoded {
   ~Decoded();
   T* operator->() { return &value; }
   T& operator*() { return value; }
-  bool from(std::string_view bytes);
+  // False with a fault: "malformed Exec", where `name` is "Exec"; or there is no memory for it.
+  bool from(std::string_view bytes, Fault& fault, std::string_view step, std::string_view name);
 
   T value = {};
 
@@ -38,7 +40,8 @@ struct Decoded {
   const pb_msgdesc_t* descriptor_;
 };
 
-bool decode_message(const pb_msgdesc_t* descriptor, void* message, std::string_view bytes);
+bool decode_message(const pb_msgdesc_t* descriptor, void* message, std::string_view bytes, Fault& fault,
+                    std::string_view step, std::string_view name);
 void release_message(const pb_msgdesc_t* descriptor, void* message);
 
 template <typename T>
@@ -46,8 +49,8 @@ Decoded<T>::~Decoded() {
   release_message(descriptor_, &value);
 }
 template <typename T>
-bool Decoded<T>::from(std::string_view bytes) {
-  return decode_message(descriptor_, &value, bytes);
+bool Decoded<T>::from(std::string_view bytes, Fault& fault, std::string_view step, std::string_view name) {
+  return decode_message(descriptor_, &value, bytes, fault, step, name);
 }
 
 // A Request: which call, and the bytes of its message.
@@ -60,39 +63,36 @@ bool decode_call(std::string_view payload, Call& call);
 // Makes a bytes field remember where its bytes lie in the frame instead of copying them.
 pb_callback_t remember_bytes(std::string_view* where);
 
-// NUL-terminated copies of a repeated bytes field, ending with a null pointer: what execve takes.
-struct StringVector {
-  char** items = nullptr;
-  size_t count = 0;
-  size_t room = 0;
-};
-pb_callback_t collect_strings(StringVector* into);
+// Copies each of a repeated bytes field.
+pb_callback_t collect_strings(OwnedStrings* into);
 
 // The raw CgroupDir entries of an encoded ContainerPlan, found without decoding the rest; each is copied with its field
-// tag, so that the copy is itself a ContainerPlan with nothing but cgroup_dirs. False when the plan is malformed.
-bool copy_cgroup_dirs(std::string_view plan, char** bytes, size_t* size);
+// tag, so that the copy is itself a ContainerPlan with nothing but cgroup_dirs. False with a fault.
+bool copy_cgroup_dirs(std::string_view plan, OwnedArray<char>& copy, Fault& fault);
 
-// An encoded message in one malloc'd block, with room before it for the header of its frame.
+// An encoded message, with room before it for the header of its frame. A small one, as every error and every event is,
+// needs no memory: it can always be told.
 class Encoded {
  public:
   Encoded() = default;
-  Encoded(Encoded&& other) noexcept : bytes_(other.bytes_), size_(other.size_) { other.bytes_ = nullptr; }
   Encoded(const Encoded&) = delete;
   Encoded& operator=(const Encoded&) = delete;
-  ~Encoded();
-  // `tag` != 0: as that field of an envelope (Response, Event); 0: the message alone.
-  bool encode(uint32_t tag, const pb_msgdesc_t* descriptor, const void* message);
+  // `tag` != 0: as that field of an envelope (Response, Event); 0: the message alone. False: there is no memory.
+  [[nodiscard]] bool encode(uint32_t tag, const pb_msgdesc_t* descriptor, const void* message);
   std::string_view view() const { return {bytes_ + kFrameHeaderBytes, size_}; }
   // The whole frame. May be asked for again with another stream.
   std::string_view frame(FrameType type, uint32_t stream);
-  explicit operator bool() const { return bytes_ != nullptr; }
+
+  static constexpr size_t kSmallBytes = 1536;
 
  private:
-  char* bytes_ = nullptr;
+  char small_[kFrameHeaderBytes + kSmallBytes];
+  OwnedArray<char> large_;
+  char* bytes_ = small_;
   size_t size_ = 0;
 };
 
-Encoded encode_error(const Fault& fault);
+void encode_error(const Fault& fault, Encoded& encoded);
 
 inline std::string_view view_of(const char* text) {
   return text == nullptr ? std::string_view() : std::string_view(text);

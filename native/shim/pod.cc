@@ -184,10 +184,7 @@ void start_pod(Shim& shim, CallRef call, std::string_view body) {
   Pod& pod = shim.pod;
   Fault fault;
   Decoded<berth_shim_StartPod> plan(berth_shim_StartPod_fields);
-  if (!plan.from(body)) {
-    fault.refuse(FaultKind::kBadMessage, "start", "", "malformed StartPod");
-    return reply_fault(shim, call, fault);
-  }
+  if (!plan.from(body, fault, "start", "StartPod")) return reply_fault(shim, call, fault);
   if (!check_request(shim, *plan, fault)) return reply_fault(shim, call, fault);
   pod.phase = PodPhase::kStarting;
   pod.start_call = call;

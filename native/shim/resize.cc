@@ -35,7 +35,8 @@ bool resize_exec(Shim& shim, const berth_shim_ResizeTty& request, Fault& fault) 
 void resize_tty(Shim& shim, CallRef call, std::string_view body) {
   Fault fault;
   Decoded<berth_shim_ResizeTty> request(berth_shim_ResizeTty_fields);
-  if (!request.from(body) || !well_formed(*request)) {
+  if (!request.from(body, fault, "resize", "ResizeTty")) return reply_fault(shim, call, fault);
+  if (!well_formed(*request)) {
     fault.refuse(FaultKind::kBadMessage, "resize", "", "malformed ResizeTty");
     return reply_fault(shim, call, fault);
   }

@@ -1,11 +1,13 @@
 #include "shim/messages.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <string>
 
 #include "tests/shim/unit/check.h"
+#include "tests/shim/unit/scarce.h"
 
 namespace berth {
 namespace {
@@ -21,6 +23,13 @@ std::string field(int number, const std::string& bytes) {
     out += static_cast<char>(value);
   }
   return out + bytes;
+}
+
+// Whether it could be decoded; the fault is of no interest.
+template <typename T>
+bool decodes(Decoded<T>& message, const std::string& bytes) {
+  Fault ignored;
+  return message.from(bytes, ignored, "test", "message");
 }
 
 TEST("a request is taken apart without copying") {
@@ -55,63 +64,60 @@ TEST("a plan stays where it is and the rest is read") {
   const std::string bytes = field(2, "name") + field(3, std::string(100'000, 'p')) + field(6, "/kill");
   Decoded<berth_shim_CreateContainer> request(berth_shim_CreateContainer_fields);
   request->plan = remember_bytes(&plan);
-  CHECK(request.from(bytes));
+  CHECK(decodes(request, bytes));
   CHECK(plan.size() == 100'000 && plan.data() > bytes.data() && plan.data() < bytes.data() + bytes.size());
   CHECK(std::string_view(request->id) == "name" && view_of(request->kill_dir) == "/kill");
 }
 
 TEST("an id that is too long is refused, not cut") {
   Decoded<berth_shim_StartContainer> request(berth_shim_StartContainer_fields);
-  CHECK(!request.from(field(1, std::string(128, 'x'))));
+  CHECK(!decodes(request, field(1, std::string(128, 'x'))));
   Decoded<berth_shim_StartContainer> fits(berth_shim_StartContainer_fields);
-  CHECK(fits.from(field(1, std::string(127, 'x'))));
+  CHECK(decodes(fits, field(1, std::string(127, 'x'))));
 }
 
 TEST("arguments and environment become vectors that end with a null pointer") {
-  StringVector args, env;
-  berth_shim_Process process = {};
-  process.args = collect_strings(&args);
-  process.env = collect_strings(&env);
+  OwnedStrings args, env;
+  Decoded<berth_shim_Process> process(berth_shim_Process_fields);
+  process->args = collect_strings(&args);
+  process->env = collect_strings(&env);
   const std::string big(70'000, 'v');  // more than nanopb's own strings may have
-  CHECK(decode_message(berth_shim_Process_fields, &process, field(1, "sh") + field(1, "") + field(2, "A=" + big)));
-  CHECK(args.count == 2 && strcmp(args.items[0], "sh") == 0 && args.items[1][0] == '\0' && args.items[2] == nullptr);
-  CHECK(env.count == 1 && strlen(env.items[0]) == big.size() + 2 && env.items[1] == nullptr);
-  for (StringVector* vector : {&args, &env}) {
-    for (size_t i = 0; i < vector->count; i++) free(vector->items[i]);
-    free(vector->items);
-  }
+  CHECK(decodes(process, field(1, "sh") + field(1, "") + field(2, "A=" + big)));
+  CHECK(args.size() == 2 && strcmp(args.items()[0], "sh") == 0 && args.items()[1][0] == '\0' &&
+        args.items()[2] == nullptr);
+  CHECK(env.size() == 1 && strlen(env.items()[0]) == big.size() + 2 && env.items()[1] == nullptr);
 }
 
 TEST("an argument with a zero byte is refused") {
-  StringVector args;
-  berth_shim_Process process = {};
-  process.args = collect_strings(&args);
-  CHECK(!decode_message(berth_shim_Process_fields, &process, field(1, std::string("a\0b", 3))));
-  free(args.items);
+  OwnedStrings args;
+  Decoded<berth_shim_Process> process(berth_shim_Process_fields);
+  process->args = collect_strings(&args);
+  CHECK(!decodes(process, field(1, std::string("a\0b", 3))));
 }
 
 TEST("a plan's cgroup directories are found without decoding it") {
   const std::string first = field(5, field(1, "/cg/cpu/x")), second = field(5, field(1, "/cg/memory/x"));
-  char* bytes;
-  size_t size;
-  CHECK(copy_cgroup_dirs(field(7, "mount") + first + field(8, "mask") + second, &bytes, &size));
-  CHECK(std::string(bytes, size) == first + second);
-  free(bytes);
-  CHECK(copy_cgroup_dirs("", &bytes, &size) && size == 0 && bytes == nullptr);
+  OwnedArray<char> copy;
+  Fault fault;
+  CHECK(copy_cgroup_dirs(field(7, "mount") + first + field(8, "mask") + second, copy, fault));
+  CHECK(std::string_view(copy.data(), copy.size()) == first + second);
+  CHECK(copy_cgroup_dirs("", copy, fault) && copy.empty());
   CHECK(
       !copy_cgroup_dirs("\x2a\x7f"
                         "short",
-                        &bytes, &size));
+                        copy, fault));
+  CHECK(fault.kind == FaultKind::kBadMessage && copy.empty());
 }
 
 TEST("an error is the first field of a response") {
   Fault fault;
   fault.kernel("mount", "/data", 13);
-  const Encoded encoded = encode_error(fault);
+  Encoded encoded;
+  encode_error(fault, encoded);
   Call envelope;
   CHECK(decode_call(encoded.view(), envelope) && envelope.tag == berth_shim_Response_error_tag);
   Decoded<berth_shim_Error> error(berth_shim_Error_fields);
-  CHECK(error.from(envelope.body));
+  CHECK(decodes(error, std::string(envelope.body)));
   CHECK(view_of(error->step) == "mount" && view_of(error->path) == "/data");
 }
 
@@ -123,14 +129,62 @@ TEST("random bytes never do harm") {
     Call call;
     decode_call(bytes, call);
     Decoded<berth_shim_StartPod> pod(berth_shim_StartPod_fields);
-    pod.from(bytes);
+    decodes(pod, bytes);
     Decoded<berth_shim_ContainerPlan> plan(berth_shim_ContainerPlan_fields);
-    plan.from(bytes);
-    char* dirs;
-    size_t size;
-    copy_cgroup_dirs(bytes, &dirs, &size);
-    free(dirs);
+    decodes(plan, bytes);
+    OwnedArray<char> dirs;
+    Fault fault;
+    copy_cgroup_dirs(bytes, dirs, fault);
   }
+}
+
+TEST("without memory a message is refused as that, and is not called malformed") {
+  const std::string process =
+      field(1, "sh") + field(1, "-c") + field(2, "A=1") + field(3, "/work") + field(16, "filter");
+  const std::string bytes = field(6, field(1, "/layers") + field(2, "one") + field(2, "two")) +
+                            field(5, field(1, "/cg/cpu/x")) + field(7, field(2, "/data") + field(3, "/d")) +
+                            field(12, process);
+  int refused = 0;
+  const int asked = check::each_allocation_refused([&] {
+    OwnedStrings args, env;
+    Decoded<berth_shim_ContainerPlan> plan(berth_shim_ContainerPlan_fields);
+    plan->process.args = collect_strings(&args);
+    plan->process.env = collect_strings(&env);
+    Fault fault;
+    if (plan.from(bytes, fault, "plan", "ContainerPlan")) return;
+    refused++;
+    CHECK(fault.kind == FaultKind::kKernel && fault.error == ENOMEM && std::string_view(fault.step) == "plan");
+  });
+  CHECK(asked >= 15 && refused == asked);
+  OwnedArray<char> copy;
+  Fault fault;
+  const check::Scarce scarce(1);
+  CHECK(!copy_cgroup_dirs(bytes, copy, fault) && fault.error == ENOMEM && copy.empty());
+}
+
+TEST("a small message needs no memory, and a large one fails without") {
+  Fault fault;
+  fault.kernel("mount", std::string(2000, 'p'), 13);
+  Encoded encoded;
+  {
+    const check::Scarce scarce(1);
+    encode_error(fault, encoded);
+    CHECK(!scarce.felt() && encoded.view().size() > sizeof fault.path);
+  }
+  std::string features[2] = {std::string(Encoded::kSmallBytes, 'f'), "g"};
+  char* list[] = {features[0].data(), features[1].data()};
+  berth_shim_HelloReply reply = {};
+  reply.features = list;
+  reply.features_count = 2;
+  {
+    const check::Scarce scarce(1);
+    CHECK(!encoded.encode(berth_shim_Response_hello_tag, berth_shim_HelloReply_fields, &reply) && scarce.felt());
+  }
+  CHECK(encoded.encode(berth_shim_Response_hello_tag, berth_shim_HelloReply_fields, &reply));
+  const std::string_view frame = encoded.frame(FrameType::kResponse, 7);
+  CHECK(frame.size() == kFrameHeaderBytes + encoded.view().size() && frame.ends_with(encoded.view()));
+  Call envelope;
+  CHECK(decode_call(encoded.view(), envelope) && envelope.tag == berth_shim_Response_hello_tag);
 }
 
 }  // namespace
