@@ -106,6 +106,28 @@ describe('a record that is lost while its process lives', () => {
   });
 });
 
+describe('a database that cannot be read as it is', () => {
+  test('is repaired: what runs goes on, and the owner is told what is lost until he has seen it', async () => {
+    const left = await podWith('repaired');
+    await berthd.kill9();
+    // Everything it knew is in these files.
+    for (const file of store.files().filter((name) => /\.(log|ldb)$/.test(name)))
+      store.overwrite(file, () => Buffer.alloc(9));
+    for (const file of store.files().filter((name) => name.startsWith('MANIFEST'))) store.remove(file);
+    await berthd.start();
+    expect(running('repaired')).toHaveLength(1);
+    const [line, ...more] = await berthd.strays();
+    expect(more).toEqual([]);
+    expect(line).toMatch(/^the store was damaged (and repaired|beyond repair).*images and stopped pods may be gone/);
+    expect(line).toMatch(/known to be lost: .*manifests and configs of images that no record knew any more/);
+    await berthd.kill9();
+    await berthd.start();
+    expect(await berthd.strays()).toEqual([line]);
+    await berthd.loadBusybox();
+    await goesWell(left, 'repaired');
+  });
+});
+
 describe('a shim that is stopped when berthd starts', () => {
   test('costs its pod nothing and nobody else a moment; its own calls wait until it goes on', async () => {
     const other = await TestPod.run(berthd);

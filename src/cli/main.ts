@@ -116,7 +116,10 @@ program
 program
   .command('check')
   .description('list what lies on the machine that berthd does not own; exit code 1 when there is something')
-  .option('--forget', 'first delete what recovery has set aside, and forget what it has ended')
+  .option(
+    '--forget',
+    'first delete what recovery has set aside (records, broken copies of the store), and forget what it has ended',
+  )
   .action((options: { forget?: boolean }) => inSession((session) => check(session, options)));
 const config = program.command('config').description('check, show or reload the configuration');
 config

@@ -35,7 +35,7 @@ import { pullImage } from './pull-image.ts';
 import type { PullMetrics } from './pull-metrics.ts';
 import { noPullMetrics } from './pull-metrics.ts';
 import { Pulls } from './pulls.ts';
-import { findStrays, recoverRows, removeTrees, strayPaths } from './recover-images.ts';
+import { findStrays, recoverRows, removeTrees, strayPaths, tellLost } from './recover-images.ts';
 import type { Owned } from './recover-images.ts';
 import { parseReference } from './reference.ts';
 import type { Registry } from './registry/registry.ts';
@@ -253,6 +253,7 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
       if (!held.has(leaseId)) await this.release(ctx, leaseId);
     }
     const strays = await findStrays(ctx, this.#dirs, this.#blobs, this.#owned());
+    await tellLost(ctx, this.#options.store, strays);
     for (const digest of strays.blobs) await this.#blobs.remove(ctx, digest, () => false);
     // Trees take longer; their names are taken by nobody from here on.
     const keys = this.#layers.committedRows().map((row) => row.key);

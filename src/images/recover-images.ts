@@ -55,6 +55,13 @@ export function strayPaths(dirs: ImageDirs, strays: Strays): readonly string[] {
   ];
 }
 
+/** Where the database was damaged, what nobody owns is most likely an image that is lost. Its name was in the row alone. */
+export async function tellLost(ctx: Ctx, store: Store, { layers, blobs }: Strays): Promise<void> {
+  if (layers.length + blobs.length === 0) return;
+  const what = `${layers.length} unpacked layers and ${blobs.length} manifests and configs of images`;
+  await store.noteLost(ctx, `${what} that no record knew any more (removed: pull or load the images again)`);
+}
+
 /** Removes trees that an earlier process left. What cannot be removed is logged and stays a stray. */
 export async function removeTrees(ctx: Ctx, dirs: ImageDirs, strays: Strays): Promise<void> {
   for (const name of strays.layers) {

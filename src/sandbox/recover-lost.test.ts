@@ -304,3 +304,12 @@ describe('what neither a record nor a document tells of', () => {
     await endsWell(it);
   });
 });
+
+test('a record under a key of no kind is told until it is forgotten', async () => {
+  const node = new FakeNode();
+  node.disk.content.set('cont/x', '{}');
+  const it = await node.start();
+  expect(await it.sandboxes.check(ctx)).toEqual([expect.stringMatching('^record cont/x: of a kind that this berthd')]);
+  await it.sandboxes.forget(ctx);
+  expect(await it.sandboxes.check(ctx)).toEqual([]);
+});

@@ -19,6 +19,7 @@ import { endStrays, heldImages, removeStrays } from './strays.ts';
  */
 export async function recover(parts: SandboxParts, ctx: Ctx): Promise<void> {
   ctx.stage('read records and documents');
+  parts.store.everythingIsOpen(ctx);
   const documents = await readSources(parts, ctx);
   const cut = await findCutRemovals(parts);
   await restoreNetworks(parts, ctx, documents);

@@ -203,6 +203,7 @@ export function isOfThisBoot(parts: SandboxParts, pod: Pod): boolean {
 
 /** Ids that were Berth's once and are nobody's now: what else has them is Berth's as well. */
 export function formerIds(parts: SandboxParts, layers: readonly string[]): ReadonlySet<string> {
-  const quarantined = parts.store.quarantined.map(({ key }) => key.slice(key.indexOf('/') + 1));
-  return new Set([...layers, ...quarantined.filter(isId)]);
+  const { quarantined, unknown } = parts.store;
+  const ids = [...quarantined.map(({ key }) => key), ...unknown].map((key) => key.slice(key.indexOf('/') + 1));
+  return new Set([...layers, ...ids.filter(isId)]);
 }

@@ -11,6 +11,9 @@ import { insist, patiently } from './recovery-notes.ts';
 import { type Documents, formerIds } from './sources.ts';
 import { together } from './together.ts';
 
+/** Named in one line; of more, the number. */
+const mostIds = 10;
+
 /**
  * Whatever is not as it should be, one line each: processes, cgroups, links, addresses, directories, layers that no record
  * owns; records that are not used as they are, or could not be written; shims that do not answer; what recovery ended or
@@ -38,13 +41,19 @@ export async function check(parts: SandboxParts, ctx: Ctx): Promise<readonly str
     ...parts.notes.list(),
     ...parts.store.quarantined.map(({ key, reason }) => `unreadable record ${key}: ${reason}`),
     ...parts.store.newer.map(({ key, reason }) => `record ${key}: ${reason}`),
+    ...parts.store.unknown.map((key) => `record ${key}: ${unknownKind}`),
+    ...(await parts.store.damages()),
   ];
 }
+
+const unknownKind =
+  'of a kind that this berthd does not know: its key is damaged, or a newer berthd wrote it; left as it is, ' +
+  'berth check --forget deletes it';
 
 /** The owner has seen it: what was set aside is deleted, what was ended is told no more. */
 export async function forget(parts: SandboxParts, ctx: Ctx): Promise<void> {
   parts.notes.forget();
-  await parts.store.forgetQuarantined(ctx);
+  await parts.store.forget(ctx);
 }
 
 function silentPods(parts: SandboxParts): readonly string[] {
@@ -63,16 +72,25 @@ export async function removeStrays(parts: SandboxParts, ctx: Ctx, documents: Doc
   const layers = await strayIds(parts.containersDirectory, containerIds);
   const found = await parts.runtime.strays(ctx, knownTo(parts, layers, false));
   await patiently(endAll(parts, found));
+  await tellLost(parts, ctx, 'writable layers of containers', layers);
   const [freed, , files] = await together([
     parts.network.keepOnly(ctx, networked),
     parts.images.keepLeases(ctx, heldImages(parts, documents)),
     strayIds(parts.podsDirectory, podIds),
   ]);
+  await tellLost(parts, ctx, 'files of pods', files);
   await together([
     ...layers.map((id) => removeLayers(parts, id)),
     ...files.map((id) => parts.files.removeTree(path.join(parts.podsDirectory, id))),
   ]);
   for (const stray of freed) ctx.log.warn({ stray }, 'removed what no record owned');
+}
+
+/** What has no record because the database was damaged; told before it goes. */
+async function tellLost(parts: SandboxParts, ctx: Ctx, what: string, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return;
+  const more = ids.length > mostIds ? ` and ${ids.length - mostIds} more` : '';
+  await parts.store.noteLost(ctx, `${what} that no record knew any more: ${ids.slice(0, mostIds).join(', ')}${more}`);
 }
 
 /** Later, while others are served: processes below shims that no container has. */

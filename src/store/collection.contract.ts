@@ -185,7 +185,7 @@ export function storeContract(name: string, makeBench: () => Promise<StoreBench>
       pods = await (await reopen()).open(ctx, podSpec);
       expect(pods.size).toBe(0);
       expect(keys()).toEqual(all);
-      await store.forgetQuarantined(ctx);
+      await store.forget(ctx);
       expect(keys()).toEqual([]);
       await (await reopen()).open(ctx, podSpec);
       expect(keys()).toEqual([]);
@@ -226,6 +226,26 @@ export function storeContract(name: string, makeBench: () => Promise<StoreBench>
       expect(pods.size).toBe(0);
       const reasons = Object.fromEntries(store.quarantined.map(({ key, reason }) => [key, reason]));
       expect(reasons).toEqual({ 'pod/web': 'damaged: its sum is wrong', 'pod/db': 'it is the record of web' });
+    });
+
+    it('tells records of a kind that nobody opens, leaves them, and deletes them when it is told to', async () => {
+      await store[Symbol.asyncDispose]();
+      await bench.plant('pxd/a', '{"v":2,"bootId":"b","value":{}}');
+      await bench.plant('nonsense', 'x');
+      for (let start = 0; start < 2; start++) {
+        store = await bench.open();
+        const pods = await store.open(ctx, podSpec);
+        expect(store.unknown).toEqual([]);
+        store.everythingIsOpen(ctx);
+        expect(pods.size).toBe(0);
+        await expect(store.open(ctx, imageSpec)).rejects.toMatchObject({ code: 'INTERNAL' });
+        expect([...store.unknown].sort()).toEqual(['nonsense', 'pxd/a']);
+        if (start === 1) await store.forget(ctx);
+        await store[Symbol.asyncDispose]();
+      }
+      store = await bench.open();
+      store.everythingIsOpen(ctx);
+      expect(store.unknown).toEqual([]);
     });
 
     it('moves a record aside when told to', async () => {

@@ -58,15 +58,23 @@ export interface QuarantinedRecord {
 /** Opens collections of one database. */
 export interface Store extends AsyncDisposable {
   open<T>(ctx: Ctx, spec: CollectionSpec<T>): Promise<Collection<T>>;
-  /** Moved aside now or at an earlier start, until `forgetQuarantined`. */
+  /** Moved aside now or at an earlier start, until `forget`. */
   readonly quarantined: readonly QuarantinedRecord[];
   /**
    * Records of a newer version, which stay as they are until they are deleted. What this version knows of them is read;
    * one that lacks some of it is in no collection.
    */
   readonly newer: readonly QuarantinedRecord[];
-  /** Deletes what was moved aside. */
-  forgetQuarantined(ctx: Ctx): Promise<void>;
+  /** Every collection is open: what is left is of no kind that is known here. Nothing can be opened after it. */
+  everythingIsOpen(ctx: Ctx): void;
+  /** Keys that are damaged, or of a newer berthd: left as they are until `forget`. None before `everythingIsOpen`. */
+  readonly unknown: readonly string[];
+  /** One line for each broken copy of the database: it had to be repaired or laid aside, and `forget` has not come yet. */
+  damages(): Promise<readonly string[]>;
+  /** Something is gone with the damaged part of the database. No effect when that was whole at this start. */
+  noteLost(ctx: Ctx, what: string): Promise<void>;
+  /** The owner has seen it: deletes what was moved aside, what is of an unknown kind, and the broken copies. */
+  forget(ctx: Ctx): Promise<void>;
   /** Moves a record aside that reads well but cannot be true (its directory is gone). Unknown id: no error. */
   quarantine(ctx: Ctx, collection: AnyCollection, id: string, reason: string): Promise<void>;
   /** One batch over several collections: all or nothing on disk, then memory. @param kind default: intent */

@@ -4,6 +4,7 @@ import { Level } from 'level';
 import { BerthError, isBerthError, messageOf } from '#base/errors';
 import type { Logger } from '#base/log';
 import type { Disk, Write } from './records.ts';
+import type { StoreDamage } from './store-damage.ts';
 
 const openOptions = { cacheSize: 2 * 1024 * 1024, writeBufferSize: 1024 * 1024 };
 
@@ -40,17 +41,19 @@ export class LevelDisk implements Disk {
    * as `<directory>.broken-<time>`, and the store starts empty. LevelDB needs room to open; on a full disk a copy is read,
    * and the database itself is opened by the first write that finds room.
    *
+   * @param damage is told of a repair, or where the broken one lies
    * @param scratch directories for that copy, the first that has room
    * @throws STATE_LOCKED, RESOURCE_EXHAUSTED, STATE_CORRUPT, KERNEL
    */
   static async open(
     directory: string,
     log: Logger,
+    damage: StoreDamage,
     scratch: readonly string[] = [],
   ): Promise<{ readonly disk: LevelDisk; readonly content: ReadonlyMap<string, string> }> {
     await mkdir(directory, { recursive: true, mode: 0o700 });
     try {
-      const { level, content } = await openRepaired(directory, log);
+      const { level, content } = await openRepaired(directory, log, damage);
       return { disk: new LevelDisk(level, directory, log), content };
     } catch (error) {
       if (!isBerthError(error, 'RESOURCE_EXHAUSTED')) throw error;
@@ -182,17 +185,21 @@ function afterThisTurn(): Promise<void> {
 async function openRepaired(
   directory: string,
   log: Logger,
+  damage: StoreDamage,
 ): Promise<{ level: Level; content: ReadonlyMap<string, string> }> {
+  let why: string;
   try {
     return await openAndRead(directory);
   } catch (error) {
     if (!isCorruption(error)) throw asOpenError(error, directory);
+    why = textOf(error);
     log.error({ directory, err: messageOf(error) }, 'the store is corrupt; repairing it');
   }
   try {
     await repair(directory);
     const repaired = await openAndRead(directory);
     log.error({ directory, records: repaired.content.size }, 'the store was repaired; the newest records may be gone');
+    await damage.repaired(why, repaired.content);
     return repaired;
   } catch (error) {
     // Only damage justifies starting empty: a full disk or a missing permission must not cost the state.
@@ -206,6 +213,7 @@ async function openRepaired(
       { directory, aside, err: messageOf(error) },
       'the store could not be repaired; set aside, starting empty',
     );
+    await damage.laidAside(aside, textOf(error));
   }
   try {
     return await openAndRead(directory);

@@ -4,6 +4,7 @@ import { LevelDisk } from './level-disk.ts';
 import { overlay, PatientDisk, reserveMark } from './patient-disk.ts';
 import { RecordStore } from './records.ts';
 import { ReserveFile } from './reserve-file.ts';
+import { StoreDamage } from './store-damage.ts';
 
 export interface LevelStoreOptions {
   /** The database directory; made (0700) when missing. The reserve lies beside it, as `reserve`. */
@@ -22,12 +23,13 @@ export class LevelStore extends RecordStore {
   static async create(ctx: Ctx, options: LevelStoreOptions): Promise<LevelStore> {
     const { directory, bootId, reserveBytes = 0, scratch } = options;
     const { log } = ctx;
-    const { disk, content } = await LevelDisk.open(directory, log, scratch);
+    const damage = new StoreDamage(directory, log);
+    const { disk, content } = await LevelDisk.open(directory, log, damage, scratch);
     const file = path.join(path.dirname(directory), 'reserve');
     const mark = Number(content.get(reserveMark) ?? 0);
     const { reserve, kept = [], last = mark } = (await ReserveFile.open(file, mark)) ?? {};
     const makeReserve = reserveBytes > 0 ? () => ReserveFile.create(file, reserveBytes) : undefined;
     const patient = new PatientDisk({ disk, reserve, makeReserve, kept, lastNumber: last, log });
-    return new LevelStore({ disk: patient, content: overlay(content, kept), bootId, log });
+    return new LevelStore({ disk: patient, content: overlay(content, kept), damage, bootId, log });
   }
 }

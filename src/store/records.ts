@@ -31,29 +31,42 @@ export interface RecordStoreOptions {
   readonly disk: PatientDisk;
   /** Everything the disk held when it was opened. */
   readonly content: ReadonlyMap<string, string>;
+  /** What became of the database where it was damaged; none for one that cannot be. */
+  readonly damage?: Damage | undefined;
   readonly bootId: string;
   readonly log: Logger;
 }
 
+/** What is left where a database was damaged, and what is known of the loss. */
+export interface Damage {
+  noteLost(what: string): Promise<void>;
+  list(): Promise<readonly string[]>;
+  remove(): Promise<void>;
+}
+
 const quarantinePrefix = 'quarantine/';
+const mostLogged = 20;
 
 /** The store's rules over any disk: versions, migrations, quarantine, disk before memory. */
 export class RecordStore implements Store {
   readonly #disk: PatientDisk;
   readonly #bootId: string;
   readonly #log: Logger;
+  readonly #damage: Damage | undefined;
   /** Records that no collection has claimed yet. */
   readonly #unclaimed: Map<string, string>;
   readonly #kinds = new Set<string>();
   readonly #quarantined = new Map<string, string>();
   /** Keys of records that a newer berthd wrote, with why they are left alone. */
   readonly #newer = new Map<string, string>();
+  #allOpen = false;
   #closed: Promise<void> | undefined;
 
   constructor(options: RecordStoreOptions) {
     this.#disk = options.disk;
     this.#bootId = options.bootId;
     this.#log = options.log;
+    this.#damage = options.damage;
     this.#unclaimed = new Map(options.content);
     this.#unclaimed.delete(reserveMark);
     for (const [key, raw] of options.content) {
@@ -71,22 +84,48 @@ export class RecordStore implements Store {
     return [...this.#newer].map(([key, reason]) => ({ key, reason }));
   }
 
-  async forgetQuarantined(_ctx: Ctx): Promise<void> {
+  get unknown(): readonly string[] {
+    return this.#allOpen ? [...this.#unclaimed.keys()] : [];
+  }
+
+  everythingIsOpen(_ctx: Ctx): void {
+    this.#allOpen = true;
+    const { unknown } = this;
+    if (unknown.length === 0) return;
+    const fields = { keys: unknown.slice(0, mostLogged), records: unknown.length };
+    this.#log.error(fields, 'records of a kind that this berthd does not know: damaged keys, or of a newer berthd');
+  }
+
+  async damages(): Promise<readonly string[]> {
+    return (await this.#damage?.list()) ?? [];
+  }
+
+  async noteLost(_ctx: Ctx, what: string): Promise<void> {
+    await this.#damage?.noteLost(what);
+  }
+
+  async forget(_ctx: Ctx): Promise<void> {
     this.#assertOpen();
     const keys = [...this.#quarantined.keys()];
-    if (keys.length === 0) return;
-    await this.#disk.write(
-      keys.map((key) => ({ type: 'del', key: quarantinePrefix + key })),
-      false,
-      'fact',
-    );
+    const unknown = this.unknown;
+    const all = [...keys.map((key) => quarantinePrefix + key), ...unknown];
+    if (all.length > 0) {
+      await this.#disk.write(
+        all.map((key) => ({ type: 'del', key })),
+        false,
+        'fact',
+      );
+    }
     for (const key of keys) this.#quarantined.delete(key);
+    for (const key of unknown) this.#unclaimed.delete(key);
+    await this.#damage?.remove();
   }
 
   async open<T>(_ctx: Ctx, spec: CollectionSpec<T>): Promise<Collection<T>> {
     this.#assertOpen();
     if (!isKind(spec.kind)) throw new BerthError('INTERNAL', `not a kind of record: ${spec.kind}`);
     if (this.#kinds.has(spec.kind)) throw new BerthError('INTERNAL', `collection ${spec.kind} is already open`);
+    if (this.#allOpen) throw new BerthError('INTERNAL', `collection ${spec.kind} is opened too late`);
     this.#kinds.add(spec.kind);
     const collection = new RecordCollection<T>(this, spec);
     const repairs: Write[] = [];
