@@ -2,9 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
-
-#include <new>
 
 #include "shim/limits.h"
 #include "shim/shim.h"
@@ -27,20 +24,10 @@ bool gets_output(const Attach& attach) {
   return attach.outputs[0] || attach.outputs[1];
 }
 
-void unlink(Attach& attach) {
-  Container& container = *attach.container;
-  for (Attach** at = &container.attaches; *at != nullptr; at = &(*at)->next) {
-    if (*at != &attach) continue;
-    *at = attach.next;
-    container.attach_count--;
-    return;
-  }
-}
-
 // Nobody writes to the container's stdin any more: it reads an end of file.
 void close_stdin(Container& container) {
   container.stdin_pipe.reset();
-  for (Attach* at = container.attaches; at != nullptr; at = at->next) relay_close(at->input);
+  for (Attach* at = container.attaches.first(); at != nullptr; at = at->next) relay_close(at->input);
 }
 
 // stdin_once: the first client that leaves takes the container's stdin with him. A terminal has no end of input, and so
@@ -53,13 +40,11 @@ void stdin_left(Attach& attach) {
 }
 
 void attach_free(Attach& attach) {
-  unlink(attach);
+  const Owned<Attach> freed = attach.container->attaches.take(attach);
   relay_finish(attach.input);
   stdin_left(attach);
   attach.container->shim->loop.cancel(attach.timer);
   if (gets_output(attach)) pump_say_untee(*attach.container->shim, attach.container->log.slot, attach.client);
-  attach.~Attach();
-  free(&attach);
 }
 
 // Its outputs are closed before it is told: what follows on them is their end.
@@ -96,27 +81,24 @@ bool check_request(Shim& shim, Connection& connection, const berth_shim_Attach& 
   if (connection.fds.count != 3) {
     return fault.refuse(FaultKind::kBadMessage, "attach", id, "stdin, stdout and stderr did not come with it");
   }
-  if (container->attach_count >= kMaxAttaches) {
+  if (container->attaches.size() >= kMaxAttaches) {
     return fault.limit("attach", id, kMaxAttaches, "clients attached to a container");
   }
   return take_stream(shim, connection, "attach", id, fault);
 }
 
 Attach* attach_make(Container& container, CallRef call) {
-  void* room = malloc(sizeof(Attach));
-  if (room == nullptr) return nullptr;
-  auto* attach = new (room) Attach();
-  attach->container = &container;
-  attach->call = call;
-  attach->client = container.shim->containers.next_attach++;
-  attach->input.owner = attach;
-  attach->input.on_ended = input_ended;
-  attach->timer.attach = attach;
-  attach->timer.on_expired = leave;
-  attach->next = container.attaches;
-  container.attaches = attach;
-  container.attach_count++;
-  return attach;
+  Owned<Attach> made = Owned<Attach>::make();
+  if (!made) return nullptr;
+  Attach& attach = container.attaches.push_front(std::move(made));
+  attach.container = &container;
+  attach.call = call;
+  attach.client = container.shim->containers.next_attach++;
+  attach.input.owner = &attach;
+  attach.input.on_ended = input_ended;
+  attach.timer.attach = &attach;
+  attach.timer.on_expired = leave;
+  return &attach;
 }
 
 // A container without stdin, or one that has lost it, reads nothing: so does nobody from the client.
@@ -153,8 +135,9 @@ bool open_outputs(Attach& attach, PassedFds& fds, Fault& fault) {
   if (container.log.phase != LogPhase::kOpen) {
     return fault.refuse(FaultKind::kState, "attach", container.id.view(), "nobody reads the container's output");
   }
-  return ask_tee(attach) ? true
-                         : fault.refuse(FaultKind::kUnresponsive, "log", container.log.path, "the log pump is stuck");
+  return ask_tee(attach)
+             ? true
+             : fault.refuse(FaultKind::kUnresponsive, "log", container.log.path.view(), "the log pump is stuck");
 }
 
 void answered(Attach& attach) {
@@ -163,7 +146,7 @@ void answered(Attach& attach) {
 }
 
 Attach* by_client(const Container& container, uint32_t client) {
-  for (Attach* at = container.attaches; at != nullptr; at = at->next) {
+  for (Attach* at = container.attaches.first(); at != nullptr; at = at->next) {
     if (at->client == client) return at;
   }
   return nullptr;
@@ -212,8 +195,8 @@ void attach_to_container(Shim& shim, Connection& connection, CallRef call, std::
 }
 
 void attaches_client_gone(Shim& shim, uint64_t connection) {
-  for (Container* container = shim.containers.first; container != nullptr; container = container->next) {
-    for (Attach* at = container->attaches; at != nullptr;) {
+  for (Container* container = shim.containers.first(); container != nullptr; container = container->next) {
+    for (Attach* at = container->attaches.first(); at != nullptr;) {
       Attach* const next = at->next;
       if (at->call.connection == connection) attach_free(*at);
       at = next;
@@ -228,14 +211,14 @@ void attach_answer(Container& container, const PumpMessage& message) {
 }
 
 void attaches_readd(Container& container) {
-  for (Attach* at = container.attaches; at != nullptr; at = at->next) {
+  for (Attach* at = container.attaches.first(); at != nullptr; at = at->next) {
     if (gets_output(*at)) ask_tee(*at);
   }
 }
 
 void attaches_end(Container& container, bool all) {
   close_stdin(container);
-  for (Attach* at = container.attaches; at != nullptr;) {
+  for (Attach* at = container.attaches.first(); at != nullptr;) {
     Attach* const next = at->next;
     at->has_stdin = false;
     if (all || !gets_output(*at)) end(*at, false);

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "common/fd.h"
+#include "common/owned.h"
 #include "shim/connection.h"
 #include "shim/log_pump/protocol.h"
 #include "shim/loop.h"

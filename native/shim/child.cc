@@ -5,7 +5,6 @@
 #include <linux/sched.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -25,22 +24,12 @@ const char* stage_name(Stage stage) {
   return index < sizeof names / sizeof names[0] ? names[index] : "setup";
 }
 
-ChildPage* page_make() {
-  void* page = mmap(nullptr, sizeof(ChildPage), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  return page == MAP_FAILED ? nullptr : static_cast<ChildPage*>(page);
+pid_t second_of(const Shared<ChildPage>& page) {
+  return page ? page->second.exchange(0) : 0;
 }
 
-void page_drop(ChildPage*& page) {
-  if (page != nullptr) munmap(page, sizeof(ChildPage));
-  page = nullptr;
-}
-
-pid_t second_of(ChildPage* page) {
-  return page == nullptr ? 0 : page->second.exchange(0);
-}
-
-bool is_second(const ChildPage* page, pid_t pid) {
-  return page != nullptr && page->second.load() == pid;
+bool is_second(const Shared<ChildPage>& page, pid_t pid) {
+  return page && page->second.load() == pid;
 }
 
 void enter_stage(ChildPage& page, Stage stage) {

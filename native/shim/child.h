@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "common/fd.h"
+#include "common/owned.h"
 #include "shim/fault.h"
 
 namespace berth {
@@ -42,9 +43,6 @@ struct ChildPage {
   char warning[8][120];
 };
 static_assert(sizeof(ChildPage) <= 4096);
-
-ChildPage* page_make();
-void page_drop(ChildPage*& page);
 
 void enter_stage(ChildPage& page, Stage stage);
 void touching(ChildPage& page, std::string_view path);
@@ -88,9 +86,9 @@ constexpr int kTableFd = 8;
 bool take_fds_only(const ChildFds& fds, Fault& fault);
 
 // The process a child has been replaced by, once; 0: none.
-pid_t second_of(ChildPage* page);
+pid_t second_of(const Shared<ChildPage>& page);
 // Whether that is this one: it may die, and be reaped, before the first.
-bool is_second(const ChildPage* page, pid_t pid);
+bool is_second(const Shared<ChildPage>& page, pid_t pid);
 
 // Ends a child whose setup failed: the fault is in the page.
 [[noreturn]] void child_failed(ChildPage& page, int exit_code = 1);

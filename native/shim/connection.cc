@@ -1,14 +1,10 @@
 #include "shim/connection.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-
-#include <new>
 
 #include "shim/attach.h"
 #include "shim/dispatch.h"
@@ -22,23 +18,6 @@ constexpr size_t kPageBytes = 4096;
 constexpr int64_t kAcceptRestMs = 100;
 constexpr int kFramesPerTurn = 8;  // so that one busy peer does not starve the others
 
-// Requests larger than a page get pages of their own, which go back to the kernel at once.
-char* payload_alloc(size_t size) {
-  if (size <= kPageBytes) return static_cast<char*>(malloc(size == 0 ? 1 : size));
-  void* pages = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  return pages == MAP_FAILED ? nullptr : static_cast<char*>(pages);
-}
-
-void payload_free(Connection& connection) {
-  if (connection.payload == nullptr) return;
-  if (connection.header.length <= kPageBytes) {
-    free(connection.payload);
-  } else {
-    munmap(connection.payload, connection.header.length);
-  }
-  connection.payload = nullptr;
-}
-
 void drop_fds(PassedFds& fds) {
   for (Fd& fd : fds.items) fd.reset();
   fds.count = 0;
@@ -49,19 +28,10 @@ void connection_close(Connection& connection) {
   Loop& loop = connection.shim->loop;
   loop.unwatch(connection.socket.get());
   loop.forget(connection);
-  for (Connection** at = &listener.connections; *at != nullptr; at = &(*at)->next) {
-    if (*at != &connection) continue;
-    *at = connection.next;
-    break;
-  }
-  listener.count--;
+  const Owned<Connection> closed = listener.connections.take(connection);
   if (connection.streams) listener.streams--;
   execs_client_gone(*connection.shim, connection.id);
   attaches_client_gone(*connection.shim, connection.id);
-  payload_free(connection);
-  free(connection.out);
-  connection.~Connection();
-  free(&connection);
 }
 
 // Keeps up to three descriptors that came with the first byte of a frame; more is a protocol error.
@@ -99,7 +69,7 @@ Got read_header(Connection& connection) {
 
 Got read_payload(Connection& connection) {
   while (connection.payload_size < connection.header.length) {
-    const ssize_t n = recv(connection.socket.get(), connection.payload + connection.payload_size,
+    const ssize_t n = recv(connection.socket.get(), connection.payload.data() + connection.payload_size,
                            connection.header.length - connection.payload_size, MSG_DONTWAIT);
     if (n < 0) return errno == EAGAIN || errno == EINTR ? Got::kMore : Got::kEnd;
     if (n == 0) return Got::kEnd;
@@ -108,28 +78,34 @@ Got read_payload(Connection& connection) {
   return Got::kAll;
 }
 
+// The request cannot be passed over, so that it is the connection's last.
+Got answer_no_memory(const Connection& connection) {
+  Fault fault;
+  fault.kernel("request", "", ENOMEM);
+  reply_fault(*connection.shim, {connection.id, connection.header.stream}, fault);
+  return Got::kEnd;
+}
+
 // One frame, as far as it has arrived.
 Got read_frame(Connection& connection) {
-  if (connection.payload == nullptr) {
+  if (connection.header_size < kFrameHeaderBytes) {
     const Got got = read_header(connection);
     if (got != Got::kAll) return got;
     if (!parse_request_header(connection.header_bytes, connection.header)) return Got::kEnd;
-    connection.payload = payload_alloc(connection.header.length);
     connection.payload_size = 0;
-    if (connection.payload == nullptr) return Got::kEnd;
+    if (!connection.payload.make(connection.header.length)) return answer_no_memory(connection);
   }
   return read_payload(connection);
 }
 
 void flush(Connection& connection) {
   while (connection.out_at < connection.out_size) {
-    const ssize_t n = send(connection.socket.get(), connection.out + connection.out_at,
+    const ssize_t n = send(connection.socket.get(), connection.out.data() + connection.out_at,
                            connection.out_size - connection.out_at, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n < 0) return;
     connection.out_at += static_cast<size_t>(n);
   }
-  free(connection.out);
-  connection.out = nullptr;
+  connection.out.reset();
   connection.out_size = connection.out_at = 0;
   connection.shim->loop.rewatch(connection.socket.get(), connection, EPOLLIN);
 }
@@ -142,8 +118,8 @@ void connection_ready(Watch& watch, uint32_t events) {
     const Got got = read_frame(connection);
     if (got == Got::kMore) return;
     if (got == Got::kEnd) return connection_close(connection);
-    dispatch(*connection.shim, connection, {connection.payload, connection.payload_size});
-    payload_free(connection);
+    dispatch(*connection.shim, connection, {connection.payload.data(), connection.payload_size});
+    connection.payload.reset();
     drop_fds(connection.fds);
     connection.header_size = 0;
   }
@@ -157,7 +133,7 @@ void rest(Listener& listener) {
 
 void listener_ready(Watch& watch, uint32_t) {
   auto& listener = static_cast<Listener&>(watch);
-  if (listener.count >= kMaxConnections + kRefusedConnections) return rest(listener);
+  if (listener.connections.size() >= kMaxConnections + kRefusedConnections) return rest(listener);
   Fd socket(accept4(listener.socket.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!socket) {
     // Out of descriptors: asking again at once would be a busy loop.
@@ -167,18 +143,16 @@ void listener_ready(Watch& watch, uint32_t) {
   ucred peer;
   socklen_t size = sizeof peer;
   if (getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.uid != geteuid()) return;
-  void* room = malloc(sizeof(Connection));
-  if (room == nullptr) return;
-  auto* connection = new (room) Connection();
-  connection->on_ready = connection_ready;
-  connection->shim = listener.shim;
-  connection->id = listener.next_id++;
-  connection->socket = std::move(socket);
-  connection->refused = listener.count >= kMaxConnections;
-  connection->next = listener.connections;
-  listener.connections = connection;
-  listener.count++;
-  if (!listener.shim->loop.watch(connection->socket.get(), *connection, EPOLLIN)) connection_close(*connection);
+  const bool refused = listener.connections.size() >= kMaxConnections;
+  Owned<Connection> made = Owned<Connection>::make();
+  if (!made) return;
+  Connection& connection = listener.connections.push_front(std::move(made));
+  connection.on_ready = connection_ready;
+  connection.shim = listener.shim;
+  connection.id = listener.next_id++;
+  connection.socket = std::move(socket);
+  connection.refused = refused;
+  if (!listener.shim->loop.watch(connection.socket.get(), connection, EPOLLIN)) connection_close(connection);
 }
 
 void accept_again(Deadline& deadline) {
@@ -188,7 +162,7 @@ void accept_again(Deadline& deadline) {
 
 // Sends what the socket takes and queues the rest. False: the peer does not read and is to be cut.
 bool push(Connection& connection, std::string_view bytes) {
-  if (connection.out == nullptr) {
+  if (connection.out.empty()) {
     const ssize_t n = send(connection.socket.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n < 0 && errno != EAGAIN) return true;  // its end of file will be read in the next turn
     if (n > 0) bytes.remove_prefix(static_cast<size_t>(n));
@@ -196,14 +170,12 @@ bool push(Connection& connection, std::string_view bytes) {
   }
   if (connection.out_size - connection.out_at + bytes.size() > kMaxQueuedBytes) return false;
   if (connection.out_at > 0) {
-    memmove(connection.out, connection.out + connection.out_at, connection.out_size - connection.out_at);
+    memmove(connection.out.data(), connection.out.data() + connection.out_at, connection.out_size - connection.out_at);
     connection.out_size -= connection.out_at;
     connection.out_at = 0;
   }
-  char* grown = static_cast<char*>(realloc(connection.out, connection.out_size + bytes.size()));
-  if (grown == nullptr) return false;
-  memcpy(grown + connection.out_size, bytes.data(), bytes.size());
-  connection.out = grown;
+  if (!connection.out.resize(connection.out_size + bytes.size())) return false;
+  memcpy(connection.out.data() + connection.out_size, bytes.data(), bytes.size());
   connection.out_size += bytes.size();
   connection.shim->loop.rewatch(connection.socket.get(), connection, EPOLLIN | EPOLLOUT);
   return true;
@@ -216,7 +188,7 @@ void send_frame(Connection& connection, std::string_view frame) {
 }
 
 Connection* find_connection(Shim& shim, uint64_t id) {
-  for (Connection* at = shim.listener.connections; at != nullptr; at = at->next) {
+  for (Connection* at = shim.listener.connections.first(); at != nullptr; at = at->next) {
     if (at->id == id) return at;
   }
   return nullptr;
@@ -228,6 +200,15 @@ void send_to(Shim& shim, CallRef to, FrameType type, Encoded& message) {
 }
 
 }  // namespace
+
+bool Payload::make(size_t size) {
+  return size <= kPageBytes ? bytes_.make(size) : pages_.make(size);
+}
+
+void Payload::reset() {
+  bytes_.reset();
+  pages_.reset();
+}
 
 bool listener_open(Shim& shim, int fd) {
   Listener& listener = shim.listener;
@@ -286,7 +267,7 @@ void send_event(Shim& shim, CallRef to, uint32_t tag, const pb_msgdesc_t* descri
 void broadcast_event(Shim& shim, uint32_t tag, const pb_msgdesc_t* descriptor, const void* message) {
   Encoded encoded;
   if (!encoded.encode(tag, descriptor, message)) return;
-  for (Connection* at = shim.listener.connections; at != nullptr; at = at->next) {
+  for (Connection* at = shim.listener.connections.first(); at != nullptr; at = at->next) {
     if (at->subscribed) send_frame(*at, encoded.frame(FrameType::kEvent, 0));
   }
 }
@@ -295,7 +276,7 @@ void flush_connections(Shim& shim, int limit_ms) {
   const int64_t end = monotonic_ns() + int64_t{limit_ms} * 1'000'000;
   for (;;) {
     bool waiting = false;
-    for (Connection* at = shim.listener.connections; at != nullptr; at = at->next) waiting |= at->out != nullptr;
+    for (Connection* at = shim.listener.connections.first(); at != nullptr; at = at->next) waiting |= !at->out.empty();
     const int64_t left_ms = (end - monotonic_ns()) / 1'000'000;
     if (!waiting || left_ms <= 0) return;
     shim.loop.turn(static_cast<int>(left_ms));

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "common/fd.h"
+#include "common/owned.h"
 #include "shim/frame.h"
 #include "shim/loop.h"
 #include "shim/messages.h"
@@ -24,6 +25,19 @@ struct PassedFds {
   int count = 0;
 };
 
+// A request's bytes. More than a page of them have pages of their own, which go back to the kernel at once.
+class Payload {
+ public:
+  // False: there is no memory.
+  [[nodiscard]] bool make(size_t size);
+  void reset();
+  char* data() const { return pages_ ? pages_.data() : bytes_.data(); }
+
+ private:
+  OwnedArray<char> bytes_;
+  Pages pages_;
+};
+
 struct Connection : Watch {
   Shim* shim = nullptr;
   uint64_t id = 0;
@@ -33,16 +47,16 @@ struct Connection : Watch {
   bool streams = false;  // an exec's or an attach's: takes one of their places
   Connection* next = nullptr;
 
-  // The request being received.
+  // The request being received: its payload when its header is whole.
   uint8_t header_bytes[kFrameHeaderBytes];
   size_t header_size = 0;
   FrameHeader header;
-  char* payload = nullptr;
+  Payload payload;
   size_t payload_size = 0;
   PassedFds fds;
 
   // Bytes the peer has not taken yet.
-  char* out = nullptr;
+  OwnedArray<char> out;
   size_t out_size = 0;
   size_t out_at = 0;
 };
@@ -54,8 +68,7 @@ struct Listener : Watch {
   Rest rest;  // while descriptors are used up
   Shim* shim = nullptr;
   Fd socket;
-  Connection* connections = nullptr;
-  int count = 0;
+  OwnedList<Connection> connections;
   int streams = 0;
   int descriptors = 0;  // how many the shim may have
   uint64_t next_id = 1;

@@ -7,8 +7,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include <new>
-
 #include "shim/attach.h"
 #include "shim/cgroup.h"
 #include "shim/container_child.h"
@@ -36,10 +34,6 @@ bool plain_id(std::string_view id) {
   return true;
 }
 
-char* copy_of(const char* text) {
-  return strdup(text == nullptr ? "" : text);
-}
-
 bool check_request(Shim& shim, const berth_shim_CreateContainer& request, Fault& fault) {
   if (!known_features(request.required, request.requires_count, fault)) return false;
   if (!plain_id(request.id)) {
@@ -48,15 +42,15 @@ bool check_request(Shim& shim, const berth_shim_CreateContainer& request, Fault&
   if (shim.pod.phase != PodPhase::kRunning || shim.pod.pause_pid == 0) {
     return fault.refuse(FaultKind::kState, "create", request.id, "the pod is not running");
   }
-  for (const Container* at = shim.containers.first; at != nullptr; at = at->next) {
+  for (const Container* at = shim.containers.first(); at != nullptr; at = at->next) {
     if (at->id.view() == request.id && at->phase != Phase::kDiscarded) {
       return fault.refuse(FaultKind::kState, "create", request.id, "the id is in use");
     }
   }
-  if (shim.containers.count >= kMaxContainers) {
+  if (shim.containers.size() >= kMaxContainers) {
     return fault.limit("create", request.id, kMaxContainers, "containers in a pod");
   }
-  if (strlen(view_of(request.log_path).data() == nullptr ? "" : request.log_path) >= kMaxLogPath) {
+  if (view_of(request.log_path).size() >= kMaxLogPath) {
     return fault.refuse(FaultKind::kBadMessage, "log", request.id, "the log path is too long");
   }
   return true;
@@ -125,10 +119,8 @@ void setup_timeout(Deadline& deadline);
 
 // What the child and, of two, the second say.
 bool make_words(Container& container, Fd& sync, Fd& result, Fd& go) {
-  container.page = page_make();
-  if (container.page == nullptr || !make_sync(container.sync_fd, sync)) {
-    return container.fault->kernel("socketpair", "", errno);
-  }
+  if (!container.page.make()) return container.fault->kernel("mmap", "", errno);
+  if (!make_sync(container.sync_fd, sync)) return container.fault->kernel("socketpair", "", errno);
   if (!container.of_two) return true;
   return make_pipe(container.result, result) && make_pipe(go, container.go) &&
                  fcntl(container.result.get(), F_SETFL, O_NONBLOCK) == 0
@@ -145,7 +137,7 @@ bool launch(Shim& shim, Container& container, const berth_shim_CreateContainer& 
   if (!exit_reserve(shim, container.id.view())) return container.fault->kernel("exit record", "", errno);
   container.of_two = pids == Pids::kOthers;
   if (!make_words(container, sync, result, go)) return false;
-  container.oom_kills_before = cgroup_oom_kills(container.oom_file);
+  container.oom_kills_before = cgroup_oom_kills(container.oom_file.c_str());
   // A pid namespace that belongs to the pod's users is made from among them, by a second child.
   const pid_t pid = clone_child(pids == Pids::kNew && !own_users ? CLONE_NEWPID : 0);
   if (pid == 0) {
@@ -157,7 +149,7 @@ bool launch(Shim& shim, Container& container, const berth_shim_CreateContainer& 
                                  .go = go.get(),
                                  .pids = member.get(),
                                  .table = container.table.get()},
-                         .page = container.page,
+                         .page = container.page.get(),
                          .plan = plan,
                          .tty = container.tty,
                          .reset_oom_score = shim.pod.oom_score_set,
@@ -177,62 +169,40 @@ void child_spoke(Watch& watch, uint32_t) {
 }
 
 Container* container_make(Shim& shim, const berth_shim_CreateContainer& request) {
-  void* room = malloc(sizeof(Container));
-  void* fault = malloc(sizeof(Fault));
-  if (room == nullptr || fault == nullptr) {
-    free(room);
-    free(fault);
+  Owned<Container> made = Owned<Container>::make();
+  if (!made || !(made->fault = Owned<Fault>::make()) || !made->kill_dir.set(view_of(request.kill_dir)) ||
+      !made->oom_file.set(view_of(request.oom_file)) || !made->log.path.set(view_of(request.log_path))) {
     return nullptr;
   }
-  auto* container = new (room) Container();
-  container->fault = new (fault) Fault();
-  container->shim = &shim;
-  container->on_ready = child_spoke;
-  container->timer.container = container;
-  container->id.add(request.id);
-  container->tty = request.tty;
-  container->has_stdin = request.stdin;
-  container->stdin_once = request.stdin_once;
-  container->shares_pids = request.pid != berth_shim_NsMode_NS_NEW;
-  container->kill_dir = copy_of(request.kill_dir);
-  container->kill_dir_v2 = request.kill_dir_v2;
-  container->oom_file = copy_of(request.oom_file);
-  container->log.path = copy_of(request.log_path);
-  container->log.slot = shim.pump.next_slot++;
-  Container** last = &shim.containers.first;
-  while (*last != nullptr) last = &(*last)->next;
-  *last = container;
-  shim.containers.count++;
-  return container;
+  Container& container = shim.containers.push_back(std::move(made));
+  container.shim = &shim;
+  container.on_ready = child_spoke;
+  container.timer.container = &container;
+  container.id.add(request.id);
+  container.tty = request.tty;
+  container.has_stdin = request.stdin;
+  container.stdin_once = request.stdin_once;
+  container.shares_pids = request.pid != berth_shim_NsMode_NS_NEW;
+  container.kill_dir_v2 = request.kill_dir_v2;
+  container.log.slot = shim.pump.next_slot++;
+  return &container;
 }
 
 }  // namespace
 
 void container_free(Container& container) {
   Shim& shim = *container.shim;
-  for (Container** at = &shim.containers.first; *at != nullptr; at = &(*at)->next) {
-    if (*at != &container) continue;
-    *at = container.next;
-    shim.containers.count--;
-    break;
-  }
+  const Owned<Container> freed = shim.containers.take(container);
   if (container.sync_fd) shim.loop.unwatch(container.sync_fd.get());
   shim.loop.forget(container);
   shim.loop.cancel(container.timer);
   attaches_end(container, true);
   container_log_close(container);
   exit_release(shim, container.id.view());
-  page_drop(container.page);
-  free(container.fault);
-  free(container.kill_dir);
-  free(container.oom_file);
-  free(container.log.path);
-  container.~Container();
-  free(&container);
 }
 
 Container* find_container(Shim& shim, std::string_view id) {
-  for (Container* at = shim.containers.first; at != nullptr; at = at->next) {
+  for (Container* at = shim.containers.first(); at != nullptr; at = at->next) {
     if (at->id.view() == id && at->phase != Phase::kDiscarded) return at;
   }
   return nullptr;
@@ -278,8 +248,7 @@ void container_created_if_ready(Container& container) {
   created.warnings_count = static_cast<pb_size_t>(container.page->warnings < 8 ? container.page->warnings : 8);
   reply(*container.shim, container.create_call, berth_shim_Response_container_created_tag,
         berth_shim_ContainerCreated_fields, &created);
-  free(container.fault);
-  container.fault = nullptr;
+  container.fault.reset();
 }
 
 namespace {
@@ -301,7 +270,7 @@ void setup_timeout(Deadline& deadline) {
   memcpy(path, container.page->touching, sizeof path);  // the child may still be writing it
   path[sizeof path - 1] = '\0';
   container.fault->refuse(FaultKind::kUnresponsive, log_is_late ? "log" : stage_name(stage),
-                          log_is_late ? container.log.path : path, "setup did not finish in time");
+                          log_is_late ? container.log.path.c_str() : path, "setup did not finish in time");
   container_setup_failed(container);
 }
 

@@ -16,7 +16,9 @@
 #include <string_view>
 
 #include "common/fd.h"
+#include "common/owned.h"
 #include "common/text.h"
+#include "shim/attach.h"
 #include "shim/child.h"
 #include "shim/connection.h"
 #include "shim/log_pump/protocol.h"
@@ -25,7 +27,6 @@
 
 namespace berth {
 
-struct Attach;
 struct Container;
 
 enum class Phase { kSettingUp, kCreated, kStarting, kRunning, kExited, kDiscarded };
@@ -38,8 +39,8 @@ struct ContainerTimer : Deadline {
 struct ContainerLog {
   LogPhase phase = LogPhase::kNone;
   uint32_t slot = 0;
-  char* path = nullptr;
-  Fd streams[2];  // read ends (or the terminal's master): kept here too, so that a new pump can go on
+  OwnedText path;  // "": there is no file
+  Fd streams[2];   // read ends (or the terminal's master): kept here too, so that a new pump can go on
   int stream_count = 0;
   CallRef reopen_calls[4];
   int reopen_count = 0;
@@ -58,9 +59,9 @@ struct Container : Watch {
   Fd table;                  // a mount namespace with a procfs of its pid namespace, where that is not the pod's
   bool shares_pids = false;  // its pid namespace outlives it: what it leaves behind is killed by cgroup
   bool event_sent = false;
-  char* kill_dir = nullptr;
+  OwnedText kill_dir;
   bool kill_dir_v2 = false;
-  char* oom_file = nullptr;
+  OwnedText oom_file;
   uint64_t oom_kills_before = 0;  // those that cannot have been its end: of before its start, or before it was to stop
   bool told_to_stop = false;
   bool killed = false;           // by us, while it lived
@@ -70,8 +71,7 @@ struct Container : Watch {
   bool has_stdin = false;
   bool stdin_once = false;
   Fd stdin_pipe;  // the write end; with a terminal its master is
-  Attach* attaches = nullptr;
-  int attach_count = 0;
+  OwnedList<Attach> attaches;
   ContainerLog log;
 
   // While it is set up.
@@ -80,16 +80,14 @@ struct Container : Watch {
   bool of_two = false;    // its process is the second of two (launch_pad.h)
   bool launched = false;  // that has been made: sync_fd is what it says until its execve
   Fd result, go;
-  ChildPage* page = nullptr;
-  ContainerTimer timer;    // setup; then the drain at exit
-  Fault* fault = nullptr;  // why setup failed; only while it goes on
+  Shared<ChildPage> page;
+  ContainerTimer timer;  // setup; then the drain at exit
+  Owned<Fault> fault;    // why setup failed; only while it goes on
   CallRef create_call, start_call, delete_call;
   bool start_failed = false;  // said by the child; the caller hears of it with the exit
 };
 
-struct ContainerTable {
-  Container* first = nullptr;
-  int count = 0;
+struct ContainerTable : OwnedList<Container> {
   uint32_t next_attach = 1;
 };
 

@@ -190,7 +190,8 @@ bool wait_for_go() {
   Confinement left;
   Filter filter;
   PassageSecret secret = {};
-  LaunchPad* const pad = pad_make(command, launch.tty, true, page.fault);
+  Pages room;
+  LaunchPad* const pad = pad_make(command, launch.tty, true, room, page.fault);
   if (pad == nullptr ||
       !filter_with_passage(filter_of(process), process.seccomp_flags, launch.tty, filter, secret, page.fault) ||
       !confine(process, files, left, page)) {

@@ -97,7 +97,7 @@ void hear_start(Container& container, int word) {
         &started);
   container.start_call = {};
   stop_listening(container);
-  page_drop(container.page);
+  container.page.reset();
 }
 
 // With init goes its pid namespace: the kernel kills all of it, and nobody can be born there any more. Only what that
@@ -120,7 +120,7 @@ bool is_dead(const Container& container) {
 // has outlived.
 void is_to_stop(Container& container, int signal) {
   if (container.reaped || container.pid <= 0 || is_dead(container)) return;
-  if (!container.told_to_stop) container.oom_kills_before = cgroup_oom_kills(container.oom_file);
+  if (!container.told_to_stop) container.oom_kills_before = cgroup_oom_kills(container.oom_file.c_str());
   container.told_to_stop = true;
   if (signal == SIGKILL) container.killed = true;
 }
@@ -129,7 +129,7 @@ void is_to_stop(Container& container, int signal) {
 // the code a shell passes on, and by nobody else's having asked for it.
 bool ran_out_of_memory(const Container& container) {
   return container.exit.exit_code == 128 + SIGKILL && !container.killed &&
-         cgroup_oom_kills(container.oom_file) > container.oom_kills_before;
+         cgroup_oom_kills(container.oom_file.c_str()) > container.oom_kills_before;
 }
 
 void fill_exit(Container& container, int wait_status) {
@@ -166,8 +166,8 @@ void init_ended(Container& container, int wait_status) {
   execs_container_ended(shim, container);
   if (unanswered) container.page->fault.kernel("start", container.id.view(), EPIPE);
   if (container.start_failed || unanswered) reply_fault(shim, container.start_call, container.page->fault);
-  page_drop(container.page);
-  if (container.shares_pids) kill_tree(shim, container.kill_dir);
+  container.page.reset();
+  if (container.shares_pids) kill_tree(shim, container.kill_dir.c_str());
   // Who gets output stays until it is drained, which only the pump can tell.
   const bool drains = container.log.phase == LogPhase::kOpen && pump_say_drain(shim, container.log.slot);
   attaches_end(container, !drains);
@@ -205,7 +205,7 @@ void container_hear(Container& container) {
 }
 
 bool container_exited(Shim& shim, pid_t pid, int wait_status) {
-  for (Container* at = shim.containers.first; at != nullptr; at = at->next) {
+  for (Container* at = shim.containers.first(); at != nullptr; at = at->next) {
     if (is_second(at->page, pid)) container_take_second(*at);
     if (at->pid != pid || at->reaped) continue;
     if (container_take_second(*at)) {
@@ -269,9 +269,9 @@ void kill_container(Shim& shim, CallRef call, std::string_view body) {
   if (!container->reaped && container->pid > 0) kill(container->pid, signal);
   if (request->all) {
     if (signal == SIGKILL) {
-      kill_tree(shim, container->kill_dir, patience_of(*container));
+      kill_tree(shim, container->kill_dir.c_str(), patience_of(*container));
     } else {
-      signal_tree(shim, container->kill_dir, signal);
+      signal_tree(shim, container->kill_dir.c_str(), signal);
     }
   }
   reply_done(shim, call);
@@ -313,16 +313,16 @@ void ack_exit(Shim& shim, CallRef call, std::string_view body) {
 }
 
 void containers_kill(Shim& shim) {
-  for (Container* at = shim.containers.first; at != nullptr; at = at->next) {
+  for (Container* at = shim.containers.first(); at != nullptr; at = at->next) {
     is_to_stop(*at, SIGKILL);
     if (at->pid > 0 && !at->reaped) kill(at->pid, SIGKILL);
-    kill_tree(shim, at->kill_dir, patience_of(*at));
+    kill_tree(shim, at->kill_dir.c_str(), patience_of(*at));
   }
 }
 
 int containers_alive(const Shim& shim) {
   int alive = 0;
-  for (const Container* at = shim.containers.first; at != nullptr; at = at->next) {
+  for (const Container* at = shim.containers.first(); at != nullptr; at = at->next) {
     const bool abandoned = at->phase == Phase::kDiscarded;
     if (!abandoned && (!at->reaped || !at->event_sent)) alive++;
   }

@@ -9,7 +9,7 @@ namespace berth {
 namespace {
 
 Container* by_slot(Shim& shim, uint32_t slot) {
-  for (Container* at = shim.containers.first; at != nullptr; at = at->next) {
+  for (Container* at = shim.containers.first(); at != nullptr; at = at->next) {
     if (at->log.slot == slot) return at;
   }
   return nullptr;
@@ -18,13 +18,13 @@ Container* by_slot(Shim& shim, uint32_t slot) {
 bool ask_add(Container& container) {
   const ContainerLog& log = container.log;
   const int streams[2] = {log.streams[0].get(), log.streams[1].get()};
-  return pump_add(*container.shim, log.slot, log.path, streams, static_cast<uint32_t>(log.stream_count));
+  return pump_add(*container.shim, log.slot, log.path.c_str(), streams, static_cast<uint32_t>(log.stream_count));
 }
 
 void added(Container& container, int error) {
   if (container.phase == Phase::kSettingUp && container.log.phase == LogPhase::kAdding) {
     if (error != 0) {
-      container.fault->kernel("log", container.log.path, error);
+      container.fault->kernel("log", container.log.path.view(), error);
       return container_setup_failed(container);
     }
     container.log.phase = LogPhase::kOpen;
@@ -42,7 +42,7 @@ void reopened(Container& container, int error) {
   memmove(&log.reopen_calls[0], &log.reopen_calls[1], sizeof(CallRef) * static_cast<size_t>(log.reopen_count));
   if (error == 0) return reply_done(*container.shim, call);
   Fault fault;
-  fault.kernel("log", log.path, error);
+  fault.kernel("log", log.path.view(), error);
   reply_fault(*container.shim, call, fault);
 }
 
@@ -51,7 +51,7 @@ void reopened(Container& container, int error) {
 void container_log_add(Container& container) {
   container.log.phase = LogPhase::kAdding;
   if (ask_add(container)) return;
-  container.fault->refuse(FaultKind::kUnresponsive, "log", container.log.path, "the log pump does not listen");
+  container.fault->refuse(FaultKind::kUnresponsive, "log", container.log.path.view(), "the log pump does not listen");
   container_setup_failed(container);
 }
 
@@ -85,7 +85,7 @@ void container_log_answer(Shim& shim, const PumpMessage& message) {
 }
 
 void container_logs_readd(Shim& shim) {
-  for (Container* at = shim.containers.first; at != nullptr;) {
+  for (Container* at = shim.containers.first(); at != nullptr;) {
     Container* const next = at->next;  // adding may end a setup and free it
     while (at->log.reopen_count > 0) reopened(*at, EPIPE);
     if (at->log.phase == LogPhase::kAdding) {
@@ -111,12 +111,12 @@ void reopen_log(Shim& shim, CallRef call, std::string_view body) {
   ContainerLog& log = container->log;
   constexpr int kMost = sizeof log.reopen_calls / sizeof log.reopen_calls[0];
   const bool open = log.phase == LogPhase::kOpen || log.phase == LogPhase::kDraining;
-  if (!open || log.path[0] == '\0') {
+  if (!open || log.path.empty()) {
     fault.refuse(FaultKind::kState, "log", request->container_id, "the container has no open log");
     return reply_fault(shim, call, fault);
   }
   if (log.reopen_count == kMost || !pump_say_reopen(shim, log.slot)) {
-    fault.refuse(FaultKind::kUnresponsive, "log", log.path, "the log pump does not answer");
+    fault.refuse(FaultKind::kUnresponsive, "log", log.path.view(), "the log pump does not answer");
     return reply_fault(shim, call, fault);
   }
   log.reopen_calls[log.reopen_count++] = call;

@@ -4,12 +4,9 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-
-#include <new>
 
 #include "shim/exec_child.h"
 #include "shim/exec_failure.h"
@@ -32,38 +29,28 @@ void stop_listening(Exec& exec) {
   exec.shim->loop.forget(exec);
   exec.result.reset();
   exec.sync_fd.reset();
-  page_drop(exec.page);
+  exec.page.reset();
   exec.shim->loop.cancel(exec.setup_timer);
 }
 
 void exec_free(Exec& exec) {
   Shim& shim = *exec.shim;
-  for (Exec** at = &shim.execs.first; *at != nullptr; at = &(*at)->next) {
-    if (*at != &exec) continue;
-    *at = exec.next;
-    shim.execs.count--;
-    if (!exec.probe) shim.execs.stream_count--;
-    break;
-  }
+  const Owned<Exec> freed = shim.execs.take(exec);
+  if (!exec.probe) shim.execs.stream_count--;
   stop_listening(exec);
   shim.loop.cancel(exec.timer);
   shim.loop.cancel(exec.held_timer);
   exec_terminal_close(exec);
-  page_drop(exec.page);
-  free(exec.held);
-  free(exec.leaf);
-  exec.~Exec();
-  free(&exec);
 }
 
 bool leaf_removed(const Exec& exec) {
-  return exec.leaf == nullptr || exec.leaf[0] == '\0' || rmdir(exec.leaf) == 0 || errno == ENOENT;
+  return exec.leaf.empty() || rmdir(exec.leaf.c_str()) == 0 || errno == ENOENT;
 }
 
 // An ended exec stays only for the sake of what it left running in the background, of what its terminal has not
 // delivered yet, and of an answer that it still owes.
 bool is_over(const Exec& exec) {
-  return exec.held == nullptr && leaf_removed(exec) && exec.terminal == nullptr;
+  return !exec.held && leaf_removed(exec) && !exec.terminal;
 }
 
 void retire(Exec& exec) {
@@ -79,7 +66,7 @@ void retire(Exec& exec) {
 void sweep(Deadline& deadline) {
   Shim& shim = *static_cast<ExecTable::Sweep&>(deadline).shim;
   execs_remove_leaves(shim);
-  for (const Exec* at = shim.execs.first; at != nullptr; at = at->next) {
+  for (const Exec* at = shim.execs.first(); at != nullptr; at = at->next) {
     if (at->phase == ExecPhase::kEnded && !deadline.armed) shim.loop.arm(deadline, kSweepMs);
   }
 }
@@ -99,7 +86,7 @@ void kill_all_of(Exec& exec) {
   exec.killed = true;
   take_second(exec);
   if (exec.pid > 0 && exec.phase != ExecPhase::kEnded) kill(exec.pid, SIGKILL);
-  kill_tree(*exec.shim, exec.leaf);
+  kill_tree(*exec.shim, exec.leaf.c_str());
 }
 
 void timed_out(Deadline& deadline) {
@@ -145,7 +132,7 @@ void hear(Exec& exec, bool gone) {
   take_second(exec);
   if (!exec.answered && launched == Launched::kRuns && exec.second) {
     started(exec);
-  } else if (!exec.answered && !exec.timed_out && exec.held == nullptr) {  // else its end tells
+  } else if (!exec.answered && !exec.timed_out && !exec.held) {  // else its end tells
     if (launched != Launched::kFailed) exec.page->fault.kernel("exec", exec.id.view(), EPIPE);
     exec_failed(exec, exec.page->fault);
     if (!gone) kill(exec.pid, SIGKILL);  // what the container has said in its name may not be so
@@ -160,7 +147,7 @@ void child_spoke(Watch& watch, uint32_t) {
 // What streams may take is less than all there is: a probe finds a place.
 bool take_place(Shim& shim, Connection& connection, const berth_shim_Exec& request, Fault& fault) {
   const char* id = request.exec_id;
-  if (shim.execs.count >= kMaxExecs) {
+  if (shim.execs.size() >= kMaxExecs) {
     return fault.limit("exec", id, kMaxExecs, "execs in a pod that run or have left processes behind");
   }
   if (request.probe) return true;
@@ -192,22 +179,27 @@ bool check_request(Shim& shim, Connection& connection, const berth_shim_Exec& re
 
 bool make_leaf(Shim& shim, const Container& container, Exec& exec, Fault& fault) {
   Path path;
-  if (container.kill_dir[0] != '\0') {
-    path.add(container.kill_dir).add("/exec-").add_number(shim.execs.next_leaf++);
-    if (path.cut() || mkdir(path.c_str(), 0755) != 0) return fault.kernel("cgroup", path.view(), errno);
+  if (!container.kill_dir.empty()) {
+    path.add(container.kill_dir.view()).add("/exec-").add_number(shim.execs.next_leaf++);
+    if (path.cut()) return fault.kernel("cgroup", path.view(), ENAMETOOLONG);
+    if (!exec.leaf.set(path.view())) return fault.kernel("cgroup", path.view(), ENOMEM);
+    if (mkdir(path.c_str(), 0755) != 0) {
+      fault.kernel("cgroup", path.view(), errno);
+      (void)exec.leaf.set("");  // not ours to remove
+      return false;
+    }
   }
-  exec.leaf = strdup(path.c_str());
-  return exec.leaf != nullptr ? true : fault.kernel("exec", "", ENOMEM);
+  return true;
 }
 
 bool launch(Shim& shim, Connection& connection, const Container& container, Exec& exec, std::string_view process,
             Fault& fault) {
   Fd theirs, result;
   const Fd init = kernel::pidfd(container.pid);
-  exec.page = page_make();
+  if (!exec.page.make()) return fault.kernel("mmap", exec.id.view(), errno);
   if (!init) return fault.kernel("pidfd_open", container.id.view(), errno);
   if (exec.tty && !exec_terminal_make(exec, connection.fds)) return fault.kernel("exec", "", ENOMEM);
-  if (exec.page == nullptr || !make_pipe(exec.result, result) || fcntl(exec.result.get(), F_SETFL, O_NONBLOCK) != 0 ||
+  if (!make_pipe(exec.result, result) || fcntl(exec.result.get(), F_SETFL, O_NONBLOCK) != 0 ||
       (exec.tty && !make_sync(exec.sync_fd, theirs))) {
     return fault.kernel("pipe", "", errno);
   }
@@ -220,12 +212,12 @@ bool launch(Shim& shim, Connection& connection, const Container& container, Exec
                             .extra = init.get(),
                             .null = shim.pod.null.get(),
                             .result = result.get()},
-                    .page = exec.page,
+                    .page = exec.page.get(),
                     .process = process,
                     .cgroup_dirs = {container.cgroup_dirs.data(), container.cgroup_dirs.size()},
-                    .kill_dir = container.kill_dir,
+                    .kill_dir = container.kill_dir.view(),
                     .kill_dir_v2 = container.kill_dir_v2,
-                    .leaf = exec.leaf,
+                    .leaf = exec.leaf.c_str(),
                     .tty = tty,
                     .reset_oom_score = shim.pod.oom_score_set,
                     .own_users = shim.pod.own_users,
@@ -237,32 +229,29 @@ bool launch(Shim& shim, Connection& connection, const Container& container, Exec
 }
 
 Exec* exec_make(Shim& shim, CallRef call, const berth_shim_Exec& request) {
-  void* room = malloc(sizeof(Exec));
-  if (room == nullptr) return nullptr;
-  auto* exec = new (room) Exec();
-  exec->on_ready = child_spoke;
-  exec->shim = &shim;
-  exec->call = call;
-  exec->id.add(request.exec_id);
-  exec->container_id.add(request.container_id);
-  exec->tty = request.tty;
-  exec->probe = request.probe;
-  exec->timer.exec = exec->setup_timer.exec = exec;
-  exec->timer.on_expired = timed_out;
-  exec->setup_timer.on_expired = setup_late;
-  exec->next = shim.execs.first;
-  shim.execs.first = exec;
-  shim.execs.count++;
-  if (!exec->probe) shim.execs.stream_count++;
+  Owned<Exec> made = Owned<Exec>::make();
+  if (!made) return nullptr;
+  Exec& exec = shim.execs.push_front(std::move(made));
+  exec.on_ready = child_spoke;
+  exec.shim = &shim;
+  exec.call = call;
+  exec.id.add(request.exec_id);
+  exec.container_id.add(request.container_id);
+  exec.tty = request.tty;
+  exec.probe = request.probe;
+  exec.timer.exec = exec.setup_timer.exec = &exec;
+  exec.timer.on_expired = timed_out;
+  exec.setup_timer.on_expired = setup_late;
+  if (!exec.probe) shim.execs.stream_count++;
   shim.execs.sweep.shim = &shim;
   shim.execs.sweep.on_expired = sweep;
-  return exec;
+  return &exec;
 }
 
 }  // namespace
 
 Exec* find_exec(Shim& shim, std::string_view id) {
-  for (Exec* at = shim.execs.first; at != nullptr; at = at->next) {
+  for (Exec* at = shim.execs.first(); at != nullptr; at = at->next) {
     if (at->id.view() == id) return at;
   }
   return nullptr;
@@ -292,8 +281,8 @@ void exec_in_container(Shim& shim, Connection& connection, CallRef call, std::st
 
 void execs_client_gone(Shim& shim, uint64_t connection) {
   bool hung_up = false;
-  for (Exec* at = shim.execs.first; at != nullptr; at = at->next) {
-    if (at->call.connection != connection || at->terminal == nullptr) continue;
+  for (Exec* at = shim.execs.first(); at != nullptr; at = at->next) {
+    if (at->call.connection != connection || !at->terminal) continue;
     exec_terminal_close(*at);
     hung_up = true;
   }
@@ -314,12 +303,12 @@ void kill_exec(Shim& shim, CallRef call, std::string_view body) {
 }
 
 bool exec_exited(Shim& shim, pid_t pid, int wait_status) {
-  for (Exec* at = shim.execs.first; at != nullptr; at = at->next) {
+  for (Exec* at = shim.execs.first(); at != nullptr; at = at->next) {
     if (is_second(at->page, pid)) take_second(*at);
     if (at->pid != pid || at->phase == ExecPhase::kEnded) continue;
     if (take_second(*at)) return true;  // the first has done its part
     // One that was so slow that its time was over before its command ran has been timed out like any other.
-    if (at->timed_out && !at->answered && at->held == nullptr) started(*at);
+    if (at->timed_out && !at->answered && !at->held) started(*at);
     hear(*at, true);
     if (at->phase == ExecPhase::kRunning) {
       berth_shim_ExecExited exited = {};
@@ -335,19 +324,19 @@ bool exec_exited(Shim& shim, pid_t pid, int wait_status) {
 }
 
 void execs_kill(Shim& shim) {
-  for (Exec* at = shim.execs.first; at != nullptr; at = at->next) kill_all_of(*at);
+  for (Exec* at = shim.execs.first(); at != nullptr; at = at->next) kill_all_of(*at);
 }
 
 int execs_alive(const Shim& shim) {
   int alive = 0;
-  for (const Exec* at = shim.execs.first; at != nullptr; at = at->next) alive += at->phase != ExecPhase::kEnded;
+  for (const Exec* at = shim.execs.first(); at != nullptr; at = at->next) alive += at->phase != ExecPhase::kEnded;
   return alive;
 }
 
 void execs_remove_leaves(Shim& shim, std::string_view dir) {
-  for (Exec* at = shim.execs.first; at != nullptr;) {
+  for (Exec* at = shim.execs.first(); at != nullptr;) {
     Exec* const next = at->next;
-    if (at->phase == ExecPhase::kEnded && starts_with(view_of(at->leaf), dir) && is_over(*at)) exec_free(*at);
+    if (at->phase == ExecPhase::kEnded && starts_with(at->leaf.view(), dir) && is_over(*at)) exec_free(*at);
     at = next;
   }
 }

@@ -6,15 +6,16 @@
 #include <string_view>
 
 #include "common/fd.h"
+#include "common/owned.h"
 #include "common/text.h"
 #include "shim/child.h"
 #include "shim/connection.h"
+#include "shim/exec_terminal.h"
 #include "shim/loop.h"
 
 namespace berth {
 
 struct Exec;
-struct ExecTerminal;
 
 struct ExecTimer : Deadline {
   Exec* exec = nullptr;
@@ -35,29 +36,27 @@ struct Exec : Watch {
   Text<128> container_id;
   CallRef call;
   pid_t pid = 0;
-  char* leaf = nullptr;  // its cgroup, below the container's: what a time-out kills
+  OwnedText leaf;  // its cgroup, below the container's: what a time-out kills
   bool tty = false;
   bool second = false;
   bool killed = false;
   bool probe = false;
   bool timed_out = false;
   bool answered = false;
-  ExecTerminal* terminal = nullptr;
+  Owned<ExecTerminal> terminal;
   Fd result;   // what its process says until its execve
   Fd sync_fd;  // the first's, who makes the terminal
-  ChildPage* page = nullptr;
-  Fault* held = nullptr;  // why it failed, until it is known whether its container has ended
+  Shared<ChildPage> page;
+  Owned<Fault> held;  // why it failed, until it is known whether its container has ended
   ExecTimer held_timer;
   ExecTimer timer;        // the caller's time-out
   ExecTimer setup_timer;  // ours
 };
 
-struct ExecTable {
+struct ExecTable : OwnedList<Exec> {
   struct Sweep : Deadline {
     Shim* shim = nullptr;
   };
-  Exec* first = nullptr;
-  int count = 0;
   int stream_count = 0;  // those that are no probes
   uint32_t next_leaf = 1;
   Sweep sweep;  // looks for leaves that have become empty

@@ -79,7 +79,8 @@ void run_exec_child(const ExecLaunch& launch) {
   if (!take_fds_only(launch.fds, fault)) give_up(page);
   start_cleanly();
   if (!decode_process(launch.process, decoded, command, fault) || !prepare(launch, process, files)) give_up(page);
-  LaunchPad* const pad = pad_make(command, launch.tty, false, fault);
+  Pages room;
+  LaunchPad* const pad = pad_make(command, launch.tty, false, room, fault);
   if (pad == nullptr ||
       !filter_with_passage(filter_of(process), process.seccomp_flags, launch.tty, filter, secret, fault) ||
       !confine(process, files, left, page) || !pad_seal(*pad, fault) || !confine_at_last(process, left, filter, page)) {

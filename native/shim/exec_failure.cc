@@ -1,9 +1,6 @@
 #include "shim/exec_failure.h"
 
 #include <errno.h>
-#include <stdlib.h>
-
-#include <new>
 
 #include "shim/shim.h"
 
@@ -22,9 +19,8 @@ void answer_held(Exec& exec) {
   Shim& shim = *exec.shim;
   shim.loop.cancel(exec.held_timer);
   answer(exec, *exec.held);
-  free(exec.held);
-  exec.held = nullptr;
-  const Path leaf(view_of(exec.leaf));
+  exec.held.reset();
+  const Path leaf(exec.leaf.view());
   execs_remove_leaves(shim, leaf.view());
 }
 
@@ -55,23 +51,22 @@ void exec_failed(Exec& exec, const Fault& fault) {
     container_has_ended(*container, "exec", ended);
     return answer(exec, ended);
   }
-  void* room = malloc(sizeof(Fault));
-  if (room == nullptr) return answer(exec, fault);
-  exec.held = new (room) Fault(fault);
+  exec.held = Owned<Fault>::make(fault);
+  if (!exec.held) return answer(exec, fault);
   exec.held_timer.exec = &exec;
   exec.held_timer.on_expired = held_too_long;
   exec.shim->loop.arm(exec.held_timer, kEndMs);
 }
 
 void execs_container_ended(Shim& shim, const Container& container) {
-  for (Exec* at = shim.execs.first; at != nullptr;) {
-    if (at->held == nullptr || at->container_id.view() != container.id.view()) {
+  for (Exec* at = shim.execs.first(); at != nullptr;) {
+    if (!at->held || at->container_id.view() != container.id.view()) {
       at = at->next;
       continue;
     }
     container_has_ended(container, "exec", *at->held);
     answer_held(*at);
-    at = shim.execs.first;  // others may have gone with it
+    at = shim.execs.first();  // others may have gone with it
   }
 }
 

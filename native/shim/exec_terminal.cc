@@ -2,9 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
-
-#include <new>
 
 #include "shim/shim.h"
 #include "shim/terminal.h"
@@ -30,21 +27,20 @@ Fd stream_or_none(Fd& fd) {
 }  // namespace
 
 bool exec_terminal_make(Exec& exec, PassedFds& fds) {
-  void* room = malloc(sizeof(ExecTerminal));
-  if (room == nullptr) return false;
-  auto* terminal = new (room) ExecTerminal();
+  Owned<ExecTerminal> terminal = Owned<ExecTerminal>::make();
+  if (!terminal) return false;
   terminal->exec = &exec;
   terminal->client_stdin = stream_or_none(fds.items[0]);
   terminal->client_stdout = stream_or_none(fds.items[1]);
-  terminal->input.owner = terminal->output.owner = terminal;
+  terminal->input.owner = terminal->output.owner = terminal.get();
   terminal->input.on_ended = input_ended;
   terminal->output.on_ended = output_ended;
-  exec.terminal = terminal;
+  exec.terminal = std::move(terminal);
   return true;
 }
 
 void exec_terminal_open(Exec& exec, Fd master) {
-  if (exec.terminal == nullptr || !master) return;
+  if (!exec.terminal || !master) return;
   ExecTerminal& terminal = *exec.terminal;
   Loop& loop = exec.shim->loop;
   if (terminal.client_stdin) {
@@ -60,7 +56,7 @@ void exec_terminal_open(Exec& exec, Fd master) {
 }
 
 bool exec_terminal_is_open(const Exec& exec) {
-  return exec.terminal != nullptr && relay_is_open(exec.terminal->output);
+  return exec.terminal && relay_is_open(exec.terminal->output);
 }
 
 bool exec_terminal_resize(const Exec& exec, uint32_t columns, uint32_t rows) {
@@ -68,12 +64,10 @@ bool exec_terminal_resize(const Exec& exec, uint32_t columns, uint32_t rows) {
 }
 
 void exec_terminal_close(Exec& exec) {
-  if (exec.terminal == nullptr) return;
+  if (!exec.terminal) return;
   relay_close(exec.terminal->input);
   relay_close(exec.terminal->output);
-  exec.terminal->~ExecTerminal();
-  free(exec.terminal);
-  exec.terminal = nullptr;
+  exec.terminal.reset();
 }
 
 }  // namespace berth

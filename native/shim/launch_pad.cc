@@ -43,17 +43,13 @@ bool keep_from_children(uintptr_t from, uintptr_t to) {
 
 }  // namespace
 
-LaunchPad* pad_make(const Command& command, bool terminal, bool waits, Fault& fault) {
+LaunchPad* pad_make(const Command& command, bool terminal, bool waits, Pages& room, Fault& fault) {
   const size_t pointers = (command.args.size() + command.env.size() + 2) * sizeof(char*);
   const size_t text = text_size(command.args) + text_size(command.env);
   const size_t before = sizeof(LaunchPad) + pointers + text + kExecPathBytes;
   const size_t size = page_end(before) + kStackPages * memory_page();
-  void* const room = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (room == MAP_FAILED) {
-    fault.kernel("exec", "", errno);
-    return nullptr;
-  }
-  auto* const pad = static_cast<LaunchPad*>(room);
+  if (!room.make(size)) return fault.kernel("mmap", "", errno), nullptr;
+  auto* const pad = reinterpret_cast<LaunchPad*>(room.data());
   char** next_pointer = reinterpret_cast<char**>(pad + 1);
   char* next_text = reinterpret_cast<char*>(next_pointer) + pointers;
   pad->size = size;
@@ -61,7 +57,7 @@ LaunchPad* pad_make(const Command& command, bool terminal, bool waits, Fault& fa
   pad->env = copy_vector(command.env, next_pointer, next_text);
   pad->path = search_path(pad->env);
   pad->room = next_text;
-  pad->stack = static_cast<char*>(room) + size;
+  pad->stack = room.data() + size;
   pad->waits = waits;
   pad->terminal = terminal;
   return pad;

@@ -14,6 +14,7 @@
 // carries no descriptors, and is not believed to be ours.
 #pragma once
 
+#include "common/owned.h"
 #include "shim/bare_exec.h"
 #include "shim/child.h"
 #include "shim/command.h"
@@ -21,7 +22,8 @@
 
 namespace berth {
 
-LaunchPad* pad_make(const Command& command, bool terminal, bool waits, Fault& fault);
+// Null with a fault. The pad lies in `room`.
+LaunchPad* pad_make(const Command& command, bool terminal, bool waits, Pages& room, Fault& fault);
 
 // From here on a child gets only the pad of our memory, and of our descriptors 0, 1, 2 and those of the pad. The caller
 // goes on with all of it, but allocates no more and has nothing left to say but through the page.

@@ -175,7 +175,7 @@ uint32_t pause_id(const berth_shim_StartPod& plan, const berth_shim_IdMap* maps)
   return small ? maps[0].length - 1 : kPauseId;
 }
 
-bool drop_everything(const berth_shim_StartPod& plan, ChildPage*& page) {
+bool drop_everything(const berth_shim_StartPod& plan, Shared<ChildPage>& page) {
   Fault& fault = page->fault;
   enter_stage(*page, Stage::kConfine);
   const uid_t uid = pause_id(plan, plan.uid_maps);
@@ -197,7 +197,7 @@ bool drop_everything(const berth_shim_StartPod& plan, ChildPage*& page) {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fault.kernel("prctl", "no_new_privs", errno);
   // The page goes before the filter comes: what a refused filter would have to say is said in advance.
   fault.kernel("seccomp", "pause", EINVAL);
-  page_drop(page);
+  page.reset();
   return true;
 }
 
@@ -241,8 +241,7 @@ void run_pause(const PauseLaunch& launch) {
     child_failed(*launch.page);
   }
   for (int fd = 0; fd < kSyncFd; fd++) close(fd);
-  ChildPage* page = launch.page;
-  if (!drop_everything(*launch.plan, page)) child_failed(*launch.page);
+  if (!drop_everything(*launch.plan, launch.page)) child_failed(*launch.page);
   rest();
 }
 

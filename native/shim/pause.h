@@ -8,7 +8,7 @@ namespace berth {
 
 struct PauseLaunch {
   const berth_shim_StartPod* plan;
-  ChildPage* page;
+  Shared<ChildPage>& page;
   int sync;
   int net_namespace;  // -1: none was handed over
 };

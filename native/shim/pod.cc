@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -48,7 +47,8 @@ bool check_request(const Shim& shim, const berth_shim_StartPod& plan, Fault& fau
   const bool known_modes = plan.net <= berth_shim_NsMode_NS_NEW && plan.ipc <= berth_shim_NsMode_NS_POD &&
                            plan.pid <= berth_shim_NsMode_NS_NEW && plan.uts <= berth_shim_NsMode_NS_POD;
   if (!known_modes) return fault.refuse(FaultKind::kBadMessage, "start", plan.pod_id, "unknown namespace mode");
-  if (plan.sysctls_count > kMaxSysctls || plan.shim_cgroup_dirs_count > sizeof Pod::cgroup_dirs / sizeof(char*)) {
+  if (plan.sysctls_count > kMaxSysctls ||
+      plan.shim_cgroup_dirs_count > sizeof Pod::cgroup_dirs / sizeof Pod::cgroup_dirs[0]) {
     return fault.refuse(FaultKind::kBadMessage, "start", plan.pod_id, "too many sysctls or cgroup directories");
   }
   return true;
@@ -57,11 +57,11 @@ bool check_request(const Shim& shim, const berth_shim_StartPod& plan, Fault& fau
 // Outside every pod's cgroup, so that ending the pod does not end who has to tell of it. Everything forked later that
 // does not go elsewhere (pause, the log pump) is born here.
 bool enter_cgroups(Pod& pod, const berth_shim_StartPod& plan, Fault& fault) {
-  while (pod.cgroup_dir_count > 0) free(pod.cgroup_dirs[--pod.cgroup_dir_count]);  // of a start that failed
+  pod.cgroup_dir_count = 0;  // of a start that failed
   for (pb_size_t i = 0; i < plan.shim_cgroup_dirs_count; i++) {
     const char* dir = plan.shim_cgroup_dirs[i];
     if (mkdir(dir, 0755) != 0 && errno != EEXIST) return fault.kernel("cgroup", dir, errno);
-    if ((pod.cgroup_dirs[pod.cgroup_dir_count] = strdup(dir)) == nullptr) return fault.kernel("cgroup", dir, ENOMEM);
+    if (!pod.cgroup_dirs[pod.cgroup_dir_count].set(dir)) return fault.kernel("cgroup", dir, ENOMEM);
     pod.cgroup_dir_count++;
     if (!cgroup_enter(view_of(dir))) return fault.kernel("cgroup", dir, errno);
   }
@@ -91,8 +91,8 @@ uint64_t namespaces_of(const berth_shim_StartPod& plan) {
 bool clone_pause(Shim& shim, const berth_shim_StartPod& plan, Fault& fault) {
   Pod& pod = shim.pod;
   Fd theirs;
-  pod.page = page_make();
-  if (pod.page == nullptr || !make_sync(pod.sync_fd, theirs)) return fault.kernel("socketpair", "pause", errno);
+  if (!pod.page.make()) return fault.kernel("mmap", "pause", errno);
+  if (!make_sync(pod.sync_fd, theirs)) return fault.kernel("socketpair", "pause", errno);
   const int net = plan.net == berth_shim_NsMode_NS_POD ? shim.net_namespace.get() : -1;
   const PauseLaunch launch = {.plan = &plan, .page = pod.page, .sync = theirs.get(), .net_namespace = net};
   const pid_t pid = clone_child(pod.own_users ? CLONE_NEWUSER : namespaces_of(plan));
@@ -129,7 +129,7 @@ void setup_over(Shim& shim) {
   if (pod.sync_fd) shim.loop.unwatch(pod.sync_fd.get());
   shim.loop.forget(pod.sync);
   pod.sync_fd.reset();
-  page_drop(pod.page);
+  pod.page.reset();
 }
 
 // Leaves the shim as it was before, so that StartPod can be said again (or Shutdown).
@@ -140,6 +140,7 @@ void start_failed(Shim& shim, const Fault& fault) {
   setup_over(shim);
   if (pod.pause_pid > 0) kill(pod.pause_pid, SIGKILL);
   pod.pause.reset();
+  pod.table.reset();
   pump_end(shim);
   pod.phase = PodPhase::kNone;
   reply_fault(shim, pod.start_call, said);
@@ -222,15 +223,21 @@ void pause_exited(Shim& shim, pid_t pid) {
 
 void get_state(Shim& shim, CallRef call) {
   berth_shim_PodState state = {};
+  OwnedArray<berth_shim_ContainerEntry> entries;
+  if (!entries.make(static_cast<size_t>(shim.containers.size()))) {
+    Fault fault;
+    fault.kernel("state", "", ENOMEM);
+    return reply_fault(shim, call, fault);
+  }
   copy_text(state.pod_id, sizeof state.pod_id, shim.pod_id);
   state.pause_pid = static_cast<uint32_t>(shim.pod.phase == PodPhase::kRunning ? shim.pod.pause_pid : 0);
   state.log_bytes_dropped = shim.pump.dropped + shim.pump.dropped_latest;
-  const auto room = static_cast<size_t>(shim.containers.count + 1);
-  state.containers = static_cast<berth_shim_ContainerEntry*>(calloc(room, sizeof(berth_shim_ContainerEntry)));
-  for (const Container* at = shim.containers.first; at != nullptr && state.containers != nullptr; at = at->next) {
+  state.containers = entries.data();
+  for (const Container* at = shim.containers.first(); at != nullptr; at = at->next) {
     // One that is still being set up is its caller's: it will be answered, or undone.
     if (at->phase == Phase::kSettingUp || at->phase == Phase::kDiscarded) continue;
-    berth_shim_ContainerEntry& entry = state.containers[state.containers_count++];
+    berth_shim_ContainerEntry& entry = entries[state.containers_count++];
+    entry = {};
     copy_text(entry.id, sizeof entry.id, at->id.view());
     entry.pid = static_cast<uint32_t>(at->reaped ? 0 : at->pid);
     entry.started_at_ns = at->started_at_ns;
@@ -241,7 +248,6 @@ void get_state(Shim& shim, CallRef call) {
     entry.exit = at->exit;
   }
   reply(shim, call, berth_shim_Response_state_tag, berth_shim_PodState_fields, &state);
-  free(state.containers);
 }
 
 }  // namespace berth

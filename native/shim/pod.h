@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "common/fd.h"
+#include "common/owned.h"
 #include "shim/child.h"
 #include "shim/connection.h"
 #include "shim/loop.h"
@@ -37,12 +38,12 @@ struct Pod {
   Fd null;              // O_PATH: the pod's null device
   Fd table;             // where containers begin that share the pod's pid namespace; empty: pause's mount namespace
   bool oom_score_set = false;
-  char* cgroup_dirs[8] = {};
+  OwnedText cgroup_dirs[8];
   int cgroup_dir_count = 0;
   CallRef start_call;
   CallRef shutdown_call;
   // While pause sets itself up.
-  ChildPage* page = nullptr;
+  Shared<ChildPage> page;
   Fd sync_fd;
   Sync sync;
   Timer timer;

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
@@ -69,7 +68,7 @@ bool plain_filter(std::string_view bytes, unsigned flags, Filter& filter, Fault&
     why.add_number(BPF_MAXINSNS - kPassageLength);
     return fault.refuse(FaultKind::kBadMessage, "seccomp", "", why.view());
   }
-  filter = {reinterpret_cast<const sock_filter*>(bytes.data()), count, flags};
+  filter = {.code = reinterpret_cast<const sock_filter*>(bytes.data()), .count = count, .flags = flags};
   return true;
 }
 
@@ -78,13 +77,11 @@ bool filter_with_passage(std::string_view bytes, unsigned flags, bool terminal, 
   if (!plain_filter(bytes, flags, filter, fault)) return false;
   if (filter.count == 0) return true;
   if (getrandom(&secret, sizeof secret, 0) != sizeof secret) return fault.kernel("seccomp", "getrandom", errno);
-  const size_t count = kPassageLength + filter.count;
-  auto* const code = static_cast<sock_filter*>(malloc(count * sizeof(sock_filter)));
-  if (code == nullptr) return fault.kernel("seccomp", "", ENOMEM);
-  write_passage(code, terminal, secret);
-  memcpy(code + kPassageLength, filter.code, bytes.size());
-  filter.code = code;
-  filter.count = count;
+  OwnedArray<sock_filter> code;
+  if (!code.make(kPassageLength + filter.count)) return fault.kernel("seccomp", "", ENOMEM);
+  write_passage(code.data(), terminal, secret);
+  memcpy(code.data() + kPassageLength, filter.code, bytes.size());
+  filter = {.code = code.data(), .count = code.size(), .flags = flags, .own = std::move(code)};
   return true;
 }
 

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <string_view>
 
+#include "common/owned.h"
 #include "shim/bare_exec.h"
 #include "shim/fault.h"
 
@@ -20,11 +21,12 @@ namespace berth {
 // could have no exec.
 inline constexpr size_t kPassageLength = 21;
 
-// A filter ready to be loaded. Memory it allocated is never given back: whoever prepares one is about to be replaced.
+// A filter ready to be loaded.
 struct Filter {
   const sock_filter* code = nullptr;
   size_t count = 0;  // 0: none
   unsigned flags = 0;
+  OwnedArray<sock_filter> own = {};  // what `code` is where it is not the plan's
 };
 
 // The filter of a plan as it is.

@@ -41,8 +41,8 @@ bool remove_when_empty(const char* dir) {
 
 void remove_cgroups(Pod& pod) {
   for (int i = 0; i < pod.cgroup_dir_count; i++) {
-    if (!leave_upwards(pod.cgroup_dirs[i]) || !remove_when_empty(pod.cgroup_dirs[i]))
-      log_line(pod.cgroup_dirs[i], errno);
+    const char* const dir = pod.cgroup_dirs[i].c_str();
+    if (!leave_upwards(dir) || !remove_when_empty(dir)) log_line(dir, errno);
   }
 }
 
