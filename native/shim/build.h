@@ -5,6 +5,7 @@
 #include "common/text.h"
 #include "shim/child.h"
 #include "shim/messages.h"
+#include "shim/resolve.h"
 
 namespace berth {
 
@@ -21,8 +22,9 @@ struct Build {
   Fd layers = {}, store = {};       // detached trees of the image layers and of the upper and work directories
   Text<256> upper = {}, work = {};  // their names below `store`
   Fd root = {};                     // the container's root
-  bool dev_is_ours = false;         // /dev is a file system of the container's own
-  bool nodes_pids = false;          // the pid namespace is the node's: else its procfs lies at kPodProc
+  Place root_place = {};
+  OwnMounts own = {};       // where things are made that nobody asked for
+  bool nodes_pids = false;  // the pid namespace is the node's: else its procfs lies at kPodProc
 };
 
 // --- volumes.cc: in the node's mount namespace

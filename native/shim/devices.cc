@@ -32,6 +32,19 @@ bool bind_device(Build& build, const berth_shim_Device& device, pb_size_t index)
              : build.fault.kernel("device", device.path, errno);
 }
 
+// In a volume, that is on the node, nothing is made: one that was asked for must lie there already.
+bool find_in_volume(Build& build, const berth_shim_Device& device, int dir, const char* name) {
+  const dev_t number = makedev(device.major, device.minor);
+  if (device.by_default || same_device(dir, name, device.type & S_IFMT, number)) return true;
+  return build.fault.refuse(FaultKind::kRequest, "device", view_of(device.path),
+                            "it lies in a volume that does not have that device");
+}
+
+bool is_there(int dir, const char* name) {
+  struct stat about;
+  return fstatat(dir, name, &about, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 bool make_device(Build& build, const berth_shim_Device& device, pb_size_t index) {
   const std::string_view path = view_of(device.path);
   size_t slash = path.size();
@@ -41,8 +54,10 @@ bool make_device(Build& build, const berth_shim_Device& device, pb_size_t index)
   const bool sound = path.size() > 1 && path.front() == '/' && !name.empty() && name.view() != "." &&
                      name.view() != ".." && (type == S_IFCHR || type == S_IFBLK);
   if (!sound) return build.fault.refuse(FaultKind::kBadMessage, "device", path, "not a device path");
-  const Fd dir = make_in_root(build.root.get(), slice(path, 0, slash), Kind::kDirectory, build.fault);
-  if (!dir) return false;
+  const Fd dir = make_in_root(build.root.get(), slice(path, 0, slash), Kind::kDirectory, build.fault, &build.own);
+  if (!dir && errno != EXDEV) return false;
+  if (!dir || !build.own.has(place_of(dir.get()))) return find_in_volume(build, device, dir.get(), name.c_str());
+  if (device.by_default && is_there(dir.get(), name.c_str())) return true;
   const dev_t number = makedev(device.major, device.minor);
   if (build.device_trees != nullptr) return bind_device(build, device, index);
   if (mknodat(dir.get(), name.c_str(), type | (device.mode & 0777), number) != 0) {
@@ -65,6 +80,8 @@ bool make_links(Build& build) {
                 {"stderr", "/proc/self/fd/2"}, {"core", "/proc/kcore"},      {"ptmx", "pts/ptmx"}};
   const Fd dev = open_in_root(build.root.get(), "/dev");
   if (!dev) return build.fault.kernel("open", "/dev", errno);
+  // A /dev that is the image's or a volume's is left as it is.
+  if (build.own.dev == 0 || place_of(dev.get()).mount != build.own.dev) return true;
   for (const auto& link : kLinks) {
     if (symlinkat(link.target, dev.get(), link.name) != 0 && errno != EEXIST) {
       return build.fault.kernel("symlink", link.name, errno);
@@ -100,8 +117,7 @@ bool make_devices(Build& build) {
   for (pb_size_t i = 0; i < build.plan.devices_count; i++) {
     if (!make_device(build, build.plan.devices[i], i)) return false;
   }
-  // A /dev that is the image's or the node's is left as it is.
-  return build.dev_is_ours ? make_links(build) : true;
+  return make_links(build);
 }
 
 }  // namespace berth

@@ -9,7 +9,18 @@
 namespace berth {
 
 // The protocol's Error.Kind.
-enum class FaultKind : int32_t { kKernel, kNotFound, kState, kUnresponsive, kUnsupported, kBadMessage, kStart, kLimit };
+enum class FaultKind : int32_t {
+  kKernel,
+  kNotFound,
+  kState,
+  kUnresponsive,
+  kUnsupported,
+  kBadMessage,
+  kStart,
+  kLimit,
+  kRequest,
+  kImage,
+};
 
 struct Fault {
   FaultKind kind = FaultKind::kKernel;

@@ -12,7 +12,7 @@ inline constexpr const char* kFeatures[] = {
     "attach",          "apparmor",       "cgroup-mount",  "exec",     "image-volumes", "log",     "overlay",
     "pause-ended",     "large-requests", "pid-container", "pod-shm",  "propagation",   "rlimits", "recursive-readonly",
     "seccomp",         "selinux",        "sysctls",       "terminal", "tty-exec",      "resize",  "user-namespaces",
-    "reserved-places",
+    "reserved-places", "volumes-kept",
 };
 inline constexpr size_t kFeatureCount = sizeof kFeatures / sizeof kFeatures[0];
 inline constexpr unsigned kProtocol = 1;

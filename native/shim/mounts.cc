@@ -59,14 +59,18 @@ bool may_cover_proc(std::string_view destination) {
   return false;
 }
 
+// A mount over the root would hide what was made of it, a read-only mark among it, whichever links lead there.
 bool check_destination(Build& build, const berth_shim_Mount& mount, int at) {
   const std::string_view destination = view_of(mount.destination);
+  if (place_of(at) == build.root_place) {
+    return build.fault.refuse(FaultKind::kRequest, "mount", destination, "it is the container's root");
+  }
   const bool on_proc = filesystem_of(at) == PROC_SUPER_MAGIC;
   if (!on_proc && destination != "/proc") return true;
   if (on_proc && may_cover_proc(destination)) return true;
   const bool procfs = mount.kind == berth_shim_Mount_Kind_FS && view_of(mount.fstype) == "proc";
   if (!on_proc && procfs) return true;
-  return build.fault.refuse(FaultKind::kBadMessage, "mount", destination, "nothing may be mounted over /proc");
+  return build.fault.refuse(FaultKind::kRequest, "mount", destination, "nothing may be mounted over /proc");
 }
 
 // procfs and sysfs are what later writes and masks rely on: their places must be plain directories.
@@ -79,6 +83,21 @@ Fd plain_place(Build& build, const berth_shim_Mount& mount) {
   }
   if (!at) build.fault.kernel("mount", mount.destination, errno);
   return at;
+}
+
+// Where a file system of the kernel's goes. No volume lies there yet: what is in the way is the image's.
+Fd place_of_filesystem(Build& build, const berth_shim_Mount& mount, bool plain) {
+  Fd at = plain ? plain_place(build, mount)
+                : make_in_root(build.root.get(), mount.destination, Kind::kDirectory, build.fault);
+  struct stat about;
+  const int error = at ? 0 : errno;
+  const bool directory = at && fstat(at.get(), &about) == 0 && S_ISDIR(about.st_mode);
+  if (directory && place_of(at.get()) != build.root_place) return at;
+  if (at || error == ELOOP || error == ENOTDIR) {
+    build.fault.refuse(FaultKind::kImage, "mount", mount.destination, "the image has no plain directory there");
+    build.fault.error = at ? ENOTDIR : error;
+  }
+  return Fd();
 }
 
 // A procfs is about the pid namespace of whoever makes it, and we are not in the container's unless that is new.
@@ -97,8 +116,7 @@ bool attach_proc(Build& build, const berth_shim_Mount& mount, const Fd& at) {
 bool mount_filesystem(Build& build, const berth_shim_Mount& mount) {
   const std::string_view type = view_of(mount.fstype);
   const bool needs_plain = type == "proc" || type == "sysfs";
-  const Fd at = needs_plain ? plain_place(build, mount)
-                            : make_in_root(build.root.get(), mount.destination, Kind::kDirectory, build.fault);
+  const Fd at = place_of_filesystem(build, mount, needs_plain);
   if (!at || !check_destination(build, mount, at.get())) return false;
   if (type == "proc" && !build.nodes_pids) return attach_proc(build, mount, at);
   if (fchdir(at.get()) != 0) return build.fault.kernel("mount", mount.destination, errno);
@@ -106,12 +124,15 @@ bool mount_filesystem(Build& build, const berth_shim_Mount& mount) {
   if (::mount(source, ".", mount.fstype, mount.flags, mount.data) != 0) {
     return build.fault.kernel("mount", mount.destination, errno);
   }
-  if (type == "tmpfs" && view_of(mount.destination) == "/dev") build.dev_is_ours = true;
+  // What is on top now, not what the descriptor held before.
+  if (type == "tmpfs" && view_of(mount.destination) == "/dev") {
+    build.own.dev = place_of(open_in_root(build.root.get(), "/dev").get()).mount;
+  }
   return true;
 }
 
 bool mount_cgroup_view(Build& build, const berth_shim_Mount& mount) {
-  const Fd at = make_in_root(build.root.get(), mount.destination, Kind::kDirectory, build.fault);
+  const Fd at = place_of_filesystem(build, mount, false);
   return at && check_destination(build, mount, at.get()) && mount_cgroups(build, mount, at.get());
 }
 
@@ -145,9 +166,9 @@ bool make_image_volumes(Build& build) {
   for (pb_size_t i = 0; i < rootfs.volumes_count; i++) {
     const Fd at = make_in_root(build.root.get(), rootfs.volumes[i], Kind::kDirectory, build.fault);
     if (!at) return false;
-    if (filesystem_of(at.get()) == PROC_SUPER_MAGIC) {
-      return build.fault.refuse(FaultKind::kBadMessage, "volume", rootfs.volumes[i],
-                                "nothing may be mounted over /proc");
+    // The image's links are followed; one to the root would make all of it writable, or hide it.
+    if (place_of(at.get()) == build.root_place) {
+      return build.fault.refuse(FaultKind::kImage, "volume", rootfs.volumes[i], "a VOLUME of the image is its root");
     }
     if (!rootfs.readonly) continue;
     const Fd tree = kernel::open_tree(at.get(), "", OPEN_TREE_CLONE | AT_EMPTY_PATH);
@@ -162,7 +183,9 @@ bool attach_tree(Build& build, const berth_shim_Mount& mount, const Fd& tree) {
   struct stat about;
   if (fstat(tree.get(), &about) != 0) return build.fault.kernel("mount", mount.destination, errno);
   const Kind kind = S_ISDIR(about.st_mode) ? Kind::kDirectory : Kind::kFile;
-  const Fd at = make_in_root(build.root.get(), mount.destination, kind, build.fault);
+  const OwnMounts* const own = mount.if_there ? &build.own : nullptr;
+  const Fd at = make_in_root(build.root.get(), mount.destination, kind, build.fault, own);
+  if (!at && own != nullptr && errno == EXDEV) return true;
   if (!at || !check_destination(build, mount, at.get())) return false;
   uint64_t set, clear;
   attributes_of(mount.flags, set, clear);

@@ -106,11 +106,21 @@ Fd open_in_root_plainly(int root, std::string_view path) {
   return open_resolved(root, Path(path).c_str(), O_PATH, RESOLVE_NO_SYMLINKS);
 }
 
-Fd make_in_root(int root, std::string_view wanted, Kind kind, Fault& fault) {
+Place place_of(int fd) {
+  struct statx about;
+  if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO | STATX_MNT_ID, &about) != 0) return Place();
+  return {.mount = about.stx_mnt_id, .inode = about.stx_ino};
+}
+
+Fd make_in_root(int root, std::string_view wanted, Kind kind, Fault& fault, const OwnMounts* own) {
   Fd there = open_in_root(root, wanted);
   if (there) return there;
-  if (errno != ENOENT || has_dots(wanted)) {
-    fault.kernel("mount", wanted, errno == ENOENT ? EINVAL : errno);
+  if (errno == ENOENT && has_dots(wanted)) {
+    fault.refuse(FaultKind::kRequest, "mount", wanted, "it has .. and does not exist");
+    return Fd();
+  }
+  if (errno != ENOENT) {
+    fault.kernel("mount", wanted, errno);
     return Fd();
   }
   Path path(wanted);
@@ -119,6 +129,10 @@ Fd make_in_root(int root, std::string_view wanted, Kind kind, Fault& fault) {
     Step step;
     if (!walk(root, path.view(), step)) break;
     if (step.missing.empty()) return open_in_root(root, path.view());
+    if (own != nullptr && !own->has(place_of(step.deepest.get()))) {
+      errno = EXDEV;
+      return Fd();
+    }
     const bool last = last_name(step.rest);
     Path target;
     const Made made = make_name(step.deepest.get(), step.missing, last ? kind : Kind::kDirectory, target);

@@ -17,8 +17,23 @@ enum class Kind { kDirectory, kFile };
 Fd open_in_root(int root, std::string_view path);
 // The same without following any symlink.
 Fd open_in_root_plainly(int root, std::string_view path);
-// Opens it and makes what is missing: directories (0755), and an empty file at the end for kFile.
-Fd make_in_root(int root, std::string_view path, Kind kind, Fault& fault);
+// Which mount something lies on, and which inode of it it is.
+struct Place {
+  uint64_t mount = 0, inode = 0;
+  bool operator==(const Place&) const = default;
+};
+Place place_of(int fd);
+
+// The mounts that are the container's own: its root, and its /dev (0: it has none). All others are somebody's volume,
+// or a file system of the kernel's.
+struct OwnMounts {
+  uint64_t root = 0, dev = 0;
+  bool has(const Place& place) const { return place.mount == root || (dev != 0 && place.mount == dev); }
+};
+
+// Opens it and makes what is missing: directories (0755), and an empty file at the end for kFile. With `own` nothing is
+// made on any other mount: EXDEV in errno then, and no fault.
+Fd make_in_root(int root, std::string_view path, Kind kind, Fault& fault, const OwnMounts* own = nullptr);
 // The file system type of what is open.
 long filesystem_of(int fd);
 

@@ -137,7 +137,10 @@ bool mount_rootfs(Build& build) {
   build.layers.reset();
   build.store.reset();
   build.root = Fd(open(kPodRoot, O_PATH | O_DIRECTORY | O_CLOEXEC));
-  return build.root ? true : build.fault.kernel("rootfs", kPodRoot, errno);
+  if (!build.root) return build.fault.kernel("rootfs", kPodRoot, errno);
+  build.root_place = place_of(build.root.get());
+  build.own.root = build.root_place.mount;
+  return true;
 }
 
 // From here on the container's root is /, and the node's and the pod's mounts are out of reach.

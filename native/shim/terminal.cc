@@ -37,7 +37,13 @@ bool open_terminal(int root, const berth_shim_Process& process, ChildPage& page,
   }
   terminal.master = open_master(root);
   const int master = terminal.master.get();
-  if (master < 0) return fault.kernel("terminal", "/dev/pts/ptmx", errno);
+  if (master < 0) {
+    if (errno != ENOENT && errno != ENOTDIR && errno != ENOTTY && errno != ELOOP && errno != ENXIO) {
+      return fault.kernel("terminal", "/dev/pts/ptmx", errno);
+    }
+    return fault.refuse(FaultKind::kRequest, "terminal", "/dev/pts/ptmx",
+                        "no terminals lie there: a volume has taken their place");
+  }
   int locked = 0;
   ioctl(master, TIOCSPTLCK, &locked);
   terminal.user_side = Fd(ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
@@ -54,9 +60,10 @@ bool take_terminal(const Terminal& terminal, Fault& fault) {
   return send_word(kSaysTerminal, terminal.master.get()) ? true : fault.kernel("terminal", "sendmsg", errno);
 }
 
+// In a volume only over what lies there: nothing is made in it.
 bool bind_console(Build& build, const Fd& user_side) {
-  const Fd at = make_in_root(build.root.get(), "/dev/console", Kind::kFile, build.fault);
-  if (!at) return false;
+  const Fd at = make_in_root(build.root.get(), "/dev/console", Kind::kFile, build.fault, &build.own);
+  if (!at) return errno == EXDEV;
   const Fd tree = kernel::open_tree(user_side.get(), "", OPEN_TREE_CLONE | AT_EMPTY_PATH);
   return tree && kernel::attach(tree.get(), at.get()) ? true : build.fault.kernel("terminal", "/dev/console", errno);
 }
@@ -73,7 +80,7 @@ bool set_terminal_size(int master, uint32_t columns, uint32_t rows) {
 bool make_terminal(Build& build) {
   Terminal terminal;
   if (!open_terminal(build.root.get(), build.plan.process, build.page, terminal)) return false;
-  if (build.dev_is_ours && !bind_console(build, terminal.user_side)) return false;
+  if (!bind_console(build, terminal.user_side)) return false;
   return take_terminal(terminal, build.fault);
 }
 

@@ -1,6 +1,7 @@
 import { BerthError } from '#base/errors';
 import type { Mount__Output } from '#cri-api/gen/runtime/v1/Mount';
 import type { MountInput, UserNamespace } from '#runtime/container-input';
+import { placeInRoot } from '#runtime/spec/mounts';
 import { isIdmapped } from './user-namespace.ts';
 
 const propagations = {
@@ -24,6 +25,7 @@ function volumeMount(mount: Mount__Output, users: UserNamespace | undefined): Mo
   if (mount.image && mount.image.image !== '') refuse('UNIMPLEMENTED', 'image volumes are not supported yet');
   if (mount.container_path === '' || mount.container_path.includes('\0'))
     refuse('INVALID_ARGUMENT', 'container_path is missing');
+  if (placeInRoot(mount.container_path) === '/') refuse('INVALID_ARGUMENT', 'container_path is the root itself');
   if (!mount.host_path.startsWith('/') || mount.host_path.includes('\0')) {
     refuse('INVALID_ARGUMENT', `host_path "${mount.host_path.slice(0, 256)}" is not an absolute path`);
   }
@@ -53,19 +55,13 @@ function volumeMount(mount: Mount__Output, users: UserNamespace | undefined): Mo
   };
 }
 
-const normal = (destination: string): string =>
-  `/${destination
-    .split('/')
-    .filter((part) => part !== '')
-    .join('/')}`;
-
 /** The pod's own files, except where the request mounts something of its own (a kubelet brings its /etc/hosts). */
 export function podFileMounts(
   files: Readonly<Record<string, string>>,
   requested: readonly MountInput[],
   readonly: boolean,
 ): readonly MountInput[] {
-  const taken = new Set(requested.map((mount) => normal(mount.destination)));
+  const taken = new Set(requested.map((mount) => placeInRoot(mount.destination)));
   return Object.entries(files)
     .filter(([destination]) => !taken.has(destination))
     .map(([destination, source]) => ({
@@ -79,8 +75,15 @@ export function podFileMounts(
     }));
 }
 
+/** File systems of the container's own: a VOLUME of the image at one of them, or below, is covered by it. */
+const systemPlaces = ['/proc', '/sys', '/dev'];
+
 /** VOLUMEs of the image that no mount covers: they stay writable under a read-only root. */
 export function uncoveredVolumes(volumes: readonly string[], mounts: readonly MountInput[]): readonly string[] {
-  const covered = new Set(mounts.map((mount) => normal(mount.destination)));
-  return volumes.map(normal).filter((volume) => volume !== '/' && !covered.has(volume));
+  const covered = new Set(mounts.map((mount) => placeInRoot(mount.destination)));
+  const isCovered = (volume: string): boolean =>
+    volume === '/' ||
+    covered.has(volume) ||
+    systemPlaces.some((place) => volume === place || volume.startsWith(`${place}/`));
+  return volumes.map(placeInRoot).filter((volume) => !isCovered(volume));
 }

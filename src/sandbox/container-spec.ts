@@ -42,6 +42,7 @@ export async function containerInput(input: ContainerSpecInput): Promise<Omit<Co
   checkSameUsers(context?.namespace_options ?? null, users);
   const volumes = volumeMounts(config.mounts, users);
   const readonly = context?.readonly_rootfs ?? false;
+  const mounts = [...podFileMounts(input.podFiles, volumes, readonly), ...volumes];
   const paths = maskedPaths(context);
   const privileged = context?.privileged ?? false;
   refusePrivilegedInPlainPod(pod, privileged);
@@ -63,7 +64,7 @@ export async function containerInput(input: ContainerSpecInput): Promise<Omit<Co
       upper: path.join(input.directory, 'upper'),
       work: path.join(input.directory, 'work'),
       readonly,
-      volumes: uncoveredVolumes(image.config.volumes, volumes),
+      volumes: uncoveredVolumes(image.config.volumes, mounts),
     },
     args: containerArgs(config.command, config.args, image.config),
     env: containerEnv({ image: image.config, requested: config.envs, hostname, home: user.home, tty: config.tty }),
@@ -80,7 +81,7 @@ export async function containerInput(input: ContainerSpecInput): Promise<Omit<Co
     selinuxLabel: selinuxLabel(context, input.kernel.selinux),
     maskedPaths: paths.masked,
     readonlyPaths: paths.readonly,
-    mounts: [...podFileMounts(input.podFiles, volumes, readonly), ...volumes],
+    mounts,
     devices: config.devices.map((device) => ({
       hostPath: device.host_path,
       containerPath: device.container_path,

@@ -4,7 +4,7 @@ import type { RootfsInput } from '#runtime/container-input';
 import type { ContainerPlan } from '#runtime/shim/gen/berth/shim/ContainerPlan';
 import type { Mount } from '#runtime/shim/gen/berth/shim/Mount';
 import type { NsMode } from '#runtime/shim/gen/berth/shim/NsMode';
-import { podShmSource, sourceRequired } from '#runtime/spec/mounts';
+import { onlyIfThere, podShmSource, sourceRequired } from '#runtime/spec/mounts';
 import type { OciMount, OciSpec } from '#runtime/spec/oci';
 import { parseMountOptions } from './mount-options.ts';
 import { compileProcess } from './process-plan.ts';
@@ -53,6 +53,7 @@ export function compilePlan({ spec, rootfs, cgroup, seccomp }: PlanInput): Conta
       uid: device.uid,
       gid: device.gid,
       source: device.source ?? '',
+      by_default: device.byDefault ?? false,
     })),
     sysctls: Object.entries(spec.linux.sysctl).map(([name, value]) => ({ name, value })),
     process: compileProcess(spec.process, seccomp),
@@ -67,6 +68,7 @@ function compileMount(mount: OciMount): Mount {
     propagation: options.propagation,
     recursive: options.recursive,
     recursive_readonly: options.recursiveReadonly,
+    if_there: options.words.has(onlyIfThere),
   };
   if (mount.source === podShmSource) return { ...common, kind: 'POD_SHM' };
   if (mount.type === 'cgroup') return { ...common, kind: 'CGROUP' };

@@ -1,5 +1,9 @@
 import type { ContainerInput } from '#runtime/container-input';
+import { placeInRoot } from '#runtime/spec/mounts';
 import type { OciSpec } from '#runtime/spec/oci';
+
+/** Where things are put that nobody asked for: devices, the pod's files. */
+const isFilled = (place: string): boolean => place === '/dev' || place === '/etc';
 
 /**
  * What a shim must know to run this container as it is meant to run. A shim may be months older than berthd: it refuses a
@@ -21,6 +25,7 @@ export function requirements(input: ContainerInput, spec: OciSpec): string[] {
     ['log', input.logPath !== ''],
     ['terminal', input.tty],
     ['user-namespaces', input.users !== undefined],
+    ['volumes-kept', input.mounts.some(({ volume, destination }) => volume && isFilled(placeInRoot(destination)))],
     ['pid-container', typeof input.pid === 'object'],
   ];
   return wanted.filter(([, needed]) => needed).map(([name]) => name);

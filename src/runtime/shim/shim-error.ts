@@ -18,10 +18,28 @@ export function exitCodeOfErrno(errno: number): number {
   return 128;
 }
 
+/** Steps that take a path of the request's, and what the kernel says of one that cannot be. */
+const stepsOfPaths = new Set(['mount', 'mkdir', 'mknod', 'device', 'volume', 'open_tree', 'mask', 'readonly']);
+const { EEXIST, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOSPC, ENOTDIR, EROFS } = constants.errno;
+const faultsOfPaths = new Map([
+  [EEXIST, 'something else lies there'],
+  [EISDIR, 'it is a directory'],
+  [ELOOP, 'it leads through links that end nowhere'],
+  [ENAMETOOLONG, 'it is longer than a path may be'],
+  [ENOENT, 'it does not exist'],
+  [ENOTDIR, 'a directory is wanted where there is none, or the other way round'],
+  [EROFS, 'it would have to be made on a read-only file system'],
+]);
+
+function isFaultOfPath({ kind, step, errno }: Error__Output): boolean {
+  return kind === 'KERNEL' && stepsOfPaths.has(step) && faultsOfPaths.has(errno);
+}
+
 /** A shim's refusal in Berth's words. */
 export function fromShimError(error: Error__Output, doing: string): BerthError {
   const errno = error.errno === 0 ? '' : errnoName(error.errno);
-  const parts = [doing, error.step, error.path, error.message || errno].filter((part) => part !== '');
+  const why = isFaultOfPath(error) ? `${faultsOfPaths.get(error.errno) ?? ''} (${errno})` : error.message || errno;
+  const parts = [doing, error.step, error.path, why].filter((part) => part !== '');
   const details = {
     step: error.step,
     path: error.path,
@@ -47,9 +65,19 @@ function codeOf(error: Error__Output): ErrorCode {
       return 'RESOURCE_EXHAUSTED';
     case 'BAD_MESSAGE':
       return 'INTERNAL';
+    case 'REQUEST':
+      return 'INVALID_ARGUMENT';
+    case 'IMAGE':
+      return 'IMAGE_INVALID';
     case 'KERNEL':
-      return error.errno === constants.errno.ENOSPC ? 'RESOURCE_EXHAUSTED' : 'KERNEL';
+      return codeOfErrno(error);
     default:
       return 'INTERNAL';
   }
+}
+
+function codeOfErrno(error: Error__Output): ErrorCode {
+  if (error.errno === ENOSPC) return 'RESOURCE_EXHAUSTED';
+  if (!isFaultOfPath(error)) return 'KERNEL';
+  return error.errno === ENOENT ? 'NOT_FOUND' : 'INVALID_ARGUMENT';
 }

@@ -14,6 +14,7 @@ const node = (name: string, major: number, minor: number): OciDevice => ({
   fileMode: 0o666,
   uid: 0,
   gid: 0,
+  byDefault: true,
 });
 
 /** Devices every container has. */
@@ -72,7 +73,8 @@ export async function containerDevices(ctx: Ctx, input: ContainerInput): Promise
   const requested: { device: OciDevice; permissions: string }[] = [];
   for (const wanted of input.devices) requested.push(...(await requestedDevices(ctx, wanted)));
   if (input.privileged) {
-    const host = await walk('/dev', '/dev', hostDirsLeftOut);
+    const found = await walk('/dev', '/dev', hostDirsLeftOut);
+    const host = found.map((device) => ({ ...device, byDefault: true }));
     const devices = unique([...defaultDevices, ...host, ...requested.map((entry) => entry.device)]);
     return { devices, rules: input.users ? [...listedRules(requested), ...host.flatMap(everybodysRule)] : everyDevice };
   }

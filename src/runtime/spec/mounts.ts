@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { ContainerInput, MountInput } from '#runtime/container-input';
 import type { OciMount } from './oci.ts';
 
@@ -5,6 +6,8 @@ import type { OciMount } from './oci.ts';
 export const podShmSource = 'berth:shm';
 /** Option (mount(8) ignores x-…) of a bind whose source must exist: it is not created when missing. */
 export const sourceRequired = 'x-berth.required';
+/** Option of a bind that nobody asked for: no place for it is made in a volume, where it would stay on the node. */
+export const onlyIfThere = 'x-berth.if-there';
 
 const systemMounts = (privileged: boolean): OciMount[] => {
   const access = privileged ? 'rw' : 'ro';
@@ -23,7 +26,12 @@ const systemMounts = (privileged: boolean): OciMount[] => {
       options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
     },
     { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: ['nosuid', 'noexec', 'nodev'] },
-    { destination: '/dev/shm', type: 'bind', source: podShmSource, options: ['nosuid', 'noexec', 'nodev', 'rw'] },
+    {
+      destination: '/dev/shm',
+      type: 'bind',
+      source: podShmSource,
+      options: ['nosuid', 'noexec', 'nodev', 'rw', onlyIfThere],
+    },
     { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', access] },
     {
       destination: '/sys/fs/cgroup',
@@ -47,14 +55,17 @@ function toOciMount(mount: MountInput): OciMount {
   if (mount.noexec) options.push('noexec');
   if (mount.nodev) options.push('nodev');
   if (mount.nosuid) options.push('nosuid');
-  if (!mount.volume) options.push(sourceRequired);
-  return { destination: normalize(mount.destination), type: 'bind', source: mount.source, options };
+  if (!mount.volume) options.push(sourceRequired, onlyIfThere);
+  return { destination: placeInRoot(mount.destination), type: 'bind', source: mount.source, options };
 }
 
-function normalize(destination: string): string {
-  const parts = destination.split('/').filter((part) => part !== '' && part !== '.');
-  return `/${parts.join('/')}`;
+/** A place in a container by its one name: absolute, without `.`, `..` and doubled slashes, as other runtimes read it. */
+export function placeInRoot(destination: string): string {
+  return path.posix.resolve('/', destination);
 }
+
+/** A volume at one of these takes the place of all that the system mounts below it: it is the node's own, mostly. */
+const whole = ['/dev', '/sys'];
 
 const depth = (mount: OciMount): number => mount.destination.split('/').length;
 
@@ -65,6 +76,11 @@ const depth = (mount: OciMount): number => mount.destination.split('/').length;
 export function containerMounts(input: ContainerInput): readonly OciMount[] {
   const requested = input.mounts.map(toOciMount);
   const replaced = new Set(requested.map((mount) => mount.destination));
-  const system = systemMounts(input.privileged).filter((mount) => !replaced.has(mount.destination));
-  return [...system, ...requested.sort((a, b) => depth(a) - depth(b))];
+  const isCovered = ({ destination }: OciMount): boolean =>
+    replaced.has(destination) || whole.some((place) => replaced.has(place) && destination.startsWith(`${place}/`));
+  const kept = systemMounts(input.privileged).filter((mount) => !replaced.has(mount.destination));
+  // The pod's /dev/shm is the one thing of the pod's own that is in the node's /dev, too.
+  const shm = kept.filter((mount) => isCovered(mount) && mount.source === podShmSource);
+  const system = kept.filter((mount) => !isCovered(mount));
+  return [...system, ...[...shm, ...requested].sort((a, b) => depth(a) - depth(b))];
 }

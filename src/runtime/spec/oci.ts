@@ -72,6 +72,8 @@ export interface OciDevice {
   readonly path: string;
   /** Not of the specification: where it is on the node, when that is another path. */
   readonly source?: string;
+  /** Not of the specification: nobody asked for it, so that it is left out where a volume lies. */
+  readonly byDefault?: boolean;
   readonly type: 'c' | 'b' | 'p';
   readonly major: number;
   readonly minor: number;

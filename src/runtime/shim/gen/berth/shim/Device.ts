@@ -10,6 +10,7 @@ export interface Device {
   'uid'?: (number);
   'gid'?: (number);
   'source'?: (string);
+  'by_default'?: (boolean);
 }
 
 export interface Device__Output {
@@ -21,4 +22,5 @@ export interface Device__Output {
   'uid': (number);
   'gid': (number);
   'source': (string);
+  'by_default': (boolean);
 }

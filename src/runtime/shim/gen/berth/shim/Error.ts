@@ -12,6 +12,8 @@ export const _berth_shim_Error_Kind = {
   BAD_MESSAGE: 'BAD_MESSAGE',
   START: 'START',
   LIMIT: 'LIMIT',
+  REQUEST: 'REQUEST',
+  IMAGE: 'IMAGE',
 } as const;
 
 export type _berth_shim_Error_Kind =
@@ -31,6 +33,10 @@ export type _berth_shim_Error_Kind =
   | 6
   | 'LIMIT'
   | 7
+  | 'REQUEST'
+  | 8
+  | 'IMAGE'
+  | 9
 
 export type _berth_shim_Error_Kind__Output = typeof _berth_shim_Error_Kind[keyof typeof _berth_shim_Error_Kind]
 

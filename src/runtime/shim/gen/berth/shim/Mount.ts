@@ -37,6 +37,7 @@ export interface Mount {
   'create_source'?: (boolean);
   'volume'?: (boolean);
   'idmapped'?: (boolean);
+  'if_there'?: (boolean);
 }
 
 export interface Mount__Output {
@@ -52,4 +53,5 @@ export interface Mount__Output {
   'create_source': (boolean);
   'volume': (boolean);
   'idmapped': (boolean);
+  'if_there': (boolean);
 }
