@@ -5,8 +5,10 @@ import { startBerthd, type Berthd } from './harness/berthd.ts';
 import { fill } from './harness/full-disk.ts';
 import { writeImage } from './harness/image-archive.ts';
 import { processes } from './harness/machine.ts';
+import { buildImage } from './harness/made-image.ts';
 import { podConfig } from './harness/pods.ts';
 import { busybox } from './harness/paths.ts';
+import { Registry } from './harness/registry.ts';
 import { eventually } from './harness/wait.ts';
 
 // Every call of a kubelet, with the state disk, the disk of `run`, or both full when it comes, but for a few pages: each of
@@ -19,6 +21,8 @@ const pagesLeft = process.env['BERTH_FULL_DISK_PAGES']
 
 let berthd: Berthd;
 let archive: string;
+let registry: Registry;
+let pulled: string;
 beforeAll(async () => {
   const config = 'reserve_mib = 2\n[timeouts]\nkill = "3s"\n';
   berthd = await startBerthd({ diskSize: '32m', runSize: '8m', config, logLevel: 'info' });
@@ -28,8 +32,15 @@ beforeAll(async () => {
     reference: other,
     layers: [[{ name: 'file', data: Buffer.alloc(100_000) }]],
   });
+  // Its disk is not one of those that are full.
+  registry = await Registry.start(berthd.node);
+  pulled = `${registry.host}/pulled:1`;
+  await registry.push('pulled:1', buildImage({ layers: [[{ name: 'pulled', data: 'x'.repeat(100_000) }]] }));
 });
-afterAll(() => berthd.teardown());
+afterAll(async () => {
+  await registry.close();
+  await berthd.teardown();
+});
 
 const other = 'localhost/other:1';
 const seen = (...names: string[]): string => path.join(`/proc/${berthd.node.pid}/root`, berthd.root, ...names);
@@ -52,6 +63,7 @@ const shares = (count: string) => ({ cpu_shares: count });
 
 const steps: readonly Step[] = [
   ['LoadImage', () => berthd.load(archive)],
+  ['PullImage', () => image().pullImage({ image: { image: pulled } })],
   [
     'RunPodSandbox',
     async (life) => (life.pod = (await runtime().runPodSandbox({ config: life.config })).pod_sandbox_id),
@@ -74,7 +86,12 @@ const steps: readonly Step[] = [
   ['RemoveContainer', (life) => runtime().removeContainer(id(life))],
   ['StopPodSandbox', (life) => runtime().stopPodSandbox(podId(life))],
   ['RemovePodSandbox', (life) => runtime().removePodSandbox(podId(life))],
-  ['RemoveImage', () => image().removeImage({ image: { image: other } })],
+  [
+    'RemoveImage',
+    async () => {
+      for (const name of [other, pulled]) await image().removeImage({ image: { image: name } });
+    },
+  ],
 ];
 const stepAt = (name: string): number => steps.findIndex(([other]) => other === name);
 
