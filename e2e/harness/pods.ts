@@ -157,9 +157,13 @@ export class TestContainer {
     return stdout;
   }
 
+  records(): LogLine[] {
+    return parseLog(readFileSync(this.logFile, 'utf8'));
+  }
+
   /** What the container wrote, both streams in order, partial lines joined. */
   output(stream?: 'stdout' | 'stderr'): string {
-    return parseLog(readFileSync(this.logFile, 'utf8'))
+    return this.records()
       .filter((line) => stream === undefined || line.stream === stream)
       .map((line) => line.text)
       .join('');

@@ -48,9 +48,12 @@ FileOutcome create_file(const std::string& path, const std::string& data, mode_t
   return {};
 }
 
+// Whoever waits behind us must not wait for the other end of a named pipe as well.
 FileOutcome read_file(const std::string& path, size_t limit) {
-  const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-  if (!fd) return {errno, {}};
+  const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  struct stat found = {};
+  if (!fd || fstat(fd.get(), &found) < 0) return {errno, {}};
+  if (!S_ISREG(found.st_mode)) return {EINVAL, {}};
   FileOutcome outcome;
   size_t size = 0;
   for (;;) {

@@ -1,13 +1,15 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { parse, TomlError } from 'smol-toml';
 import type { z } from 'zod';
+import { readBoundedSync, UnfitFile } from '#base/bounded-file';
 import { BerthError, errnoOf, messageOf } from '#base/errors';
 import { didYouMean } from './did-you-mean.ts';
 import { configSchema, type ConfigFile } from './schema.ts';
 import { toConfig, type Config } from './slices.ts';
 
 export const defaultConfigFile = '/etc/berth/config.toml';
+const maxFileBytes = 1024 * 1024;
 
 export interface LoadOptions {
   /** A file that was named and therefore must exist; its drop-ins lie in `<directory>/config.d`. */
@@ -64,9 +66,12 @@ class Merged {
   addFile(file: string): boolean {
     let text: string;
     try {
-      text = readFileSync(file, 'utf8');
+      text = readBoundedSync(file, maxFileBytes).toString('utf8');
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return false;
+      if (error instanceof UnfitFile) {
+        throw new BerthError('CONFIG_INVALID', `config file ${file} ${error.message}`, { cause: error });
+      }
       throw new BerthError('CONFIG_INVALID', `cannot read config file ${file}: ${messageOf(error)}`, { cause: error });
     }
     this.files.push(file);

@@ -27,7 +27,7 @@ export function checkExecution({ args, env, rlimits }: Execution): void {
   for (const variable of env) checkString(variable, `environment variable ${nameOf(variable)}`);
   const stack = rlimits.find(({ type }) => type === 'RLIMIT_STACK')?.soft ?? usualStack;
   const limit = Math.max(leastBytes, Math.min(mostBytes, Number(stack / 4n)));
-  const bytes = sizeOf(args) + sizeOf(env);
+  const bytes = sizeOf(args) + sizeOf(env) + fileSize(args, env);
   if (bytes <= limit) return;
   throw new BerthError(
     'INVALID_ARGUMENT',
@@ -51,6 +51,21 @@ const shownName = 64;
 function nameOf(variable: string): string {
   const name = variable.slice(0, Math.max(0, variable.indexOf('=')));
   return name.length > shownName ? `${name.slice(0, shownName)}...` : name;
+}
+
+/**
+ * The path of the program, which the kernel puts beside them. Of a command without a slash it is known only when it is
+ * executed: the longest that PATH makes of it.
+ */
+function fileSize([command = '']: readonly string[], env: readonly string[]): number {
+  if (command === '') return 0;
+  const searched = command.includes('/')
+    ? []
+    : (env
+        .findLast((line) => line.startsWith('PATH='))
+        ?.slice(5)
+        .split(':') ?? []);
+  return Math.max(0, ...searched.map((directory) => directory.length + 1)) + command.length + 1;
 }
 
 /** As the kernel counts: the strings with their closing zeros, and a pointer to each. */

@@ -1,5 +1,4 @@
-import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { readBounded, UnfitFile } from '#base/bounded-file';
 import { BerthError, messageOf } from '#base/errors';
 import type { OciSeccomp, OciSyscall } from '#runtime/spec/oci';
 
@@ -12,15 +11,12 @@ export async function readSeccompProfile(file: string): Promise<OciSeccomp> {
   }
   let text: string;
   try {
-    await using handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
-    const stats = await handle.stat();
-    if (!stats.isFile()) throw new BerthError('INVALID_ARGUMENT', `seccomp profile ${file} is not a regular file`);
-    if (stats.size > maxProfileBytes) {
-      throw new BerthError('RESOURCE_EXHAUSTED', `seccomp profile ${file} is larger than ${maxProfileBytes} bytes`);
-    }
-    text = await handle.readFile('utf8');
+    text = (await readBounded(file, maxProfileBytes)).toString('utf8');
   } catch (cause) {
-    if (cause instanceof BerthError) throw cause;
+    if (cause instanceof UnfitFile) {
+      const code = cause.tooLong ? 'RESOURCE_EXHAUSTED' : 'INVALID_ARGUMENT';
+      throw new BerthError(code, `seccomp profile ${file} ${cause.message}`, { cause });
+    }
     throw new BerthError('INVALID_ARGUMENT', `cannot read seccomp profile ${file}: ${messageOf(cause)}`, { cause });
   }
   try {

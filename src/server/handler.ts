@@ -37,16 +37,3 @@ export type ServiceTable<Handlers, Deps> = {
       ? StreamHandler<Request, Message, Deps>
       : never;
 };
-
-/** The longest list one message of a stream carries; a message with thousands would block everything else. */
-const chunkSize = 256;
-
-/** Cuts a list into messages of a stream. An empty list gives no message. */
-export function* chunks<Item, Message>(
-  items: readonly Item[],
-  toMessage: (items: readonly Item[]) => Message,
-): Generator<Message> {
-  for (let start = 0; start < items.length; start += chunkSize) {
-    yield toMessage(items.slice(start, start + chunkSize));
-  }
-}

@@ -1,6 +1,7 @@
 #include "addon/files.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "addon/failure.h"
@@ -73,6 +74,17 @@ TEST("a read stops at its limit and says so") {
   CHECK(run_batch({read})[0].error == 0);
   read.limit = 10;
   CHECK(run_batch({read})[0].error == EFBIG);
+}
+
+TEST("a read waits for nobody: only regular files are read") {
+  const std::string root = temporary_directory();
+  CHECK(mkfifo((root + "/pipe").c_str(), 0600) == 0);
+  FileOperation copy = operation(Kind::copy, root + "/pipe");
+  copy.to = root + "/copy";
+  CHECK(run_batch({operation(Kind::read, root + "/pipe")})[0].error == EINVAL);
+  CHECK(run_batch({copy})[0].error == EINVAL);
+  CHECK(run_batch({operation(Kind::read, "/dev/zero")})[0].error == EINVAL);
+  CHECK(unlink((root + "/pipe").c_str()) == 0 && rmdir(root.c_str()) == 0);
 }
 
 TEST("failures are sentences with a path") {

@@ -1,5 +1,6 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { readBounded, UnfitFile } from '#base/bounded-file';
 import { BerthError, errnoOf, messageOf } from '#base/errors';
 
 const maxFileBytes = 1024 * 1024;
@@ -22,11 +23,10 @@ export class OwnerFiles<T> {
   async read(file: string): Promise<T | undefined> {
     try {
       const { mtimeMs, ctimeMs, size, ino } = await stat(file);
-      if (size > maxFileBytes) throw new BerthError('CONFIG_INVALID', `${file} is larger than ${maxFileBytes} bytes`);
       const mark = `${mtimeMs} ${ctimeMs} ${size} ${ino}`;
       const cached = this.#cache.get(file);
       if (cached?.mark === mark) return cached.value;
-      const value = this.#parse(await readFile(file, 'utf8'), file);
+      const value = this.#parse((await readBounded(file, maxFileBytes)).toString('utf8'), file);
       this.#cache.delete(file);
       this.#cache.set(file, { mark, value });
       for (const oldest of this.#cache.keys()) if (this.#cache.size > maxCached) this.#cache.delete(oldest);
@@ -34,6 +34,8 @@ export class OwnerFiles<T> {
     } catch (error) {
       if (isMissing(error)) return undefined;
       if (error instanceof BerthError) throw error;
+      if (error instanceof UnfitFile)
+        throw new BerthError('CONFIG_INVALID', `${file} ${error.message}`, { cause: error });
       throw new BerthError('CONFIG_INVALID', `cannot read ${file}: ${messageOf(error)}`, { cause: error });
     }
   }

@@ -49,9 +49,9 @@ test('what is no file, too large, or leads nowhere is a problem of its own', asy
   const { chosen, problems } = await readConfDir(directory);
   expect(chosen?.list.name).toBe('last');
   expect(problems).toEqual([
-    `${directory}/1.conflist: it is no file`,
+    `${directory}/1.conflist is not a regular file`,
     `${directory}/2.conflist does not exist`,
-    `${directory}/3.conflist: it has more than 65536 bytes`,
+    `${directory}/3.conflist is larger than 65536 bytes`,
   ]);
 });
 

@@ -1,6 +1,7 @@
-import { constants, type Dirent } from 'node:fs';
-import { open, readdir } from 'node:fs/promises';
+import type { Dirent } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import path from 'node:path';
+import { readBounded, UnfitFile } from '#base/bounded-file';
 import { BerthError, errnoOf, messageOf } from '#base/errors';
 import { parseConfList, parsePlugin, withPlugins, type ConfList, type PluginConf } from './conf-list.ts';
 
@@ -73,16 +74,10 @@ async function confNames(directory: string, endings: readonly string[]): Promise
 }
 
 async function readText(file: string): Promise<string> {
-  // A named pipe behind a link must not keep us.
-  await using handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
-  const stat = await handle.stat();
-  if (!stat.isFile()) throw new BerthError('CONFIG_INVALID', 'it is no file');
-  if (stat.size > maxBytes) throw new BerthError('CONFIG_INVALID', `it has more than ${maxBytes} bytes`);
-  const buffer = Buffer.alloc(maxBytes + 1);
-  const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0);
-  return buffer.toString('utf8', 0, bytesRead);
+  return (await readBounded(file, maxBytes)).toString('utf8');
 }
 
 function problemOf(place: string, error: unknown): string {
+  if (error instanceof UnfitFile) return `${place} ${error.message}`;
   return errnoOf(error) === 'ENOENT' ? `${place} does not exist` : `${place}: ${messageOf(error)}`;
 }

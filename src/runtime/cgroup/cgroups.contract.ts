@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
 
@@ -113,6 +113,20 @@ export function cgroupsContract(name: string, parent: string, addon: Addon, cgro
       expect(kills.length).toBeLessThan(10);
       expect(trips.mock.calls.length).toBeLessThan(300);
       expect(await exit).toEqual({ signal: 9 });
+    });
+
+    test('more groups than one batch takes, made inside by the container, are killed and removed with it', async () => {
+      const path = `${parent}/wide`;
+      const handle = await cgroups.create(ctx, path, {});
+      const many = 4100;
+      for (let at = 0; at < many; at++) mkdirSync(`${handle.killDir}/${at}`);
+      const inside = { ...handle, enter: [{ dir: `${handle.killDir}/${many - 1}`, v2: handle.killDirV2 }] };
+      const exit = start(inside, 'exec sleep 100');
+      await populated(path, 1);
+      await cgroups.kill(ctx, path);
+      expect(await exit).toEqual({ signal: 9 });
+      await cgroups.remove(ctx, path);
+      expect(await cgroups.list(ctx, parent)).toEqual([]);
     });
 
     test('a group with processes stays until the deadline, and the error names it', async () => {

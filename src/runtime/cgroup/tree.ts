@@ -3,12 +3,11 @@ import type { Ctx } from '#base/ctx';
 import { sleep } from '#base/deadline';
 import { BerthError } from '#base/errors';
 import type { Addon, FileOperation, FileResult } from '#linux/addon';
+import { isTolerated } from './any-length.ts';
 
 /** Work on cgroup directories that is the same for both versions. */
 
 const maxDepth = 32;
-/** Operations in one batch, below the addon's limit of 4096. */
-const batchLimit = 1024;
 const listLimit = 1024 * 1024;
 /** Room for more processes than a machine can have. */
 const processesLimit = 64 * 1024 * 1024;
@@ -21,16 +20,13 @@ export async function directoriesBelow(addon: Pick<Addon, 'batch'>, top: string)
   const levels: string[][] = [];
   let level = [top];
   while (level.length > 0 && levels.length < maxDepth) {
+    const results = await addon.batch(
+      level.map((directory): FileOperation => ({ op: 'list', path: directory, limit: listLimit, optional: true })),
+    );
     const next: string[] = [];
-    for (let at = 0; at < level.length; at += batchLimit) {
-      const some = level.slice(at, at + batchLimit);
-      const results = await addon.batch(
-        some.map((directory): FileOperation => ({ op: 'list', path: directory, limit: listLimit, optional: true })),
-      );
-      for (const [index, result] of results.entries()) {
-        const names = (result.data ?? '').split('\n').filter((name) => name !== '');
-        next.push(...names.map((name) => path.join(some[index] ?? '', name)));
-      }
+    for (const [at, result] of results.entries()) {
+      const names = (result.data ?? '').split('\n').filter((name) => name !== '');
+      for (const name of names) next.push(path.join(level[at] ?? '', name));
     }
     levels.unshift(next);
     level = next;
@@ -72,10 +68,6 @@ export function firstFailure(
     return { operation, error: result.error };
   }
   return undefined;
-}
-
-function isTolerated(operation: FileOperation, error: string): boolean {
-  return operation.optional === true || (Array.isArray(operation.optional) && operation.optional.includes(error));
 }
 
 export function failure(operation: FileOperation, error: string): BerthError {

@@ -2,6 +2,7 @@ import path from 'node:path';
 import type { Ctx } from '#base/ctx';
 import type { Addon, FileOperation } from '#linux/addon';
 import type { LinuxResources } from '#runtime/spec/oci';
+import { withAnyLength } from './any-length.ts';
 import { ancestorsOf, checkCgroupPath } from './cgroup-path.ts';
 import type { CgroupHandle, Cgroups } from './cgroups.ts';
 import { changeLimits, type LimitWrite, presentValues } from './change-limits.ts';
@@ -24,7 +25,7 @@ export class V1Cgroups implements Cgroups {
   #format: StatsFormat | undefined;
 
   constructor(addon: Addon, hierarchies: readonly Hierarchy[]) {
-    this.#addon = addon;
+    this.#addon = withAnyLength(addon);
     this.#hierarchies = hierarchies;
     this.controllers = hierarchies.flatMap((each) => each.controllers).filter((name) => !name.startsWith('name='));
     this.#killHierarchy = this.#hierarchyOf('freezer') ?? hierarchies[0];

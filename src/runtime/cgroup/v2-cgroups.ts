@@ -2,6 +2,7 @@ import path from 'node:path';
 import type { Ctx } from '#base/ctx';
 import type { Addon, FileOperation } from '#linux/addon';
 import type { LinuxResources } from '#runtime/spec/oci';
+import { withAnyLength } from './any-length.ts';
 import { ancestorsOf, checkCgroupPath } from './cgroup-path.ts';
 import type { CgroupHandle, Cgroups } from './cgroups.ts';
 import { belowUsage, changeLimits, type LimitWrite, presentValues } from './change-limits.ts';
@@ -38,7 +39,7 @@ export class V2Cgroups implements Cgroups {
   #format: StatsFormat | undefined;
 
   constructor(options: V2Options) {
-    this.#options = options;
+    this.#options = { ...options, addon: withAnyLength(options.addon) };
     this.controllers = options.controllers;
   }
 

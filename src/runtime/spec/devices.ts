@@ -61,6 +61,7 @@ export interface ContainerDevices {
   readonly rules: readonly DeviceRule[];
 }
 
+/** Of a request, with those in directories. */
 const maxDevices = 4096;
 
 /**
@@ -71,7 +72,10 @@ const maxDevices = 4096;
  */
 export async function containerDevices(ctx: Ctx, input: ContainerInput): Promise<ContainerDevices> {
   const requested: { device: OciDevice; permissions: string }[] = [];
-  for (const wanted of input.devices) requested.push(...(await requestedDevices(ctx, wanted)));
+  for (const wanted of input.devices) {
+    requested.push(...(await requestedDevices(ctx, wanted)));
+    if (requested.length > maxDevices) throw tooMany(`of ${wanted.hostPath} and before it`);
+  }
   if (input.privileged) {
     const found = await walk('/dev', '/dev', hostDirsLeftOut);
     const host = found.map((device) => ({ ...device, byDefault: true }));
@@ -82,6 +86,10 @@ export async function containerDevices(ctx: Ctx, input: ContainerInput): Promise
     devices: unique([...defaultDevices, ...requested.map((entry) => entry.device)]),
     rules: listedRules(requested),
   };
+}
+
+function tooMany(which: string): BerthError {
+  return new BerthError('RESOURCE_EXHAUSTED', `devices: more than ${maxDevices} ${which}`);
 }
 
 function listedRules(
@@ -136,8 +144,7 @@ async function walk(hostDir: string, containerDir: string, leftOut: ReadonlySet<
   const found: OciDevice[] = [];
   const entries = await readdir(hostDir, { withFileTypes: true });
   for (const entry of entries) {
-    if (found.length > maxDevices)
-      throw new BerthError('RESOURCE_EXHAUSTED', `more than ${maxDevices} devices in ${hostDir}`);
+    if (found.length > maxDevices) throw tooMany(`in ${hostDir}`);
     const device = await visit(entry, hostDir, containerDir, leftOut);
     found.push(...device);
   }

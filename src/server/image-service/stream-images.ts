@@ -1,6 +1,7 @@
 import type { StreamImagesRequest__Output } from '#cri-api/gen/runtime/v1/StreamImagesRequest';
 import type { StreamImagesResponse } from '#cri-api/gen/runtime/v1/StreamImagesResponse';
-import { chunks, type StreamHandler } from '../handler.ts';
+import { chunks } from '../chunks.ts';
+import type { StreamHandler } from '../handler.ts';
 import { toCriImage } from '../to-cri/image.ts';
 import type { ImageServiceDeps } from './deps.ts';
 import { filterImages } from './list-images.ts';
@@ -9,4 +10,4 @@ export const streamImages: StreamHandler<StreamImagesRequest__Output, StreamImag
   _ctx,
   request,
   { images },
-) => chunks(filterImages(images, request.filter), (some) => ({ images: some.map(toCriImage) }));
+) => chunks(filterImages(images, request.filter), toCriImage, (some) => ({ images: some }));

@@ -2,7 +2,7 @@ import type { StreamContainersRequest__Output } from '#cri-api/gen/runtime/v1/St
 import type { StreamContainersResponse } from '#cri-api/gen/runtime/v1/StreamContainersResponse';
 import type { StreamHandler } from '../handler.ts';
 import type { RuntimeServiceDeps } from './deps.ts';
-import { chunks } from '../handler.ts';
+import { chunks } from '../chunks.ts';
 import { toCriContainer } from '../to-cri/container.ts';
 import { filterContainers } from './filters.ts';
 
@@ -11,4 +11,4 @@ export const streamContainers: StreamHandler<
   StreamContainersResponse,
   RuntimeServiceDeps
 > = (_ctx, request, { sandboxes }) =>
-  chunks(filterContainers(sandboxes, request.filter), (containers) => ({ containers: containers.map(toCriContainer) }));
+  chunks(filterContainers(sandboxes, request.filter), toCriContainer, (containers) => ({ containers }));

@@ -2,7 +2,7 @@ import type { StreamPodSandboxStatsRequest__Output } from '#cri-api/gen/runtime/
 import type { StreamPodSandboxStatsResponse } from '#cri-api/gen/runtime/v1/StreamPodSandboxStatsResponse';
 import type { StreamHandler } from '../handler.ts';
 import type { RuntimeServiceDeps } from './deps.ts';
-import { chunks } from '../handler.ts';
+import { chunks } from '../chunks.ts';
 import { toCriPodStats } from '../to-cri/stats.ts';
 import { filterReady } from './filters.ts';
 
@@ -12,7 +12,9 @@ export const streamPodSandboxStats: StreamHandler<
   RuntimeServiceDeps
 > = async function* (ctx, request, { sandboxes }) {
   await sandboxes.stats.fresh(ctx);
-  yield* chunks(filterReady(sandboxes, request.filter), (pods) => ({
-    pod_sandbox_stats: pods.map((pod) => toCriPodStats(pod, sandboxes.stats)),
-  }));
+  yield* chunks(
+    filterReady(sandboxes, request.filter),
+    (pod) => toCriPodStats(pod, sandboxes.stats),
+    (pod_sandbox_stats) => ({ pod_sandbox_stats }),
+  );
 };

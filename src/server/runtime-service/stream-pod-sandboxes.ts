@@ -2,7 +2,7 @@ import type { StreamPodSandboxesRequest__Output } from '#cri-api/gen/runtime/v1/
 import type { StreamPodSandboxesResponse } from '#cri-api/gen/runtime/v1/StreamPodSandboxesResponse';
 import type { StreamHandler } from '../handler.ts';
 import type { RuntimeServiceDeps } from './deps.ts';
-import { chunks } from '../handler.ts';
+import { chunks } from '../chunks.ts';
 import { toCriPod } from '../to-cri/pod.ts';
 import { filterPods } from './filters.ts';
 
@@ -11,4 +11,4 @@ export const streamPodSandboxes: StreamHandler<
   StreamPodSandboxesResponse,
   RuntimeServiceDeps
 > = (_ctx, request, { sandboxes }) =>
-  chunks(filterPods(sandboxes, request.filter), (pods) => ({ pod_sandboxes: pods.map(toCriPod) }));
+  chunks(filterPods(sandboxes, request.filter), toCriPod, (pods) => ({ pod_sandboxes: pods }));

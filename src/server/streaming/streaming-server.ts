@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs';
 import type httpTypes from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { readBounded, UnfitFile } from '#base/bounded-file';
 import type { Clock } from '#base/clock';
 import { Deadline } from '#base/deadline';
 import { BerthError, messageOf, toBerthError } from '#base/errors';
@@ -28,6 +28,7 @@ export interface StreamingServerOptions {
 /** URLs that wait for their client. */
 const tokenLimit = 1000;
 const headerTimeoutMs = 10_000;
+const maxPemBytes = 1024 * 1024;
 /** Finds out that a machine at the other end is gone. */
 const keepAliveMs = 60_000;
 
@@ -170,12 +171,20 @@ async function createServer({ tls }: StreamingConfig): Promise<httpTypes.Server>
   // Only those who use it pay for it.
   const https = await import('node:https');
   try {
-    const files = { cert: readFileSync(tls.cert), key: readFileSync(tls.key) };
+    const files = { cert: await pem(tls.cert), key: await pem(tls.key) };
     return https.createServer({ ...timeouts, ...files, minVersion: 'TLSv1.2' });
   } catch (error) {
     throw new BerthError('CONFIG_INVALID', `streaming.tls_cert and streaming.tls_key: ${messageOf(error)}`, {
       cause: error,
     });
+  }
+}
+
+async function pem(file: string): Promise<Buffer> {
+  try {
+    return await readBounded(file, maxPemBytes);
+  } catch (error) {
+    throw error instanceof UnfitFile ? new Error(`${file} ${error.message}`, { cause: error }) : error;
   }
 }
 
