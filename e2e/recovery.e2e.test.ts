@@ -143,7 +143,11 @@ describe('a shim that is stopped when berthd starts', () => {
       expect((await left.container.status()).state).toBe('CONTAINER_RUNNING');
       expect(await left.pod.status()).toBe('SANDBOX_READY');
       expect(await bystander.sh('echo served')).toBe('served\n');
-      expect(await berthd.strays()).toEqual([expect.stringMatching(`shim of pod ${left.pod.id} has not answered`)]);
+      expect(await berthd.strays()).toEqual([
+        expect.stringContaining(
+          `the shim of pod ${left.pod.id} (pid ${shimPid}) has not answered since berthd started`,
+        ),
+      ]);
       await delay(6_000);
       expect(running('stopped')).toHaveLength(1);
       const waiting = left.container.sh('echo here');

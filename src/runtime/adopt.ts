@@ -5,6 +5,7 @@ import { connect, killShimTree } from './pods.ts';
 import type { AdoptedContainer, AdoptedPod, AnsweredPod, KnownContainer, LostPod } from './runtime.ts';
 import { type RuntimeParts, shimCgroup, shimOf } from './runtime-parts.ts';
 import type { ContainerEntry__Output } from './shim/gen/berth/shim/ContainerEntry.ts';
+import { findShimPid } from './silent-shims.ts';
 import { toExitInfo } from './shim/pod-directory.ts';
 
 /** How long everybody waits for shims; one that answers later is adopted later. */
@@ -29,8 +30,9 @@ export async function adopt(
         const later = adoptOne(parts, ctx, podId, known);
         const found = await Promise.race([later, late.promise]);
         if (found !== 'late') return found;
-        ctx.log.error({ podId }, 'the shim of a pod does not answer; its pod waits for it, nobody else does');
-        return { podId, shim: 'silent', busy: await busyOf(parts, ctx, known), later };
+        const shimPid = await findShimPid(parts, ctx, podId);
+        ctx.log.error({ podId, shimPid }, 'the shim of a pod does not answer; its pod waits for it, nobody else does');
+        return { podId, shim: 'silent', shimPid, busy: await busyOf(parts, ctx, known), later };
       }),
     );
   } finally {

@@ -30,10 +30,12 @@ export class Conversation implements Disposable {
   readonly streams: StreamPipes;
   readonly #connection: ShimConnection;
   readonly #place: Disposable;
+  readonly #watch: PodShim['watch'];
 
   /** @throws SHIM_DIED when nobody listens, RESOURCE_EXHAUSTED when the pod has as many as it may */
   constructor(parts: RuntimeParts, shim: PodShim, options: ConversationOptions) {
     const { launcher } = parts;
+    this.#watch = shim.watch;
     const frame = encodeFrame(frameType.request, firstStream, encodeRequest(options.request), shim.requestLimit);
     this.#place = shim.places.take('stream', shim.features, options.doing);
     let streams: StreamPipes | undefined;
@@ -53,7 +55,7 @@ export class Conversation implements Disposable {
   /** Waits until the shim has answered; on failure nothing is left here. */
   async begun(doing: string, signal: AbortSignal): Promise<void> {
     try {
-      await this.#connection.firstAnswer(doing, signal);
+      await this.#watch.during(this.#connection.firstAnswer(doing, signal));
     } catch (error) {
       this[Symbol.dispose]();
       throw error;

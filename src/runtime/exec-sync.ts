@@ -54,7 +54,7 @@ export async function execSync(
     onClose: () => exited.reject(new BerthError('SHIM_DIED', `${doing}: the shim of pod ${podId} is gone`)),
   });
   try {
-    await connection.firstAnswer(doing, ctx.signal);
+    await shim.watch.during(connection.firstAnswer(doing, ctx.signal));
     const exit = await raceSignal(exited.promise, ctx.signal);
     await pipes.drained(drainMs);
     return { ...pipes.take(), exitCode: exit.exit_code, timedOut: exit.timed_out };

@@ -20,6 +20,7 @@ import { endPod, runPod } from './pods.ts';
 import { Graveyard } from './graveyard.ts';
 import type * as face from './runtime.ts';
 import type { RuntimeParts } from './runtime-parts.ts';
+import { askNowAndThen, silentShims } from './silent-shims.ts';
 import { deviceName, sample } from './sample.ts';
 import { SeccompFilters } from './seccomp/filters.ts';
 import { defaultProfile, nativeArchitectures } from './seccomp/resolve.ts';
@@ -101,6 +102,7 @@ export class LinuxRuntime implements face.Runtime {
       closing: closing.signal,
     };
     await makeParents(parts);
+    askNowAndThen(parts);
     const userNamespaces = await hasUserNamespaces(addon, options.shimBinary, log);
     return new LinuxRuntime(parts, closing, options, userNamespaces);
   }
@@ -206,6 +208,10 @@ export class LinuxRuntime implements face.Runtime {
 
   strays(ctx: Ctx, known: face.Known): Promise<readonly face.Stray[]> {
     return strays(this.#parts, ctx, known);
+  }
+
+  silentShims(): Promise<readonly string[]> {
+    return silentShims(this.#parts);
   }
 
   /** Removes Berth's own cgroup parents when nothing is below them. */

@@ -45,6 +45,8 @@ export class FakeMachine {
   readonly documents = new Map<string, FakeDocuments>();
   /** Pods whose shim is stopped: they answer nobody until the promise is resolved. */
   readonly stopped = new Map<string, PromiseWithResolvers<void>>();
+  /** What is said of shims that hang while berthd runs. */
+  readonly hanging: string[] = [];
   now = 1_700_000_000_000_000_000n;
   nextPid = 100;
 }

@@ -82,6 +82,7 @@ export function connect(parts: RuntimeParts, podId: string, directory: PodShim['
     directory,
     socket: parts.launcher.connect(podId, directory),
     buildId: parts.buildId,
+    log: parts.log,
     onEvent: (event) => onShimEvent(parts, podId, event),
     onGone: (shim) => onShimGone(parts, shim),
     openPause: (pid) => openProcess(parts, pid),

@@ -333,8 +333,12 @@ export class FakeRuntime implements Runtime {
       const stopped = this.machine.stopped.get(podId)?.promise;
       if (stopped === undefined) return this.#adoptOne(podId, known);
       const busy = new Set(known.map(({ id }) => id).filter((id) => this.machine.groups.has(id)));
-      return { podId, shim: 'silent', busy, later: stopped.then(() => this.#adoptOne(podId, known)) };
+      return { podId, shim: 'silent', shimPid: 4711, busy, later: stopped.then(() => this.#adoptOne(podId, known)) };
     });
+  }
+
+  async silentShims(): Promise<readonly string[]> {
+    return [...this.machine.hanging];
   }
 
   async strays(_ctx: Ctx, { isPod, isContainer, formerIds }: Known): Promise<readonly Stray[]> {

@@ -55,6 +55,8 @@ export interface Runtime extends RuntimeStats, RuntimeStreams {
   adopt(ctx: Ctx, podIds: readonly string[], containers?: readonly KnownContainer[]): Promise<readonly AdoptedPod[]>;
   /** Processes, pod directories, documents and cgroups of Berth's that nobody knows. */
   strays(ctx: Ctx, known: Known): Promise<readonly Stray[]>;
+  /** Asks every shim that is connected: a line for each that does not answer. Never throws for one pod. */
+  silentShims(ctx: Ctx): Promise<readonly string[]>;
 
   /** What this machine and this berthd can do, for Status. */
   readonly features: RuntimeFeatures;
@@ -142,6 +144,8 @@ export interface LostPod {
 export interface SilentPod {
   readonly podId: string;
   readonly shim: 'silent';
+  /** 0: not found. */
+  readonly shimPid: number;
   /** Known containers that have processes. */
   readonly busy: ReadonlySet<string>;
   /** When it turns out; never rejects, and never ends if that never happens. */

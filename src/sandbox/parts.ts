@@ -10,6 +10,7 @@ import type { ImageStore } from '#images/image-store';
 import type { Files } from '#linux/files';
 import type { PodNetwork } from '#network/pod-network';
 import type { Runtime } from '#runtime/runtime';
+import { silentShim } from '#runtime/shim/shim-watch';
 import type { Store } from '#store/collection';
 import type { ContainerEvents } from './events.ts';
 import type { IdentityCodec } from './identity.ts';
@@ -113,11 +114,7 @@ export async function untilAnswered(ctx: Ctx, pod: Pod | undefined): Promise<voi
   try {
     await raceSignal(pod.silent, ctx.signal);
   } catch (cause) {
-    throw new BerthError(
-      'UNAVAILABLE',
-      `pod ${pod.id}: its shim has not answered since berthd started; it is stopped, frozen or very busy`,
-      { cause },
-    );
+    throw new BerthError('UNAVAILABLE', silentShim(pod.id, pod.silentPid, 'since berthd started'), { cause });
   }
 }
 

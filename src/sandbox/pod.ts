@@ -34,6 +34,8 @@ export class Pod implements PodView {
   lost = false;
   /** Its shim has not answered since berthd started; ends when it has, or is dead, and the table is right. Never rejects. */
   silent: Promise<void> | undefined;
+  /** Of the shim, while `silent`; 0: not found. */
+  silentPid = 0;
   /** Its record was lost, and is made again from its document. */
   rebuilt = false;
   /** Containers being made: a stop waits until they are undone. */

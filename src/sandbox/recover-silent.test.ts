@@ -27,7 +27,9 @@ describe('a shim that does not answer when berthd starts', () => {
     expect(sandboxes.getContainer(created).status.state).toBe('created');
     expect(sandboxes.getContainer(running).status.state).toBe('running');
     expect(node.machine.groups.size).toBe(2);
-    expect(await sandboxes.check(ctx)).toEqual([expect.stringMatching(`shim of pod ${podId} has not answered`)]);
+    expect(await sandboxes.check(ctx)).toEqual([
+      expect.stringContaining(`the shim of pod ${podId} (pid 4711) has not answered since berthd started`),
+    ]);
   });
 
   test('costs nobody else anything: other pods are made, used and removed', async () => {
@@ -76,7 +78,7 @@ describe('a shim that does not answer when berthd starts', () => {
     const exec = sandboxes.execSync(short, { containerId: running, command: ['true'], timeoutMs: 0 });
     await expect(exec).rejects.toMatchObject({
       code: 'UNAVAILABLE',
-      message: expect.stringContaining('has not answered since berthd started'),
+      message: expect.stringMatching(/\(pid 4711\) has not answered since berthd started/),
     });
   });
 
@@ -116,6 +118,13 @@ describe('a shim that does not answer when berthd starts', () => {
     await until(() => it.sandboxes.getPod(podId).silent === undefined);
     expect(it.sandboxes.getContainer(await making).status.state).toBe('created');
   });
+});
+
+test('a shim that hangs while berthd runs is told by check', async () => {
+  const node = new FakeNode();
+  const it = await node.start();
+  node.machine.hanging.push('the shim of pod p does not answer');
+  expect(await it.sandboxes.check(ctx)).toEqual(['the shim of pod p does not answer']);
 });
 
 describe('a silent pod whose records are lost', () => {

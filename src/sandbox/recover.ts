@@ -75,6 +75,7 @@ async function takeOver(parts: SandboxParts, ctx: Ctx, pod: Pod, found: AdoptedP
         return parts.pods.changeContainer(ctx, container, (status) => asSeen(status, seen));
       }),
   );
+  pod.silentPid = found.shimPid;
   pod.silent = found.later
     .then((later) => reconcile(parts, ctx, pod, later))
     .catch((error: unknown) =>

@@ -5,6 +5,7 @@ import { errnoOf, toBerthError } from '#base/errors';
 import { isId } from '#base/ids';
 import type { HeldImage } from '#images/image-store';
 import type { Known, Stray } from '#runtime/runtime';
+import { silentShim } from '#runtime/shim/shim-watch';
 import { removeLayers } from './container-remove.ts';
 import { announceEnd, type SandboxParts } from './parts.ts';
 import { insist, patiently } from './recovery-notes.ts';
@@ -24,8 +25,9 @@ export async function check(parts: SandboxParts, ctx: Ctx): Promise<readonly str
   await parts.store.checkWritable(ctx).catch(() => undefined);
   const { podIds, networked, containerIds } = owners(parts);
   const layers = await strayIds(parts.containersDirectory, containerIds);
-  const [runtime, network, images, files] = await together([
+  const [runtime, silent, network, images, files] = await together([
     parts.runtime.strays(ctx, knownTo(parts, layers, true)),
+    parts.runtime.silentShims(ctx),
     parts.network.strays(ctx, networked),
     parts.images.strays(ctx),
     strayIds(parts.podsDirectory, podIds),
@@ -38,6 +40,7 @@ export async function check(parts: SandboxParts, ctx: Ctx): Promise<readonly str
     ...layers.map((id) => `writable layer ${path.join(parts.containersDirectory, id)}`),
     ...files.map((id) => `pod files ${path.join(parts.podsDirectory, id)}`),
     ...silentPods(parts),
+    ...silent,
     ...parts.notes.list(),
     ...parts.store.quarantined.map(({ key, reason }) => `unreadable record ${key}: ${reason}`),
     ...parts.store.newer.map(({ key, reason }) => `record ${key}: ${reason}`),
@@ -58,9 +61,7 @@ export async function forget(parts: SandboxParts, ctx: Ctx): Promise<void> {
 
 function silentPods(parts: SandboxParts): readonly string[] {
   const silent = parts.pods.allPods().filter((pod) => pod.silent !== undefined);
-  return silent.map(
-    ({ id }) => `shim of pod ${id} has not answered since berthd started: calls to the pod wait for it`,
-  );
+  return silent.map(({ id, silentPid }) => silentShim(id, silentPid, 'since berthd started'));
 }
 
 /**

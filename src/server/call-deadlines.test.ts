@@ -3,6 +3,7 @@ import type * as grpc from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { systemClock } from '#base/clock';
 import { raceSignal } from '#base/deadline';
+import { BerthError } from '#base/errors';
 import { silentLogger } from '#base/log';
 import { createMetrics } from '#base/metrics';
 import type { CriCall } from './call-policies.ts';
@@ -41,10 +42,10 @@ const never: UnaryHandler<object, object, object> = async (ctx) => {
   return {};
 };
 
-function callUnary(calls: CallHandler, method: CriCall): Promise<unknown> {
+function callUnary(calls: CallHandler, method: CriCall, handler = never): Promise<unknown> {
   return new Promise((resolve) => {
     const call = new PatientCall() as unknown as grpc.ServerUnaryCall<object, object>;
-    calls.unary(method, never, {})(call, (error) => resolve(error));
+    calls.unary(method, handler, {})(call, (error) => resolve(error));
   });
 }
 
@@ -57,6 +58,20 @@ describe('without a deadline of the client', () => {
       code: 4,
       details: 'RemovePodSandbox did not finish in 120000 ms; it was at "network"',
     });
+  });
+
+  test('a handler that knows what it waited for says so in the answer', async () => {
+    const knows: UnaryHandler<object, object, object> = async (ctx) => {
+      ctx.stage('start');
+      try {
+        return await raceSignal(new Promise<object>(() => undefined), ctx.signal);
+      } catch (cause) {
+        throw new BerthError('DEADLINE_EXCEEDED', 'the shim does not answer', { cause });
+      }
+    };
+    const answer = callUnary(newHandler(), 'StartContainer', knows);
+    await jest.advanceTimersByTimeAsync(120_001);
+    expect(await answer).toEqual({ code: 4, details: 'the shim does not answer; it was at "start"' });
   });
 
   test('what lasts as long as its request says is not cut', async () => {

@@ -3,7 +3,7 @@ import * as grpc from '@grpc/grpc-js';
 import type { Clock } from '#base/clock';
 import { createCtx, type Ctx } from '#base/ctx';
 import { Deadline, raceSignal } from '#base/deadline';
-import { BerthError, toBerthError } from '#base/errors';
+import { BerthError, isBerthError, toBerthError } from '#base/errors';
 import type { LogFields, Logger } from '#base/log';
 import type { HistogramMetric, Metrics } from '#base/metrics';
 import { unattended } from '#base/unattended';
@@ -118,7 +118,8 @@ export class CallHandler {
       working = work(ctx);
       outcome = { ok: true, value: await raceSignal(working, deadline.signal) };
     } catch (error) {
-      failure = describe(error, deadline.signal, method, running);
+      const told = error === deadline.signal.reason ? await inOwnWords(working, error) : error;
+      failure = describe(told, deadline.signal, method, running);
       outcome = { ok: false, status: toStatus(failure) };
     }
     const ms = clock.monotonicMs() - since;
@@ -190,10 +191,20 @@ class CallDeadline implements Disposable {
   }
 }
 
+/** The handler has heard of the same end, and may know what it waited for: what it says at once is better than "too late". */
+async function inOwnWords(working: Promise<unknown> | undefined, reason: unknown): Promise<unknown> {
+  const nothing = new Promise<unknown>((resolve) => setImmediate(resolve, reason));
+  const own = working?.then(
+    () => reason,
+    (error: unknown) => (isBerthError(error) && isBerthError(reason, 'DEADLINE_EXCEEDED') ? error : reason),
+  );
+  return await Promise.race([nothing, own ?? nothing]);
+}
+
 /** The failure with its code; one that came from the deadline says where the call was. */
 function describe(error: unknown, signal: AbortSignal, method: string, running: RunningCall): BerthError {
   const failure = toBerthError(error, method);
-  if (failure !== signal.reason || failure.code !== 'DEADLINE_EXCEEDED') return failure;
+  if (!signal.aborted || failure.code !== 'DEADLINE_EXCEEDED') return failure;
   return new BerthError('DEADLINE_EXCEEDED', `${failure.message}; it was at "${running.stage}"`, { cause: failure });
 }
 

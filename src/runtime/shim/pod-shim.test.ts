@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { silentLogger } from '#base/log';
 import { Fd } from '#linux/fd';
 import { encodeFrame, FrameReader, frameType } from './frame.ts';
 import { PodShim } from './pod-shim.ts';
@@ -51,6 +52,7 @@ async function play(says: number): Promise<Played> {
     directory: new Fd(1000, () => undefined),
     socket: net.connect(path.join(directory, 's')),
     buildId: 'test',
+    log: silentLogger,
     onEvent: () => undefined,
     onGone: () => undefined,
     onPauseEnded: () => ended.push(1),

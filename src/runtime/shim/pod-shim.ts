@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { Deadline, raceSignal } from '#base/deadline';
+import type { Logger } from '#base/log';
 import type { Fd } from '#linux/fd';
 import type { ContainerEntry__Output } from './gen/berth/shim/ContainerEntry.ts';
 import type { Event__Output } from './gen/berth/shim/Event.ts';
@@ -10,15 +11,19 @@ import { largeRequests, maxPayload, maxRequest } from './frame.ts';
 import { Places } from './places.ts';
 import { protocolVersion } from './protocol.ts';
 import { ShimConnection } from './shim-connection.ts';
+import { ShimWatch } from './shim-watch.ts';
 
 /** For a shim to say whether pause is still there: its event loop never waits. */
 const pauseMs = 5_000;
+
+const never = new AbortController().signal;
 
 export interface PodShimOptions {
   readonly podId: string;
   readonly directory: Fd;
   readonly socket: Socket;
   readonly buildId: string;
+  readonly log: Logger;
   /** Opens /proc/<pid>; undefined when there is no such process. */
   readonly openPause: (pid: number) => Fd | undefined;
   readonly onEvent: (event: Event__Output) => void;
@@ -39,6 +44,8 @@ export class PodShim implements Disposable {
   readonly places = new Places();
   /** Set when we end it ourselves: its going is then no news. */
   ending = false;
+  /** Whether it answers. */
+  readonly watch: ShimWatch;
   readonly #connection: ShimConnection;
   readonly #buildId: string;
   readonly #options: PodShimOptions;
@@ -57,6 +64,11 @@ export class PodShim implements Disposable {
       onEvent: options.onEvent,
       onClose: () => options.onGone(this),
       requestLimit: () => this.requestLimit,
+    });
+    this.watch = new ShimWatch({
+      ...{ podId: options.podId, log: options.log },
+      pid: () => this.shimPid,
+      ask: () => this.#connection.call({ get_state: {} }, 'ask', never),
     });
   }
 
@@ -79,7 +91,7 @@ export class PodShim implements Disposable {
   }
 
   call(request: Request, doing: string, signal: AbortSignal): Promise<Response__Output> {
-    return this.#connection.call(request, doing, signal);
+    return this.watch.during(this.#connection.call(request, doing, signal));
   }
 
   /** First words on a connection: versions, and "tell me about exits". */

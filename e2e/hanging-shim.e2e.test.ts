@@ -1,0 +1,48 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { type Berthd, startBerthd } from './harness/berthd.ts';
+import { shell, TestPod } from './harness/pods.ts';
+import { eventually } from './harness/wait.ts';
+
+// A shim that hangs while berthd runs: its own pod waits, everybody is told which process it is.
+
+let berthd: Berthd;
+beforeAll(async () => {
+  berthd = await startBerthd({ config: '[timeouts]\nstart_container = "7s"\nkill = "7s"\n' });
+  await berthd.loadBusybox();
+});
+afterAll(() => berthd.teardown());
+
+describe('a shim that is stopped while berthd runs', () => {
+  test('is named with its pid by check, by the log and by the calls that gave up; then it goes on', async () => {
+    const pod = await TestPod.run(berthd);
+    const other = await TestPod.run(berthd);
+    const running = await pod.start(shell('while :; do sleep 1; done'));
+    const created = await pod.create(shell('sleep 1000'));
+    const { info } = await berthd.cri.runtime.podSandboxStatus({ pod_sandbox_id: pod.id, verbose: true });
+    const { shimPid = 0 } = JSON.parse(info['info'] ?? '{}') as { shimPid?: number };
+    expect(shimPid).toBeGreaterThan(1);
+    const named = `the shim of pod ${pod.id} (pid ${shimPid}) has not answered for`;
+    expect(await berthd.strays()).toEqual([]);
+    process.kill(shimPid, 'SIGSTOP');
+    try {
+      expect(await berthd.strays()).toEqual([expect.stringContaining(named)]);
+      expect(berthd.log).toContain(named);
+      const failures = await Promise.all(
+        [created.start(), running.stop(0)].map((call) =>
+          call.then(
+            () => '',
+            (error: unknown) => String(error),
+          ),
+        ),
+      );
+      for (const failure of failures) expect(failure).toContain(named);
+      expect(failures[0]).toContain(`kill -CONT ${shimPid}`);
+      await other.remove();
+    } finally {
+      process.kill(shimPid, 'SIGCONT');
+    }
+    await eventually('it answers again', async () => (await berthd.strays()).length === 0);
+    expect(berthd.log).toContain('the shim of a pod answers again');
+    await pod.remove();
+  }, 60_000);
+});
