@@ -267,14 +267,12 @@ void kill_container(Shim& shim, CallRef call, std::string_view body) {
   is_to_stop(*container, signal);
   // Our own child that has not been reaped: its number is still its own.
   if (!container->reaped && container->pid > 0) kill(container->pid, signal);
-  if (request->all) {
-    if (signal == SIGKILL) {
-      kill_tree(shim, container->kill_dir.c_str(), patience_of(*container));
-    } else {
-      signal_tree(shim, container->kill_dir.c_str(), signal);
-    }
-  }
-  reply_done(shim, call);
+  const char* const dir = container->kill_dir.c_str();
+  const bool told = !request->all || (signal == SIGKILL ? kill_tree(shim, dir, patience_of(*container))
+                                                        : signal_tree(shim, dir, signal));
+  if (told) return reply_done(shim, call);
+  fault.kernel("kill", request->id, ENOMEM);
+  reply_fault(shim, call, fault);
 }
 
 void delete_container(Shim& shim, CallRef call, std::string_view body) {

@@ -82,11 +82,12 @@ bool take_second(Exec& exec) {
 }
 
 // The first may be making the second at this moment: that is found later, by the end of either.
-void kill_all_of(Exec& exec) {
+// False: there is no memory for what it has started.
+bool kill_all_of(Exec& exec) {
   exec.killed = true;
   take_second(exec);
   if (exec.pid > 0 && exec.phase != ExecPhase::kEnded) kill(exec.pid, SIGKILL);
-  kill_tree(*exec.shim, exec.leaf.c_str());
+  return kill_tree(*exec.shim, exec.leaf.c_str());
 }
 
 void timed_out(Deadline& deadline) {
@@ -298,8 +299,9 @@ void kill_exec(Shim& shim, CallRef call, std::string_view body) {
     fault.refuse(FaultKind::kNotFound, "exec", request->exec_id, "no such exec");
     return reply_fault(shim, call, fault);
   }
-  kill_all_of(*exec);
-  reply_done(shim, call);
+  if (kill_all_of(*exec)) return reply_done(shim, call);
+  fault.kernel("kill", request->exec_id, ENOMEM);
+  reply_fault(shim, call, fault);
 }
 
 bool exec_exited(Shim& shim, pid_t pid, int wait_status) {

@@ -3,10 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
-
-#include <new>
 
 #include "shim/cgroup.h"
 #include "shim/kernel.h"
@@ -56,9 +53,9 @@ void enter_stage(TreeKill& tree, KillStage stage) {
 
 // A number may have been handed on between the list and the signal. The process that has it now is held, and only then
 // looked at.
-void signal_held(const TreeKill& tree, pid_t pid) {
+void signal_held(const GroupName& group, pid_t pid, int signal) {
   const Fd held = kernel::pidfd(pid);
-  if (held && tree.name.holds(pid)) syscall(SYS_pidfd_send_signal, held.get(), tree.signal, nullptr, 0);
+  if (held && group.holds(pid)) syscall(SYS_pidfd_send_signal, held.get(), signal, nullptr, 0);
 }
 
 void begin_round(TreeKill& tree) {
@@ -66,7 +63,7 @@ void begin_round(TreeKill& tree) {
   tree.patience_ns = first ? kFirstPatienceNs : tree.patience_ns * 2;
   if (tree.patience_ns > kLongestPatienceNs) tree.patience_ns = kLongestPatienceNs;
   tree.frozen = false;
-  const Fd dir = open_dir(tree.dir);
+  const Fd dir = open_dir(tree.dir.c_str());
   if (write_file_at(dir.get(), "cgroup.kill", "1")) return enter_stage(tree, KillStage::kLook);
   if (write_file_at(dir.get(), "freezer.state", "FROZEN")) return enter_stage(tree, KillStage::kFreezing);
   if (first) tree.patience_ns = kFirstPatienceUnfrozenNs;
@@ -76,7 +73,7 @@ void begin_round(TreeKill& tree) {
 // Each of these is one bounded piece of work. True: the tree is over.
 
 bool look(TreeKill& tree) {
-  if (!tree.walking && !(tree.walking = tree.walk.start(tree.dir))) return true;
+  if (!tree.walking && !(tree.walking = tree.walk.start(tree.dir.c_str()))) return true;
   for (int i = 0; i < kWorkPerTurn; i++) {
     const TreeWalk::Found found = tree.walk.next();
     if (found == TreeWalk::Found::kDirectory) continue;
@@ -92,7 +89,7 @@ bool look(TreeKill& tree) {
 }
 
 bool wait_frozen(TreeKill& tree) {
-  tree.frozen = freezer_state(tree.dir) == Freezer::kFrozen;
+  tree.frozen = freezer_state(tree.dir.c_str()) == Freezer::kFrozen;
   if (tree.frozen || monotonic_ns() - tree.stage_ns > kFreezeNs) {
     enter_stage(tree, KillStage::kKilling);
   } else {
@@ -102,7 +99,7 @@ bool wait_frozen(TreeKill& tree) {
 }
 
 bool kill_some(TreeKill& tree) {
-  if (!tree.walking && !(tree.walking = tree.walk.start(tree.dir))) return true;
+  if (!tree.walking && !(tree.walking = tree.walk.start(tree.dir.c_str()))) return true;
   for (int work = 0; work < kWorkPerTurn;) {
     const TreeWalk::Found found = tree.walk.next();
     if (found == TreeWalk::Found::kEnd) {
@@ -112,13 +109,14 @@ bool kill_some(TreeKill& tree) {
     }
     work += tree.frozen ? 1 : kWorkToKillHeld;
     if (found == TreeWalk::Found::kDirectory) continue;
-    tree.frozen ? (void)kill(tree.walk.process(), tree.signal) : signal_held(tree, tree.walk.process());
+    tree.frozen ? (void)kill(tree.walk.process(), tree.signal)
+                : signal_held(tree.name, tree.walk.process(), tree.signal);
   }
   return false;
 }
 
 bool thaw_some(TreeKill& tree) {
-  if (!tree.walking && !(tree.walking = tree.walk.start(tree.dir))) return true;
+  if (!tree.walking && !(tree.walking = tree.walk.start(tree.dir.c_str()))) return true;
   for (int work = 0; work < kWorkPerTurn; work++) {
     switch (tree.walk.next()) {
       case TreeWalk::Found::kEnd:
@@ -153,30 +151,14 @@ bool is_within(std::string_view dir, std::string_view above) {
   return starts_with(dir, above) && (dir.size() == above.size() || dir[above.size()] == '/');
 }
 
-void tree_free(TreeKill& tree) {
-  free(tree.dir);
-  tree.~TreeKill();
-  free(&tree);
-}
-
-void take_out(KillTable& table, const TreeKill& tree) {
-  for (TreeKill** at = &table.first; *at != nullptr; at = &(*at)->next) {
-    if (*at != &tree) continue;
-    *at = tree.next;
-    return;
-  }
-}
-
-void finish(Shim& shim, TreeKill& tree) {
-  take_out(shim.kills, tree);
-  const Path dir{std::string_view(tree.dir)};
-  tree_free(tree);
-  execs_remove_leaves(shim, dir.view());
+void finish(Shim& shim, const TreeKill& tree) {
+  const Owned<TreeKill> finished = shim.kills.take(tree);
+  execs_remove_leaves(shim, tree.dir.view());
   shutdown_progress(shim);
 }
 
 void arm_for_the_first_due(Shim& shim) {
-  const TreeKill* first = shim.kills.first;
+  const TreeKill* first = shim.kills.first();
   for (const TreeKill* at = first; at != nullptr; at = at->next) {
     if (at->due_ns < first->due_ns) first = at;
   }
@@ -188,7 +170,7 @@ void arm_for_the_first_due(Shim& shim) {
 // One step of the tree that has waited longest.
 void take_turn(Deadline& deadline) {
   Shim& shim = *static_cast<KillTable::Turn&>(deadline).shim;
-  TreeKill* tree = shim.kills.first;
+  TreeKill* tree = shim.kills.first();
   for (TreeKill* at = tree; at != nullptr; at = at->next) {
     if (at->due_ns < tree->due_ns) tree = at;
   }
@@ -198,74 +180,79 @@ void take_turn(Deadline& deadline) {
   arm_for_the_first_due(shim);
 }
 
+// Where there is no memory to come back: who one look finds.
+void signal_at_once(const char* dir, int signal) {
+  const Fd group = open_dir(dir);
+  if (signal == SIGKILL && write_file_at(group.get(), "cgroup.kill", "1")) return;
+  GroupName name;
+  ProcessList processes;
+  if (!group || !name.of(dir) || !processes.open(group.get())) return;
+  while (const pid_t pid = processes.next()) signal_held(name, pid, signal);
+}
+
 TreeKill* add_tree(Shim& shim, const char* dir, int signal) {
-  void* room = malloc(sizeof(TreeKill));
-  char* const name = strdup(dir);
-  if (room == nullptr || name == nullptr) {
-    free(room);
-    free(name);
-    return log_line("killing a cgroup", ENOMEM), nullptr;
+  Owned<TreeKill> made = Owned<TreeKill>::make();
+  if (!made || !made->dir.set(dir)) {
+    log_line("killing a cgroup", ENOMEM);
+    signal_at_once(dir, signal);
+    return nullptr;
   }
-  auto* tree = new (room) TreeKill();
-  tree->dir = name;
-  tree->signal = signal;
-  tree->begun_ns = tree->stage_ns = tree->due_ns = monotonic_ns();
-  (void)tree->name.of(dir);
-  tree->next = shim.kills.first;
-  shim.kills.first = tree;
+  TreeKill& tree = shim.kills.push_front(std::move(made));
+  tree.signal = signal;
+  tree.begun_ns = tree.stage_ns = tree.due_ns = monotonic_ns();
+  (void)tree.name.of(dir);
   shim.kills.turn.shim = &shim;
   shim.kills.turn.on_expired = take_turn;
-  return tree;
+  return &tree;
 }
 
 // The kills of trees below `dir`: a thaw of the whole must not come between the list and the kill of a part.
 void drop_below(KillTable& table, std::string_view dir) {
-  for (TreeKill* at = table.first; at != nullptr;) {
+  for (TreeKill* at = table.first(); at != nullptr;) {
     TreeKill* const next = at->next;
-    if (at->signal == SIGKILL && is_within(at->dir, dir)) {
-      take_out(table, *at);
-      tree_free(*at);
-    }
+    if (at->signal == SIGKILL && is_within(at->dir.view(), dir)) table.take(*at);
     at = next;
   }
 }
 
 }  // namespace
 
-void kill_tree(Shim& shim, const char* dir, int64_t patience_ms) {
-  if (dir == nullptr || dir[0] == '\0') return;
-  for (TreeKill* at = shim.kills.first; at != nullptr; at = at->next) {
-    if (at->signal != SIGKILL || !is_within(dir, at->dir)) continue;
+bool kill_tree(Shim& shim, const char* dir, int64_t patience_ms) {
+  if (dir[0] == '\0') return true;
+  for (TreeKill* at = shim.kills.first(); at != nullptr; at = at->next) {
+    if (at->signal != SIGKILL || !is_within(dir, at->dir.view())) continue;
     if (at->rounds == 0 && patience_ms * kMs < at->patience_ns) at->patience_ns = patience_ms * kMs, at->due_ns = 0;
-    return arm_for_the_first_due(shim);
+    arm_for_the_first_due(shim);
+    return true;
   }
   drop_below(shim.kills, dir);
   TreeKill* const tree = add_tree(shim, dir, SIGKILL);
-  if (tree == nullptr) return;
+  if (tree == nullptr) return false;
   tree->patience_ns = patience_ms * kMs;
   arm_for_the_first_due(shim);
+  return true;
 }
 
-void signal_tree(Shim& shim, const char* dir, int signal) {
-  if (dir == nullptr || dir[0] == '\0') return;
+bool signal_tree(Shim& shim, const char* dir, int signal) {
+  if (dir[0] == '\0') return true;
   TreeKill* const tree = add_tree(shim, dir, signal);
-  if (tree == nullptr) return;
+  if (tree == nullptr) return false;
   tree->stage = KillStage::kKilling;
   arm_for_the_first_due(shim);
+  return true;
 }
 
 bool kill_trees_pending(const Shim& shim) {
-  return shim.kills.first != nullptr;
+  return !shim.kills.empty();
 }
 
 void kill_trees_abandon(Shim& shim) {
-  while (TreeKill* const tree = shim.kills.first) {
+  while (TreeKill* const tree = shim.kills.first()) {
     if (tree->signal == SIGKILL && tree->rounds > 0) {
       enter_stage(*tree, KillStage::kThawing);
       while (tree->stage == KillStage::kThawing && !thaw_some(*tree)) continue;
     }
-    take_out(shim.kills, *tree);
-    tree_free(*tree);
+    shim.kills.take(*tree);
   }
 }
 

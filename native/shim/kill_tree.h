@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "common/group_name.h"
+#include "common/owned.h"
 #include "shim/loop.h"
 #include "shim/tree_walk.h"
 
@@ -24,7 +25,7 @@ enum class KillStage { kLook, kFreezing, kKilling, kThawing };
 
 struct TreeKill {
   TreeKill* next = nullptr;
-  char* dir = nullptr;
+  OwnedText dir;
   int signal = 0;  // SIGKILL: until nobody is left; else everybody is told once
   KillStage stage = KillStage::kLook;
   bool walking = false;
@@ -40,19 +41,19 @@ struct TreeKill {
 };
 
 // The trees that are being ended take turns: one bounded piece of work for each turn of the loop.
-struct KillTable {
+struct KillTable : OwnedList<TreeKill> {
   struct Turn : Deadline {
     Shim* shim = nullptr;
   };
-  TreeKill* first = nullptr;
   Turn turn;
 };
 
 // With nobody waiting. A tree that is below one being ended is part of that. `patience_ms`: how long its processes get
-// to die by themselves, where the kernel is ending them already.
-void kill_tree(Shim& shim, const char* dir, int64_t patience_ms = 0);
-// Sends a signal to everybody once.
-void signal_tree(Shim& shim, const char* dir, int signal);
+// to die by themselves, where the kernel is ending them already. False: there is no memory to see to its end, and only
+// who was found in the group itself has been told.
+bool kill_tree(Shim& shim, const char* dir, int64_t patience_ms = 0);
+// Sends a signal to everybody once. False: the same.
+bool signal_tree(Shim& shim, const char* dir, int signal);
 bool kill_trees_pending(const Shim& shim);
 // For who ends before they do: nothing is left frozen.
 void kill_trees_abandon(Shim& shim);

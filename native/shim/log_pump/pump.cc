@@ -143,7 +143,7 @@ void remove_log(Pump& pump, Log& log) {
 }
 
 void close_if_ended(Pump& pump, Log& log) {
-  if (!log.drained || !ended(log) || log.tee.first != nullptr) return;
+  if (!log.drained || !ended(log) || !log.tee.clients.empty()) return;
   say(pump, PumpWord::kClosed, log.slot, 0);
   remove_log(pump, log);
 }

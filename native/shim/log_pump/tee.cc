@@ -2,12 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
-
-#include <new>
 
 namespace berth {
 namespace {
@@ -18,20 +14,13 @@ void close_outlet(Outlet& outlet) {
   loop.unwatch(outlet.fd.get());
   loop.forget(outlet);
   outlet.fd.reset();
-  if (outlet.bytes != nullptr) munmap(outlet.bytes, kMaxBehindBytes);
-  outlet.bytes = nullptr;
+  outlet.bytes.reset();
   outlet.at = outlet.size = 0;
 }
 
 void remove(TeeClient& client) {
-  for (TeeClient** at = &client.tee->first; *at != nullptr; at = &(*at)->next) {
-    if (*at != &client) continue;
-    *at = client.next;
-    break;
-  }
+  const Owned<TeeClient> removed = client.tee->clients.take(client);
   for (Outlet& outlet : client.outlets) close_outlet(outlet);
-  client.~TeeClient();
-  free(&client);
 }
 
 void leave(TeeClient& client, TeeEnd why) {
@@ -73,17 +62,15 @@ Took offer(const Outlet& outlet, const char*& data, size_t& size) {
 // Behind what is kept already. False: more than we keep for anybody.
 bool keep(Outlet& outlet, const char* data, size_t size) {
   if (outlet.size + size > kMaxBehindBytes) return false;
-  if (outlet.bytes == nullptr) {
-    void* pages = mmap(nullptr, kMaxBehindBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (pages == MAP_FAILED) return false;
-    outlet.bytes = static_cast<char*>(pages);
+  if (!outlet.bytes) {
+    if (!outlet.bytes.make(kMaxBehindBytes)) return false;
     outlet.client->tee->loop->rewatch(outlet.fd.get(), outlet, EPOLLOUT);
   }
   if (outlet.at + outlet.size + size > kMaxBehindBytes) {
-    memmove(outlet.bytes, outlet.bytes + outlet.at, outlet.size);
+    memmove(outlet.bytes.data(), outlet.bytes.data() + outlet.at, outlet.size);
     outlet.at = 0;
   }
-  memcpy(outlet.bytes + outlet.at + outlet.size, data, size);
+  memcpy(outlet.bytes.data() + outlet.at + outlet.size, data, size);
   outlet.size += size;
   return true;
 }
@@ -98,15 +85,14 @@ void copy_to(Outlet& outlet, const char* data, size_t size) {
 }
 
 void catch_up(Outlet& outlet) {
-  const char* data = outlet.bytes + outlet.at;
+  const char* data = outlet.bytes.data() + outlet.at;
   size_t size = outlet.size;
   const Took took = offer(outlet, data, size);
   if (took == Took::kGone) return close_outlet(outlet);
-  outlet.at = static_cast<size_t>(data - outlet.bytes);
+  outlet.at = static_cast<size_t>(data - outlet.bytes.data());
   outlet.size = size;
   if (took != Took::kAll) return;
-  munmap(outlet.bytes, kMaxBehindBytes);
-  outlet.bytes = nullptr;
+  outlet.bytes.reset();
   outlet.at = 0;
   outlet.client->tee->loop->rewatch(outlet.fd.get(), outlet, 0);
 }
@@ -131,30 +117,28 @@ void outlet_ready(Watch& watch, uint32_t events) {
 }  // namespace
 
 int tee_add(Tee& tee, uint32_t id, Fd (&fds)[kTeeStreams]) {
-  void* room = malloc(sizeof(TeeClient));
-  if (room == nullptr) return ENOMEM;
-  auto* client = new (room) TeeClient();
-  client->tee = &tee;
-  client->id = id;
-  client->next = tee.first;
-  tee.first = client;
+  Owned<TeeClient> made = Owned<TeeClient>::make();
+  if (!made) return ENOMEM;
+  TeeClient& client = tee.clients.push_front(std::move(made));
+  client.tee = &tee;
+  client.id = id;
   for (int i = 0; i < kTeeStreams; i++) {
-    Outlet& outlet = client->outlets[i];
-    outlet.client = client;
+    Outlet& outlet = client.outlets[i];
+    outlet.client = &client;
     outlet.on_ready = outlet_ready;
     if (!fds[i]) continue;
     outlet.fd = std::move(fds[i]);
     const int fd = outlet.fd.get();
     if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == 0 && tee.loop->watch(fd, outlet, 0)) continue;
     const int error = errno;
-    remove(*client);
+    remove(client);
     return error;
   }
   return 0;
 }
 
 void tee_copy(Tee& tee, int stream, const char* data, size_t size) {
-  for (TeeClient* at = tee.first; at != nullptr;) {
+  for (TeeClient* at = tee.clients.first(); at != nullptr;) {
     TeeClient* const next = at->next;
     if (at->outlets[stream].fd && !at->ending) copy_to(at->outlets[stream], data, size);
     at = next;
@@ -162,7 +146,7 @@ void tee_copy(Tee& tee, int stream, const char* data, size_t size) {
 }
 
 void tee_end(Tee& tee) {
-  for (TeeClient* at = tee.first; at != nullptr;) {
+  for (TeeClient* at = tee.clients.first(); at != nullptr;) {
     TeeClient* const next = at->next;
     at->ending = true;
     if (has_everything(*at)) leave(*at, TeeEnd::kOver);
@@ -171,13 +155,13 @@ void tee_end(Tee& tee) {
 }
 
 void tee_forget(Tee& tee, uint32_t id) {
-  for (TeeClient* at = tee.first; at != nullptr; at = at->next) {
+  for (TeeClient* at = tee.clients.first(); at != nullptr; at = at->next) {
     if (at->id == id) return remove(*at);
   }
 }
 
 void tee_drop(Tee& tee) {
-  while (tee.first != nullptr) remove(*tee.first);
+  while (!tee.clients.empty()) remove(*tee.clients.first());
 }
 
 }  // namespace berth

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "common/fd.h"
+#include "common/owned.h"
 #include "shim/loop.h"
 
 namespace berth {
@@ -23,7 +24,7 @@ enum class TeeEnd { kOver, kSlow, kGone };
 struct Outlet : Watch {
   TeeClient* client = nullptr;
   Fd fd;
-  char* bytes = nullptr;
+  Pages bytes;
   size_t at = 0;
   size_t size = 0;
 };
@@ -46,7 +47,7 @@ struct Tee {
   void* owner = nullptr;
   Left on_left = nullptr;
   Idle on_idle = nullptr;
-  TeeClient* first = nullptr;
+  OwnedList<TeeClient> clients;
 };
 
 // 0 or errno. An empty descriptor: he does not want that stream.

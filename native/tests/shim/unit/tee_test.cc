@@ -4,6 +4,7 @@
 
 #include "tests/shim/unit/check.h"
 #include "tests/shim/unit/pipes.h"
+#include "tests/shim/unit/scarce.h"
 
 namespace berth {
 namespace {
@@ -102,7 +103,7 @@ TEST("who has everything leaves at the end at once") {
   CHECK(setup.add(3, &out));
   setup.copy(0, "all");
   tee_end(setup.tee);
-  CHECK(setup.left.count == 1 && setup.tee.first == nullptr);
+  CHECK(setup.left.count == 1 && setup.tee.clients.empty());
 }
 
 TEST("a client leaves when nobody reads any of its streams") {
@@ -131,6 +132,28 @@ TEST("a forgotten client is closed without a word") {
   bool ended = false;
   check::drain(out.reads, &ended);
   CHECK(ended && setup.left.count == 0);
+}
+
+TEST("without memory a client is refused, or cut when he falls behind, and the others go on") {
+  const std::string block(65536, 'x');
+  const int asked = check::each_allocation_refused([&] {
+    Setup setup;
+    check::Pipe slow, good;
+    const bool added = setup.add(1, &slow), other = setup.add(2, &good);
+    bool ended = false;
+    check::drain(slow.reads, &ended);
+    CHECK(ended == !added && setup.left.count == 0);
+    for (int i = 0; i < 4; i++) {
+      setup.copy(0, block);
+      if (other) CHECK(check::drain(good.reads).size() == block.size());
+    }
+    ended = false;
+    const bool cut = setup.left.count == 1;
+    CHECK(!cut || (setup.left.client == 1 && setup.left.why == TeeEnd::kSlow));
+    check::drain(slow.reads, &ended);
+    CHECK(ended == (cut || !added));
+  });
+  CHECK(asked == 3);  // two clients, and what one of them is behind
 }
 
 }  // namespace
