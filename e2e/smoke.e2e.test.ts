@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startBerthd, type Berthd } from './harness/berthd.ts';
@@ -21,6 +21,10 @@ describe('the real crictl', () => {
         expect.objectContaining({ type: 'NetworkReady', status: true }),
       ]),
     );
+  });
+
+  test('speaks to a berthd whose loops have watches that no container can use up', () => {
+    expect(readFileSync(berthd.logFile, 'utf8')).not.toContain('max_user_watches');
   });
 
   test('takes a pod through its whole life', async () => {

@@ -23,6 +23,7 @@ import { loadAddon } from '#linux/load';
 import { lockDirectory } from '#linux/lock-directory';
 import { refuseChroot } from '#linux/refuse-chroot';
 import { ServiceManager } from '#linux/service-manager';
+import { warnOfSharedWatches } from '#linux/shared-watches';
 import { attachmentRecords } from '#network/cni/attachments';
 import type { NetworkByMode } from '#network/network-by-mode';
 import { openNetwork } from '#network/open-network';
@@ -207,6 +208,7 @@ async function openBase(starting: AsyncDisposableStack, { live, log, metrics }: 
   const addon = loadAddon();
   addon.disableCoreDumps();
   refuseChroot(addon);
+  warnOfSharedWatches(addon, log);
   const { root, run } = live.current.paths;
   for (const directory of [root, run]) mkdirSync(directory, { recursive: true, mode: 0o711 });
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();

@@ -62,6 +62,10 @@ describe('the unit', () => {
   });
 });
 
+test('the start script loads what gives Node’s loops watches of their own, into Node alone', () => {
+  expect(read('berthd')).toContain('set -- LD_PRELOAD="$preload" "$node" ');
+});
+
 test('crictl finds the default socket of both services', () => {
   const socket = toConfig(configSchema.parse({})).paths.socket;
   expect(read('crictl.yaml')).toContain(`runtime-endpoint: unix://${socket}\nimage-endpoint: unix://${socket}\n`);

@@ -1,3 +1,4 @@
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <sys/mount.h>
@@ -34,6 +35,11 @@ Napi::Value capabilities(const Napi::CallbackInfo& info) {
   value.Set("bounding", Napi::BigInt::New(env, bounding));
   value.Set("last", Napi::Number::New(env, last));
   return value;
+}
+
+Napi::Value epoll_refusal(const Napi::CallbackInfo& info) {
+  const auto refusal = reinterpret_cast<int (*)()>(dlsym(RTLD_DEFAULT, "berth_epoll_refusal"));
+  return Napi::Number::New(info.Env(), refusal == nullptr ? -1 : refusal());
 }
 
 Napi::Value in_chroot_call(const Napi::CallbackInfo& info) {
@@ -99,6 +105,7 @@ Napi::Value disable_core_dumps(const Napi::CallbackInfo& info) {
 
 void add_machine(Napi::Env env, Napi::Object exports) {
   exports.Set("capabilities", Napi::Function::New(env, capabilities, "capabilities"));
+  exports.Set("epollRefusal", Napi::Function::New(env, epoll_refusal, "epollRefusal"));
   exports.Set("inChroot", Napi::Function::New(env, in_chroot_call, "inChroot"));
   exports.Set("syncfs", Napi::Function::New(env, syncfs_call, "syncfs"));
   exports.Set("detachMount", Napi::Function::New(env, detach_mount, "detachMount"));

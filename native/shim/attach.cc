@@ -63,6 +63,7 @@ void leave(Deadline& deadline) {
 void input_ended(Relay& relay, RelayEnd why) {
   auto& attach = *static_cast<Attach*>(relay.owner);
   Container& container = *attach.container;
+  if (why == RelayEnd::kFailed) return end(attach, false);
   if (why == RelayEnd::kSinkGone) return;  // the container has closed its stdin; he may go on listening
   stdin_left(attach);
   // As elsewhere: who has joined an input that stays open for others leaves when he has said what he had to say.

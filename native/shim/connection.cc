@@ -157,7 +157,7 @@ void listener_ready(Watch& watch, uint32_t) {
 
 void accept_again(Deadline& deadline) {
   Shim& shim = *static_cast<Listener::Rest&>(deadline).shim;
-  shim.loop.watch(shim.listener.socket.get(), shim.listener, EPOLLIN);
+  if (!shim.loop.watch(shim.listener.socket.get(), shim.listener, EPOLLIN)) shim.loop.arm(deadline, kAcceptRestMs);
 }
 
 // Sends what the socket takes and queues the rest. False: the peer does not read and is to be cut.

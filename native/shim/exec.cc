@@ -114,12 +114,17 @@ void started(Exec& exec) {
 }
 
 // The terminal's master has been sent before the second was made, so that nobody in the container can send another.
-void take_terminal(Exec& exec) {
+// False with errno: nobody would see what it writes.
+bool take_terminal(Exec& exec) {
   Fd master;
+  bool open = true;
   if (exec.sync_fd && receive_word(exec.sync_fd.get(), master) == kSaysTerminal) {
-    exec_terminal_open(exec, std::move(master));
+    open = exec_terminal_open(exec, std::move(master));
   }
+  const int error = errno;
   exec.sync_fd.reset();
+  errno = error;
+  return open;
 }
 
 // The end of file is the execve, or the end of whoever was to do it. `gone`: that has been reaped.
@@ -129,8 +134,12 @@ void hear(Exec& exec, bool gone) {
   if (launched == Launched::kNothing && !gone) return;
   // It may have run and ended before the first has closed its end: one that failed would have said so.
   if (launched == Launched::kNothing) launched = Launched::kRuns;
-  take_terminal(exec);
+  const int deaf = take_terminal(exec) ? 0 : errno;
   take_second(exec);
+  if (deaf != 0 && launched == Launched::kRuns) {
+    launched = Launched::kFailed;
+    exec.page->fault.kernel("terminal", exec.id.view(), deaf);
+  }
   if (!exec.answered && launched == Launched::kRuns && exec.second) {
     started(exec);
   } else if (!exec.answered && !exec.timed_out && !exec.held) {  // else its end tells

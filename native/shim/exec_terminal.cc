@@ -9,15 +9,16 @@
 namespace berth {
 namespace {
 
-void input_ended(Relay&, RelayEnd) {
-  // A terminal has no end of input: whoever types may have gone, its processes go on.
-}
-
 void output_ended(Relay& relay, RelayEnd) {
   Exec& exec = *static_cast<ExecTerminal*>(relay.owner)->exec;
   Shim& shim = *exec.shim;
   exec_terminal_close(exec);
   execs_remove_leaves(shim);  // it may be the last thing that kept the exec
+}
+
+// A terminal has no end of input: whoever types may have gone, its processes go on.
+void input_ended(Relay& relay, RelayEnd why) {
+  if (why == RelayEnd::kFailed) output_ended(relay, why);
 }
 
 Fd stream_or_none(Fd& fd) {
@@ -39,20 +40,16 @@ bool exec_terminal_make(Exec& exec, PassedFds& fds) {
   return true;
 }
 
-void exec_terminal_open(Exec& exec, Fd master) {
-  if (!exec.terminal || !master) return;
+bool exec_terminal_open(Exec& exec, Fd master) {
+  if (!exec.terminal || !master) return true;
   ExecTerminal& terminal = *exec.terminal;
   Loop& loop = exec.shim->loop;
   if (terminal.client_stdin) {
     // Of its own, because each descriptor is watched once.
     Fd sink(fcntl(master.get(), F_DUPFD_CLOEXEC, 0));
-    if (!sink || !relay_open(terminal.input, loop, std::move(terminal.client_stdin), std::move(sink))) {
-      log_line("terminal of an exec", errno);
-    }
+    if (!sink || !relay_open(terminal.input, loop, std::move(terminal.client_stdin), std::move(sink))) return false;
   }
-  if (relay_open(terminal.output, loop, std::move(master), std::move(terminal.client_stdout))) return;
-  log_line("terminal of an exec", errno);
-  exec_terminal_close(exec);
+  return relay_open(terminal.output, loop, std::move(master), std::move(terminal.client_stdout));
 }
 
 bool exec_terminal_is_open(const Exec& exec) {

@@ -24,7 +24,7 @@ struct ExecTerminal {
 // Takes stdin and stdout of what came with the request. False: no memory.
 bool exec_terminal_make(Exec& exec, PassedFds& fds);
 // Where nobody waits for the terminal any more, the master is closed at once.
-void exec_terminal_open(Exec& exec, Fd master);
+bool exec_terminal_open(Exec& exec, Fd master);
 bool exec_terminal_is_open(const Exec& exec);
 bool exec_terminal_resize(const Exec& exec, uint32_t columns, uint32_t rows);
 // Closes everything. Idempotent.

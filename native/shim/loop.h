@@ -26,8 +26,10 @@ struct Deadline {
 
 class Loop {
  public:
+  // False with errno.
   bool open();
-  bool watch(int fd, Watch& watch, uint32_t events);
+  // False with errno, and nothing is watched: memory, or the kernel's count of watches, may be used up.
+  [[nodiscard]] bool watch(int fd, Watch& watch, uint32_t events);
   void rewatch(int fd, Watch& watch, uint32_t events);
   void unwatch(int fd);
   // Forgets events of `watch` that were collected in this round but not delivered: call before freeing it.

@@ -202,8 +202,11 @@ void start_pod(Shim& shim, CallRef call, std::string_view body) {
   if (!enter_cgroups(pod, *plan, fault) || !clone_pause(shim, *plan, fault) || !pump_start(shim, fault)) {
     return start_failed(shim, fault);
   }
+  if (!shim.loop.watch(pod.sync_fd.get(), pod.sync, EPOLLIN)) {
+    fault.kernel("epoll", "pause", errno);
+    return start_failed(shim, fault);
+  }
   shim.loop.arm(pod.timer, kSetupMs);
-  shim.loop.watch(pod.sync_fd.get(), pod.sync, EPOLLIN);
 }
 
 void pause_exited(Shim& shim, pid_t pid) {

@@ -49,25 +49,26 @@ Step pass_on(Relay& relay, int rounds) {
   return Step::kGoesOn;
 }
 
-void watch_for(Relay& relay, RelaySide& side, bool wanted, uint32_t events) {
-  if (!side.fd || (side.watched == wanted && side.events == events)) return;
+bool watch_for(Relay& relay, RelaySide& side, bool wanted, uint32_t events) {
+  if (!side.fd || (side.watched == wanted && side.events == events)) return true;
   if (side.watched && wanted) {
     relay.loop->rewatch(side.fd.get(), side, events);
   } else if (wanted) {
-    relay.loop->watch(side.fd.get(), side, events);
+    if (!relay.loop->watch(side.fd.get(), side, events)) return false;
   } else {
     relay.loop->unwatch(side.fd.get());
   }
   side.watched = wanted;
   side.events = events;
+  return true;
 }
 
 // A source that is not to be read is not watched at all, because its hang-up would be told again and again. A sink
 // always is: that is how its reader's going is noticed.
-void watch_sides(Relay& relay) {
+bool watch_sides(Relay& relay) {
   const bool reads = relay.size == 0 && !relay.source_ended;
-  watch_for(relay, relay.source, reads, EPOLLIN);
-  watch_for(relay, relay.sink, true, relay.size > 0 ? uint32_t{EPOLLOUT} : 0);
+  return watch_for(relay, relay.source, reads, EPOLLIN) &&
+         watch_for(relay, relay.sink, true, relay.size > 0 ? uint32_t{EPOLLOUT} : 0);
 }
 
 void end(Relay& relay, RelayEnd why) {
@@ -82,7 +83,7 @@ void turn(Relay& relay) {
     case Step::kSinkGone:
       return end(relay, RelayEnd::kSinkGone);
     default:
-      return watch_sides(relay);
+      if (!watch_sides(relay)) end(relay, RelayEnd::kFailed);
   }
 }
 
@@ -121,8 +122,11 @@ bool relay_open(Relay& relay, Loop& loop, Fd source, Fd sink) {
   relay.sink.on_ready = sink_ready;
   relay.source.fd = std::move(source);
   relay.sink.fd = std::move(sink);
-  watch_sides(relay);
-  return true;
+  if (watch_sides(relay)) return true;
+  const int error = errno;
+  relay_close(relay);
+  errno = error;
+  return false;
 }
 
 void relay_finish(Relay& relay) {

@@ -11,7 +11,8 @@ namespace berth {
 
 struct Relay;
 
-enum class RelayEnd { kSourceEnded, kSinkGone };
+// kFailed: what was to be watched cannot be (memory is used up).
+enum class RelayEnd { kSourceEnded, kSinkGone, kFailed };
 
 struct RelaySide : Watch {
   Relay* relay = nullptr;

@@ -1,5 +1,5 @@
 /** Raised with every change of the addon's functions; load.ts refuses a library that was built for another one. */
-export const addonAbiVersion = 6;
+export const addonAbiVersion = 7;
 
 /**
  * The typed face of the native addon: mechanism only, no policy. src/linux/load.ts loads it; nobody else may.
@@ -114,6 +114,11 @@ export interface Addon {
   // ---- this machine and this process
   /** Effective and bounding capability sets, and the highest capability the kernel knows. */
   capabilities(): { effective: bigint; bounding: bigint; last: number };
+  /**
+   * Why an epoll instance of this process is charged to its user like everybody's: an errno, or -1 where Node was started
+   * without our function for making them (deploy/berthd). 0: none is.
+   */
+  epollRefusal(): number;
   /** Whether our root is not that of our mount namespace. Needs CAP_SYS_ADMIN and CAP_SYS_CHROOT. */
   inChroot(): boolean;
   /** Reads a file below `rootFd` with openat2(RESOLVE_IN_ROOT), regular files only, at most `limit` bytes (else EFBIG). */

@@ -194,15 +194,16 @@ int add_log(Pump& pump, const PumpMessage& message, const char* path, Fd* fds) {
   log->path = copy;
   log->next = pump.logs;
   pump.logs = log;
-  const int error = has_file(*log) ? log->file.open(path) : 0;
+  int error = has_file(*log) ? log->file.open(path) : 0;
   for (uint32_t i = 0; error == 0 && i < message.streams; i++) {
     Stream& stream = log->streams[i];
     stream.on_ready = stream_ready;
     stream.log = log;
     stream.name = i == 0 ? "stdout" : "stderr";
     stream.fd = std::move(fds[i]);
-    fcntl(stream.fd.get(), F_SETFL, fcntl(stream.fd.get(), F_GETFL) | O_NONBLOCK);
-    pump.loop.watch(stream.fd.get(), stream, EPOLLIN);
+    const int fd = stream.fd.get();
+    const bool heard = fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == 0 && pump.loop.watch(fd, stream, EPOLLIN);
+    if (!heard) error = errno;
   }
   if (error != 0) remove_log(pump, *log);
   return error;

@@ -165,7 +165,7 @@ class Pod:
     counter = 0
 
     def __init__(self, pid=pb.NS_NEW, net=pb.NS_NEW, ipc=pb.NS_POD, uts=pb.NS_POD, start=True, net_fd=None,
-                 own_dev=False, without_caps=(), nofile=None, **plan):
+                 own_dev=False, without_caps=(), nofile=None, supervisor=None, **plan):
         Pod.counter += 1
         self.id = f"test-{os.getpid()}-{Pod.counter}"
         self.base = tempfile.mkdtemp(prefix="berth-shim-")
@@ -177,7 +177,7 @@ class Pod:
         self.cgroups = Cgroups(f"berth-shim-{self.id}")
         self.pid_mode, self.ipc, self.net, self.uts = pid, ipc, net, uts
         self.pids, self.clients, self.ended = [], [], False
-        self._spawn(net_fd, own_dev, without_caps, nofile)
+        self._spawn(net_fd, own_dev, without_caps, nofile, supervisor)
         try:
             self.client = self.connect()
             hello = self.client.call(hello=pb.Hello(protocol=1, subscribe=True))
@@ -188,7 +188,7 @@ class Pod:
             self._blame_sanitizers(error)
             raise
 
-    def _spawn(self, net_fd, own_dev, without_caps, nofile):
+    def _spawn(self, net_fd, own_dev, without_caps, nofile, supervisor):
         listener = socket.socket(socket.AF_UNIX)
         here = os.open(self.dir, os.O_PATH | os.O_DIRECTORY)
         listener.bind(f"/proc/self/fd/{here}/shim.sock")
@@ -216,9 +216,13 @@ class Pod:
                     make_own_dev()
                 for cap in without_caps:
                     libc.prctl(24, cap, 0, 0, 0)  # PR_CAPBSET_DROP
+                if supervisor is not None:
+                    supervisor.enter()
                 os.execve(high[5], ["berth-shim", self.id], environment)
             finally:
                 os._exit(99)
+        if supervisor is not None:
+            supervisor.serve()
         _, status = os.waitpid(child, 0)
         os.close(binary)
         os.close(here)
