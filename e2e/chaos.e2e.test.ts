@@ -29,6 +29,10 @@ beforeAll(async () => {
   kubepods = `/${berthd.node.cgroupPrefix}-kubepods/burstable`;
 });
 afterAll(async () => {
+  // A newer berthd's records of images stay for ever (`isNoImage`).
+  await berthd.kill9();
+  store.removeAll();
+  await berthd.start();
   // The parents of pods are a kubelet's, who removes them.
   removeCgroups(berthd.node.cgroups().filter((group) => group.includes('-kubepods')));
   await berthd.teardown();

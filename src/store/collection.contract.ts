@@ -215,6 +215,31 @@ export function storeContract(name: string, makeBench: () => Promise<StoreBench>
       expect([pods.size, store.newer]).toEqual([0, []]);
     });
 
+    it('leaves a newer record that cannot be true, until it is told to forget it', async () => {
+      await store[Symbol.asyncDispose]();
+      const newer =
+        '{"v":9,"bootId":"b","value":{"name":"web","createdAtNs":"7","labels":{}},"bigints":[["createdAtNs"]]}';
+      for (const id of ['gone', 'again', 'used']) await bench.plant(`pod/${id}`, newer);
+      store = await bench.open();
+      let pods = await store.open(ctx, podSpec);
+      await store.quarantine(ctx, pods, 'gone', 'its node is gone');
+      await store.quarantine(ctx, pods, 'again', 'it contradicts another');
+      await pods.put(ctx, 'again', pod('made anew'));
+      expect([store.quarantined, store.newer.find(({ key }) => key === 'pod/gone')?.reason]).toEqual([
+        [],
+        'written by a newer berthd, and left as it is: its node is gone',
+      ]);
+      pods = await (await reopen()).open(ctx, podSpec);
+      expect([...pods.values()].map(({ name }) => name)).toEqual(['web', 'web', 'web']);
+      await store.quarantine(ctx, pods, 'gone', 'its node is gone');
+      await store.quarantine(ctx, pods, 'again', 'it contradicts another');
+      await pods.put(ctx, 'again', pod('made anew'));
+      await store.forget(ctx);
+      expect(store.newer.map(({ key }) => key).sort()).toEqual(['pod/again', 'pod/used']);
+      pods = await (await reopen()).open(ctx, podSpec);
+      expect([pods.get('gone'), pods.get('again')?.name, pods.get('used')?.name]).toEqual([undefined, 'web', 'web']);
+    });
+
     it('moves aside a record in which a digit has changed, and one that lies in the place of another', async () => {
       const owned = { ...podSpec, idOf: (value: Pod) => value.name };
       const raw = encodeRecord(podSpec.version, 'b', { ...pod('web'), createdAtNs: 1_234_567n });

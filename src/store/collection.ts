@@ -62,7 +62,7 @@ export interface Store extends AsyncDisposable {
   readonly quarantined: readonly QuarantinedRecord[];
   /**
    * Records of a newer version, which stay as they are until they are deleted. What this version knows of them is read;
-   * one that lacks some of it is in no collection.
+   * one that lacks some of it is in no collection. One that cannot be true stays too, until `forget`.
    */
   readonly newer: readonly QuarantinedRecord[];
   /** Every collection is open: what is left is of no kind that is known here. Nothing can be opened after it. */
@@ -73,9 +73,12 @@ export interface Store extends AsyncDisposable {
   damages(): Promise<readonly string[]>;
   /** Something is gone with the damaged part of the database. No effect when that was whole at this start. */
   noteLost(ctx: Ctx, what: string): Promise<void>;
-  /** The owner has seen it: deletes what was moved aside, what is of an unknown kind, and the broken copies. */
+  /**
+   * The owner has seen it: deletes what was moved aside, newer records that cannot be true, what is of an unknown kind,
+   * and the broken copies.
+   */
   forget(ctx: Ctx): Promise<void>;
-  /** Moves a record aside that reads well but cannot be true (its directory is gone). Unknown id: no error. */
+  /** Moves a record aside, or out of use if it is a newer one, that reads well but cannot be true. Unknown id: no error. */
   quarantine(ctx: Ctx, collection: AnyCollection, id: string, reason: string): Promise<void>;
   /** One batch over several collections: all or nothing on disk, then memory. @param kind default: intent */
   transaction(ctx: Ctx, changes: readonly Change[], kind?: WriteKind): Promise<void>;

@@ -59,6 +59,8 @@ export class RecordStore implements Store {
   readonly #quarantined = new Map<string, string>();
   /** Keys of records that a newer berthd wrote, with why they are left alone. */
   readonly #newer = new Map<string, string>();
+  /** Those of them that read well and cannot be true. */
+  readonly #newerRefused = new Map<string, RecordCollection<unknown>>();
   #allOpen = false;
   #closed: Promise<void> | undefined;
 
@@ -108,7 +110,9 @@ export class RecordStore implements Store {
     this.#assertOpen();
     const keys = [...this.#quarantined.keys()];
     const unknown = this.unknown;
-    const all = [...keys.map((key) => quarantinePrefix + key), ...unknown];
+    // What was made again in the place of one is in use, and has it as its record.
+    const refused = [...this.#newerRefused].filter(([key, own]) => !own.hasKey(key)).map(([key]) => key);
+    const all = [...keys.map((key) => quarantinePrefix + key), ...unknown, ...refused];
     if (all.length > 0) {
       await this.#disk.write(
         all.map((key) => ({ type: 'del', key })),
@@ -118,6 +122,7 @@ export class RecordStore implements Store {
     }
     for (const key of keys) this.#quarantined.delete(key);
     for (const key of unknown) this.#unclaimed.delete(key);
+    for (const key of refused) this.#dropNewer(key);
     await this.#damage?.remove();
   }
 
@@ -155,10 +160,14 @@ export class RecordStore implements Store {
     const own = this.#own(collection);
     const record = own.recall(id);
     if (!record) return;
-    // One of a newer version is only not used here.
-    if (!this.#newer.has(own.keyOf(id))) {
+    const key = own.keyOf(id);
+    if (this.#newer.has(key)) {
+      // It stays where it is for the newer one, and is only not used here.
+      this.#newerRefused.set(key, own);
+      this.#keep(key, reason);
+    } else {
       const raw = encodeRecord(own.spec.version, record.bootId, record.value);
-      await this.#disk.write(this.#setAside(own.keyOf(id), raw, reason), own.spec.sync, 'fact');
+      await this.#disk.write(this.#setAside(key, raw, reason), own.spec.sync, 'fact');
     }
     own.forget(id);
   }
@@ -189,7 +198,7 @@ export class RecordStore implements Store {
         batch.push({ type: 'del', key });
         toMemory.push(() => {
           own.forget(id);
-          this.#newer.delete(key);
+          this.#dropNewer(key);
         });
         continue;
       }
@@ -217,10 +226,16 @@ export class RecordStore implements Store {
     throw new BerthError('INTERNAL', 'the collection belongs to another store');
   }
 
-  #keep(key: string, unreadable: string): void {
-    const reason = `written by a newer berthd, and left as it is${unreadable === '' ? '' : `: ${unreadable}`}`;
+  /** @param why it is not used, if so */
+  #keep(key: string, why: string): void {
+    const reason = `written by a newer berthd, and left as it is${why === '' ? '' : `: ${why}`}`;
     this.#newer.set(key, reason);
     this.#log.warn({ key, reason }, 'record of a newer version');
+  }
+
+  #dropNewer(key: string): void {
+    this.#newer.delete(key);
+    this.#newerRefused.delete(key);
   }
 
   #setAside(key: string, raw: string, reason: string): Write[] {
@@ -276,6 +291,10 @@ class RecordCollection<T> implements Collection<T> {
   keyOf(id: string): string {
     if (id === '') throw new BerthError('INTERNAL', `a ${this.spec.kind} record needs an id`);
     return `${this.spec.kind}/${id}`;
+  }
+
+  hasKey(key: string): boolean {
+    return this.#records.has(key.slice(this.keyOf(' ').length - 1));
   }
 
   recall(id: string): Entry<T> | undefined {
