@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/fd.h"
+#include "common/owned.h"
 #include "common/text.h"
 #include "shim/child.h"
 #include "shim/messages.h"
@@ -13,10 +14,11 @@ struct Build {
   ChildPage& page;
   Fault& fault;
   const berth_shim_ContainerPlan& plan;
-  Fd* trees = nullptr;  // one for each of plan.mounts that has a source on the node, detached, until it is attached
-  Fd* device_trees = nullptr;  // with a user namespace: one for each of plan.devices
-  Fd user_namespace = {};      // the pod's, when it has one
-  uid_t root_uid = 0;          // and its root on the node
+  // One for each of plan.mounts that has a source on the node, detached, until it is attached.
+  OwnedArray<Fd> trees = {};
+  OwnedArray<Fd> device_trees = {};  // with a user namespace: one for each of plan.devices
+  Fd user_namespace = {};            // the pod's, when it has one
+  uid_t root_uid = 0;                // and its root on the node
   gid_t root_gid = 0;
   Fd overlay = {};                  // then: the root, mounted with the node's privileges and detached
   Fd layers = {}, store = {};       // detached trees of the image layers and of the upper and work directories

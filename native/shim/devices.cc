@@ -1,11 +1,9 @@
 // Device nodes and the links everybody expects in /dev.
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include <new>
 #include <utility>
 
 #include "shim/build.h"
@@ -59,7 +57,7 @@ bool make_device(Build& build, const berth_shim_Device& device, pb_size_t index)
   if (!dir || !build.own.has(place_of(dir.get()))) return find_in_volume(build, device, dir.get(), name.c_str());
   if (device.by_default && is_there(dir.get(), name.c_str())) return true;
   const dev_t number = makedev(device.major, device.minor);
-  if (build.device_trees != nullptr) return bind_device(build, device, index);
+  if (build.user_namespace) return bind_device(build, device, index);
   if (mknodat(dir.get(), name.c_str(), type | (device.mode & 0777), number) != 0) {
     if (errno != EEXIST || !same_device(dir.get(), name.c_str(), type, number)) {
       return build.fault.kernel("mknod", path, errno);
@@ -94,9 +92,7 @@ bool make_links(Build& build) {
 
 bool open_devices(Build& build) {
   const size_t count = build.plan.devices_count;
-  build.device_trees = static_cast<Fd*>(malloc((count + 1) * sizeof(Fd)));
-  if (build.device_trees == nullptr) return build.fault.kernel("device", "", ENOMEM);
-  for (size_t i = 0; i < count; i++) new (&build.device_trees[i]) Fd();
+  if (!build.device_trees.make(count)) return build.fault.kernel("device", "", ENOMEM);
   for (size_t i = 0; i < count; i++) {
     const berth_shim_Device& device = build.plan.devices[i];
     const char* source = view_of(device.source).empty() ? device.path : device.source;

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,7 +15,7 @@ constexpr int kRoundsAtEnd = 64;
 enum class Step { kWaits, kGoesOn, kSourceEnded, kSinkGone };
 
 Step fill(Relay& relay) {
-  const ssize_t n = read(relay.source.fd.get(), relay.buffer, kBufferBytes);
+  const ssize_t n = read(relay.source.fd.get(), relay.buffer.data(), kBufferBytes);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return Step::kWaits;
   relay.source_ended = n <= 0;  // a terminal whose last user has gone answers EIO
   relay.at = 0;
@@ -29,7 +28,7 @@ Step empty(Relay& relay) {
     relay.size = 0;
     return Step::kGoesOn;
   }
-  const ssize_t n = write(relay.sink.fd.get(), relay.buffer + relay.at, relay.size);
+  const ssize_t n = write(relay.sink.fd.get(), relay.buffer.data() + relay.at, relay.size);
   if (n == 0 || (n < 0 && (errno == EAGAIN || errno == EINTR))) return Step::kWaits;
   if (n < 0) return Step::kSinkGone;
   relay.at += static_cast<size_t>(n);
@@ -113,9 +112,7 @@ bool unblock(const Fd& fd) {
 
 bool relay_open(Relay& relay, Loop& loop, Fd source, Fd sink) {
   if (!unblock(source) || !unblock(sink)) return false;
-  void* room = mmap(nullptr, kBufferBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (room == MAP_FAILED) return false;
-  relay.buffer = static_cast<char*>(room);
+  if (!relay.buffer.make(kBufferBytes)) return false;
   relay.loop = &loop;
   relay.source.relay = relay.sink.relay = &relay;
   relay.source.on_ready = source_ready;
@@ -130,16 +127,15 @@ bool relay_open(Relay& relay, Loop& loop, Fd source, Fd sink) {
 }
 
 void relay_finish(Relay& relay) {
-  if (relay.buffer != nullptr) (void)pass_on(relay, kRoundsAtEnd);
+  if (relay.buffer) (void)pass_on(relay, kRoundsAtEnd);
   relay_close(relay);
 }
 
 void relay_close(Relay& relay) {
-  if (relay.buffer == nullptr) return;
+  if (!relay.buffer) return;
   close_side(relay, relay.source);
   close_side(relay, relay.sink);
-  munmap(relay.buffer, kBufferBytes);
-  relay.buffer = nullptr;
+  relay.buffer.reset();
   relay.size = 0;
 }
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "common/fd.h"
+#include "common/owned.h"
 #include "shim/loop.h"
 
 namespace berth {
@@ -29,7 +30,7 @@ struct Relay {
   void* owner = nullptr;
   Loop* loop = nullptr;
   RelaySide source, sink;
-  char* buffer = nullptr;  // null: not open
+  Pages buffer;  // none: not open
   size_t at = 0;
   size_t size = 0;
   bool source_ended = false;
@@ -42,7 +43,7 @@ bool relay_open(Relay& relay, Loop& loop, Fd source, Fd sink);
 void relay_finish(Relay& relay);
 void relay_close(Relay& relay);
 inline bool relay_is_open(const Relay& relay) {
-  return relay.buffer != nullptr;
+  return static_cast<bool>(relay.buffer);
 }
 
 // A client's descriptor is a pipe or a socket: anything else (/dev/null) means that he does not want the stream.

@@ -2,12 +2,8 @@
 // namespace. Any of these paths may lie on a dead server and never answer; the child may be killed for it.
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-#include <new>
 
 #include "shim/build.h"
 #include "shim/kernel.h"
@@ -38,21 +34,31 @@ const char* source_of(const Build& build, const berth_shim_Mount& mount) {
 
 // The optional fields of a mount's line in mountinfo (proc(5)): "shared:N", "master:N", up to the hyphen.
 bool has_peers(uint64_t mount_id, bool slave_suffices) {
-  FILE* const file = fopen("/proc/self/mountinfo", "re");
-  if (file == nullptr) return false;
-  char* line = nullptr;
-  size_t room = 0;
-  bool found = false;
-  while (!found && getline(&line, &room, file) > 0) {
-    if (strtoull(line, nullptr, 10) != mount_id) continue;
-    char* const end = strstr(line, " - ");
-    if (end != nullptr) *end = '\0';
-    found = strstr(line, " shared:") != nullptr || (slave_suffices && strstr(line, " master:") != nullptr);
-    break;
+  const Fd file(open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC));
+  Text<24> id;
+  id.add_number(static_cast<int64_t>(mount_id));
+  constexpr int kFirstOptional = 6;
+  Text<24> field;  // as much of it as tells what it is
+  int number = 0;
+  bool this_line = false;
+  char piece[4096];
+  for (ssize_t n; file && (n = read(file.get(), piece, sizeof piece)) > 0;) {
+    for (const char c : std::string_view(piece, static_cast<size_t>(n))) {
+      if (c != ' ' && c != '\n') {
+        field.add({&c, 1});
+        continue;
+      }
+      if (number == 0) this_line = field.view() == id.view();
+      if (this_line && number >= kFirstOptional) {
+        if (starts_with(field.view(), "shared:")) return true;
+        if (slave_suffices && starts_with(field.view(), "master:")) return true;
+        if (field.view() == "-") return false;
+      }
+      number = c == '\n' ? 0 : number + 1;
+      field.clear();
+    }
   }
-  free(line);
-  fclose(file);
-  return found;
+  return false;
 }
 
 // Propagation needs a source mount that takes part in it: a private one would look right and never propagate.
@@ -95,9 +101,7 @@ bool open_source(Build& build, const berth_shim_Mount& mount, const char* source
 bool open_sources(Build& build) {
   enter_stage(build.page, Stage::kVolumes);
   const size_t count = build.plan.mounts_count;
-  build.trees = static_cast<Fd*>(malloc((count + 1) * sizeof(Fd)));
-  if (build.trees == nullptr) return build.fault.kernel("mount", "", ENOMEM);
-  for (size_t i = 0; i < count; i++) new (&build.trees[i]) Fd();
+  if (!build.trees.make(count)) return build.fault.kernel("mount", "", ENOMEM);
   for (size_t i = 0; i < count; i++) {
     build.page.mount_index = static_cast<uint32_t>(i);
     const berth_shim_Mount& mount = build.plan.mounts[i];

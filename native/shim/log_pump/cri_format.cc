@@ -58,13 +58,13 @@ RecordPrefix record_prefix(int64_t realtime_ns, std::string_view stream) {
 size_t format_records(Carry& carry, std::string_view& input, const RecordPrefix& prefix, char* out, size_t room) {
   size_t written = 0;
   while (!input.empty()) {
-    const std::string_view begun(carry.bytes, carry.size);
+    const std::string_view begun(carry.bytes.data(), carry.size);
     const auto* newline = static_cast<const char*>(memchr(input.data(), '\n', input.size()));
     const size_t line = newline == nullptr ? input.size() : static_cast<size_t>(newline - input.data());
     const size_t fits = kMaxLineBytes - carry.size;
     const bool too_long = line > fits;
     if (newline == nullptr && !too_long) {
-      memcpy(carry.bytes + carry.size, input.data(), line);
+      memcpy(carry.bytes.data() + carry.size, input.data(), line);
       carry.size += line;
       input = {};
       break;
@@ -80,7 +80,7 @@ size_t format_records(Carry& carry, std::string_view& input, const RecordPrefix&
 
 size_t format_rest(Carry& carry, const RecordPrefix& prefix, char* out, size_t room) {
   if (carry.size == 0 || room < kMaxRecordBytes) return 0;
-  const size_t written = put_record(out, prefix, 'P', {}, {carry.bytes, carry.size});
+  const size_t written = put_record(out, prefix, 'P', {}, {carry.bytes.data(), carry.size});
   carry.size = 0;
   return written;
 }

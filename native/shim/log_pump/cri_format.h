@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "common/owned.h"
+
 namespace berth {
 
 constexpr size_t kMaxLineBytes = 16 * 1024;
@@ -23,7 +25,7 @@ RecordPrefix record_prefix(int64_t realtime_ns, std::string_view stream);
 
 // The beginning of a line whose end has not been read yet. `bytes` has room for kMaxLineBytes.
 struct Carry {
-  char* bytes = nullptr;
+  Pages bytes;
   size_t size = 0;
 };
 

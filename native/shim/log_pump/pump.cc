@@ -3,14 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-
-#include <new>
 
 #include "common/memory.h"
 #include "shim/child.h"
@@ -45,15 +41,15 @@ struct Log {
   bool drained = false;
   LogFile file;
   Stream streams[2];
-  char* path = nullptr;  // "": there is no file, and output is for whoever is attached
+  OwnedText path;  // "": there is no file, and output is for whoever is attached
   Tee tee;
 };
 
 struct Pump : Watch {
   Loop loop;
-  Log* logs = nullptr;
+  OwnedList<Log> logs;
   uint64_t dropped = 0;
-  char* buffers = nullptr;  // what is read, then what is written; given back to the kernel when idle
+  Pages buffers;  // what is read, then what is written; given back to the kernel when idle
 };
 
 void say(Pump& pump, PumpWord word, uint32_t slot, int error, uint32_t client = 0) {
@@ -69,41 +65,32 @@ void say(Pump& pump, PumpWord word, uint32_t slot, int error, uint32_t client = 
 
 // The carry holds a page or more only while a line is unfinished.
 bool carry_ready(Carry& carry) {
-  if (carry.bytes != nullptr) return true;
-  void* pages = mmap(nullptr, kMaxLineBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (pages == MAP_FAILED) return false;
-  carry.bytes = static_cast<char*>(pages);
-  return true;
-}
-
-void carry_drop(Carry& carry) {
-  if (carry.bytes != nullptr) munmap(carry.bytes, kMaxLineBytes);
-  carry = {};
+  return carry.bytes || carry.bytes.make(kMaxLineBytes);
 }
 
 bool has_file(const Log& log) {
-  return log.path[0] != '\0';
+  return !log.path.empty();
 }
 
 void end_stream(Pump& pump, Stream& stream) {
-  char* out = pump.buffers + kReadBytes;
+  char* out = pump.buffers.data() + kReadBytes;
   const size_t size = format_rest(stream.carry, record_prefix(realtime_ns(), stream.name), out, kWriteBytes);
   pump.dropped += stream.log->file.write({out, size});
   pump.loop.unwatch(stream.fd.get());
   pump.loop.forget(stream);
   stream.fd.reset();
-  carry_drop(stream.carry);
+  stream.carry = {};
 }
 
 void write_records(Stream& stream, std::string_view input) {
   Pump& pump = *stream.log->pump;
-  char* out = pump.buffers + kReadBytes;
+  char* out = pump.buffers.data() + kReadBytes;
   const RecordPrefix prefix = record_prefix(realtime_ns(), stream.name);
   while (!input.empty()) {
     const size_t size = format_records(stream.carry, input, prefix, out, kWriteBytes);
     pump.dropped += stream.log->file.write({out, size});
   }
-  if (stream.carry.size == 0) carry_drop(stream.carry);
+  if (stream.carry.size == 0) stream.carry = {};
 }
 
 // One read, and what it gives to the clients, who are never waited for, and into the file. False: nothing is there now,
@@ -111,15 +98,20 @@ void write_records(Stream& stream, std::string_view input) {
 bool pump_once(Stream& stream) {
   Log& log = *stream.log;
   Pump& pump = *log.pump;
-  const ssize_t n = read(stream.fd.get(), pump.buffers, kReadBytes);
+  const ssize_t n = read(stream.fd.get(), pump.buffers.data(), kReadBytes);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
-  if (n <= 0 || (has_file(log) && !carry_ready(stream.carry))) {  // a terminal whose last user has gone answers EIO
+  if (n <= 0) {  // a terminal whose last user has gone answers EIO
     end_stream(pump, stream);
     return false;
   }
   const auto size = static_cast<size_t>(n);
-  tee_copy(log.tee, &stream == &log.streams[0] ? 0 : 1, pump.buffers, size);
-  if (has_file(log)) write_records(stream, {pump.buffers, size});
+  tee_copy(log.tee, &stream == &log.streams[0] ? 0 : 1, pump.buffers.data(), size);
+  if (!has_file(log)) return true;
+  if (carry_ready(stream.carry)) {
+    write_records(stream, {pump.buffers.data(), size});
+  } else {
+    pump.dropped += size;  // as on a full disk: the stream goes on
+  }
   return true;
 }
 
@@ -132,14 +124,7 @@ void remove_log(Pump& pump, Log& log) {
     if (stream.fd) end_stream(pump, stream);
   }
   tee_drop(log.tee);
-  for (Log** at = &pump.logs; *at != nullptr; at = &(*at)->next) {
-    if (*at != &log) continue;
-    *at = log.next;
-    break;
-  }
-  free(log.path);
-  log.~Log();
-  free(&log);
+  pump.logs.take(log);
 }
 
 void close_if_ended(Pump& pump, Log& log) {
@@ -170,30 +155,22 @@ void stream_ready(Watch& watch, uint32_t) {
 }
 
 Log* find_log(Pump& pump, uint32_t slot) {
-  for (Log* at = pump.logs; at != nullptr; at = at->next) {
+  for (Log* at = pump.logs.first(); at != nullptr; at = at->next) {
     if (at->slot == slot) return at;
   }
   return nullptr;
 }
 
 int add_log(Pump& pump, const PumpMessage& message, const char* path, Fd* fds) {
-  void* room = malloc(sizeof(Log));
-  char* copy = strdup(path);
-  if (room == nullptr || copy == nullptr) {
-    free(room);
-    free(copy);
-    return ENOMEM;
-  }
-  auto* log = new (room) Log();
+  Owned<Log> made = Owned<Log>::make();
+  if (!made || !made->path.set(path)) return ENOMEM;
+  Log* const log = &pump.logs.push_front(std::move(made));
   log->pump = &pump;
   log->tee.loop = &pump.loop;
   log->tee.owner = log;
   log->tee.on_left = client_left;
   log->tee.on_idle = tee_idle;
   log->slot = message.slot;
-  log->path = copy;
-  log->next = pump.logs;
-  pump.logs = log;
   int error = has_file(*log) ? log->file.open(path) : 0;
   for (uint32_t i = 0; error == 0 && i < message.streams; i++) {
     Stream& stream = log->streams[i];
@@ -235,7 +212,7 @@ void obey(Pump& pump, const PumpMessage& message, const char* path, Fd* fds) {
       return say(pump, PumpWord::kAdded, message.slot, add_log(pump, message, path, fds));
     case PumpWord::kReopen:
       // Every read is written as whole records before the next message is looked at: the files meet between records.
-      return say(pump, PumpWord::kReopened, message.slot, log == nullptr ? ENOENT : log->file.open(log->path));
+      return say(pump, PumpWord::kReopened, message.slot, log == nullptr ? ENOENT : log->file.open(log->path.c_str()));
     case PumpWord::kDrain:
       if (log == nullptr) return say(pump, PumpWord::kClosed, message.slot, 0);
       return drain_log(pump, *log);
@@ -267,7 +244,7 @@ void control_ready(Watch& watch, uint32_t) {
   const ssize_t n = recvmsg(kSyncFd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (n < static_cast<ssize_t>(sizeof message)) {  // the shim has closed its end: write what there is, and go
-    for (Log* log = pump.logs; log != nullptr; log = log->next) {
+    for (Log* log = pump.logs.first(); log != nullptr; log = log->next) {
       for (Stream& stream : log->streams) {
         for (int i = 0; i < kDrainReads && stream.fd && pump_once(stream); i++) continue;
         if (stream.fd) end_stream(pump, stream);
@@ -299,17 +276,15 @@ void run_pump(int control) {
   sigset_t all;
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, nullptr);
-  void* room = mmap(nullptr, kReadBytes + kWriteBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   Pump pump;
-  if (room == MAP_FAILED || !pump.loop.open()) _exit(1);
-  pump.buffers = static_cast<char*>(room);
+  if (!pump.buffers.make(kReadBytes + kWriteBytes) || !pump.loop.open()) _exit(1);
   pump.on_ready = control_ready;
   if (!pump.loop.watch(kSyncFd, pump, EPOLLIN)) _exit(1);
   release_callers(__builtin_frame_address(0));
   for (bool rested = false;;) {
     const bool worked = pump.loop.turn(rested ? -1 : kIdleMs);
     if (!worked && !rested) {
-      madvise(pump.buffers, kReadBytes + kWriteBytes, MADV_DONTNEED);
+      pump.buffers.clear();
       release_stack();
     }
     rested = !worked;

@@ -14,21 +14,20 @@ constexpr int64_t kTime = 1'767'323'045'000'000'042;  // 2026-01-02T03:04:05.000
 
 // A stream that is fed in pieces; keeps what came out.
 struct Fed {
-  Fed() { carry.bytes = static_cast<char*>(malloc(kMaxLineBytes)); }
-  ~Fed() { free(carry.bytes); }
+  Fed() { CHECK(carry.bytes.make(kMaxLineBytes)); }
   Fed& feed(std::string_view input, size_t room = 128 * 1024) {
-    char* out = static_cast<char*>(malloc(room));
+    OwnedArray<char> out;
+    CHECK(out.make(room));
     while (!input.empty()) {
-      const size_t size = format_records(carry, input, record_prefix(kTime, "stdout"), out, room);
-      text.append(out, size);
+      const size_t size = format_records(carry, input, record_prefix(kTime, "stdout"), out.data(), room);
+      text.append(out.data(), size);
     }
-    free(out);
     return *this;
   }
   Fed& end() {
-    char* out = static_cast<char*>(malloc(kMaxRecordBytes));
-    text.append(out, format_rest(carry, record_prefix(kTime, "stdout"), out, kMaxRecordBytes));
-    free(out);
+    OwnedArray<char> out;
+    CHECK(out.make(kMaxRecordBytes));
+    text.append(out.data(), format_rest(carry, record_prefix(kTime, "stdout"), out.data(), kMaxRecordBytes));
     return *this;
   }
   Carry carry;

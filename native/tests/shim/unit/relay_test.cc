@@ -2,6 +2,7 @@
 
 #include "tests/shim/unit/check.h"
 #include "tests/shim/unit/pipes.h"
+#include "tests/shim/unit/scarce.h"
 
 namespace berth {
 namespace {
@@ -109,6 +110,19 @@ TEST("only pipes and sockets are streams") {
   const check::Pipe pipe;
   CHECK(!is_stream(null.get()) && !is_stream(directory.get()) && !is_stream(-1));
   CHECK(is_stream(pipe.reads.get()) && is_stream(pipe.writes.get()));
+}
+
+TEST("without memory a relay is not opened, and closes what it was given") {
+  Setup setup;
+  {
+    const check::Scarce scarce(1);
+    CHECK(!setup.open() && scarce.felt() && !relay_is_open(setup.relay));
+  }
+  bool ended = false;
+  check::drain(setup.out.reads, &ended);
+  CHECK(ended && setup.ends.count == 0);
+  relay_finish(setup.relay);
+  relay_close(setup.relay);
 }
 
 }  // namespace
