@@ -5,6 +5,7 @@ import { ExitWith, ownFailure } from './failure.ts';
 import { findAny, findContainer } from './find.ts';
 import { readLog } from './log-file.ts';
 import type { Session } from './session.ts';
+import { wholeNumber } from './values.ts';
 
 /** The label of pods that `berth run` made: it removes their logs too. */
 export const madeByRun = 'io.berth.run';
@@ -49,10 +50,7 @@ export async function stop(
   words: readonly string[],
   options: { readonly timeout: string },
 ): Promise<void> {
-  const timeout = Number(options.timeout);
-  if (!Number.isSafeInteger(timeout) || timeout < 0) {
-    throw new BerthError('INVALID_ARGUMENT', `--timeout ${options.timeout}: expected seconds`);
-  }
+  const timeout = wholeNumber('--timeout', options.timeout, 'seconds');
   await each(session, words, async (word) => {
     const found = await findAny(session.cri, word);
     if (found.kind === 'container') {

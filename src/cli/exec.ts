@@ -5,6 +5,7 @@ import { findContainer } from './find.ts';
 import type { Session } from './session.ts';
 import { converse } from './stream-client.ts';
 import { requireTerminal } from './terminal.ts';
+import { wholeNumber } from './values.ts';
 
 export interface ExecOptions {
   readonly interactive?: boolean;
@@ -20,10 +21,7 @@ export async function execInContainer(
   cmd: readonly string[],
   options: ExecOptions,
 ): Promise<void> {
-  const timeout = Number(options.timeout);
-  if (!Number.isSafeInteger(timeout) || timeout < 0) {
-    throw new BerthError('INVALID_ARGUMENT', `--timeout ${options.timeout}: expected seconds, 0 for none`);
-  }
+  const timeout = wholeNumber('--timeout', options.timeout, 'seconds (0: none)');
   const { interactive: stdin = false, tty = false } = options;
   if (timeout > 0 && (stdin || tty)) {
     throw new BerthError('INVALID_ARGUMENT', '--timeout is for commands without --interactive and --tty');

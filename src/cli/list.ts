@@ -14,14 +14,7 @@ export interface ListOptions {
 export async function listPods(session: Session, options: ListOptions): Promise<void> {
   const { runtime } = session.cri;
   const [{ items }, { containers }] = await Promise.all([runtime.listPodSandbox({}), runtime.listContainers({})]);
-  const pods = items
-    .filter(({ state }) => options.all === true || state === 'SANDBOX_READY')
-    .map((pod) => ({
-      pod,
-      containers: containers.filter(
-        ({ pod_sandbox_id: of, state }) => of === pod.id && (options.all === true || state !== 'CONTAINER_EXITED'),
-      ),
-    }));
+  const pods = shownPods(items, containers, options.all === true);
   if (isJson(options)) {
     session.print(JSON.stringify({ pods }, null, 2));
     return;
@@ -32,6 +25,21 @@ export async function listPods(session: Session, options: ListOptions): Promise<
     ...entry.containers.map((container) => containerRow(container, now)),
   ]);
   session.print(table([['ID', 'NAME', 'STATE', 'AGE', 'IMAGE'], ...rows]));
+}
+
+/** Without `all`: what has not ended, and every pod that it is in: one that is not ready may have containers that run. */
+export function shownPods<
+  P extends Pick<PodSandbox__Output, 'id' | 'state'>,
+  C extends Pick<Container__Output, 'pod_sandbox_id' | 'state'>,
+>(
+  pods: readonly P[],
+  containers: readonly C[],
+  all: boolean,
+): { readonly pod: P; readonly containers: readonly C[] }[] {
+  const living = containers.filter(({ state }) => all || state !== 'CONTAINER_EXITED');
+  return pods
+    .map((pod) => ({ pod, containers: living.filter(({ pod_sandbox_id: of }) => of === pod.id) }))
+    .filter(({ pod, containers: inside }) => all || pod.state === 'SANDBOX_READY' || inside.length > 0);
 }
 
 function podRow(pod: PodSandbox__Output, now: number): string[] {

@@ -6,9 +6,10 @@ import { inspect, remove, removeImages, showLogs, stop } from './containers.ts';
 import { attachToContainer, execInContainer, type ExecOptions } from './exec.ts';
 import { explain, ownFailure } from './failure.ts';
 import { listImages, listPods, type ListOptions } from './list.ts';
-import { check, info, loadImage, shutdown, version } from './node.ts';
+import { check, info, loadImage, version } from './node.ts';
 import { listPulls, pullImage, type PullOptions } from './pull.ts';
 import { runImage, type RunOptions } from './run.ts';
+import { shutdown, type ShutdownOptions } from './shutdown.ts';
 import { openSession, type GlobalOptions, type Session } from './session.ts';
 
 // The owner's command: what it takes, and which function does it.
@@ -43,7 +44,12 @@ program
   .option('--name <name>', 'the pod’s name')
   .option('--net <pod|host>', 'a network of its own, or the node’s', 'pod')
   .option('-e, --env <name=value>', 'an environment variable (again for more)', gather, [])
-  .option('-v, --volume <source:target[:ro]>', 'a directory of the node (again for more)', gather, [])
+  .option(
+    '-v, --volume <source:target[:ro]>',
+    'a directory or file of the node, which must be there (again for more)',
+    gather,
+    [],
+  )
   .option('-u, --user <user>', 'the user to run as: NAME, UID or UID:GID')
   .option('-w, --workdir <path>', 'the working directory')
   .option('-d, --detach', 'print the container’s id and leave it running')
@@ -146,9 +152,10 @@ program
   .action(() => inSession((session) => version(session, ownVersion())));
 program
   .command('shutdown')
-  .description('end berthd; pods go on unless --remove-all')
+  .description('end berthd, and wait until it has ended; pods go on unless --remove-all')
   .option('--remove-all', 'stop and remove every pod, network and control group first')
-  .action((options: { removeAll?: boolean }) => inSession((session) => shutdown(session, options)));
+  .option('--timeout <seconds>', 'how long to wait for its end', '60')
+  .action((options: ShutdownOptions) => inSession((session) => shutdown(session, options)));
 
 /** package.json lies at the top, two or three directories up (sources, or what was built from them). */
 function ownVersion(): string {

@@ -3,7 +3,7 @@ import { ExitWith } from './failure.ts';
 import type { Session } from './session.ts';
 import { bytes } from './table.ts';
 
-// The commands about the node: image files, check, info, version, shutdown.
+// The commands about the node: image files, check, info, version.
 
 interface Progress {
   readonly layer?: string;
@@ -62,9 +62,4 @@ export async function version(session: Session, own: string): Promise<void> {
   session.print(`berth    ${own}`);
   const reply = await session.cri.runtime.version({});
   session.print(`berthd   ${reply.runtime_version}\nCRI      ${reply.runtime_api_version}`);
-}
-
-/** Ends berthd; with removeAll the pods too, and every trace of them. */
-export async function shutdown(session: Session, options: { readonly removeAll?: boolean }): Promise<void> {
-  await session.admin.call('POST', '/shutdown', { removeAll: options.removeAll === true });
 }

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { sleep } from '#base/deadline';
-import { BerthError, isBerthError, messageOf } from '#base/errors';
+import { BerthError, errnoOf, isBerthError, messageOf } from '#base/errors';
 import type { ContainerConfig } from '#cri-api/gen/runtime/v1/ContainerConfig';
 import type { ContainerStatus__Output } from '#cri-api/gen/runtime/v1/ContainerStatus';
 import type { PodSandboxConfig } from '#cri-api/gen/runtime/v1/PodSandboxConfig';
@@ -12,6 +12,7 @@ import { readLog } from './log-file.ts';
 import { pull } from './pull.ts';
 import type { Session } from './session.ts';
 import { StopWatch } from './stop-watch.ts';
+import { shown } from './values.ts';
 
 export interface RunOptions {
   readonly name?: string;
@@ -49,6 +50,8 @@ export async function runImage(
   options: RunOptions,
 ): Promise<void> {
   const watch = new StopWatch();
+  if (options.name !== undefined) checkName(options.name);
+  for (const volume of options.volume) await needSource(volume);
   await watch.step('image', () => needImage(session, image));
   const container = containerConfig(image, command, options);
   if (options.name !== undefined) await needFreeName(session, options.name);
@@ -83,6 +86,33 @@ async function needImage(session: Session, image: string): Promise<void> {
   }
 }
 
+/** It is the pod's host name as well, and part of the name of a directory. */
+export function checkName(name: string): void {
+  if (/^[a-z0-9][a-z0-9_.-]{0,62}$/i.test(name)) return;
+  throw new BerthError(
+    'INVALID_ARGUMENT',
+    `--name ${shown(name)}: expected 1 to 63 letters, digits, "-", "_" and ".", beginning with a letter or digit`,
+  );
+}
+
+/** A kubelet's missing directories are made; the missing one of somebody who types is most often a mistake. */
+async function needSource(volume: string): Promise<void> {
+  const { host_path: source } = parseVolume(volume);
+  try {
+    await stat(source);
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === undefined) throw error;
+    const missing = errno === 'ENOENT' || errno === 'ENOTDIR';
+    throw new BerthError(
+      missing ? 'NOT_FOUND' : 'INVALID_ARGUMENT',
+      missing
+        ? `--volume ${volume}: ${source} is not there: mend the path, or make it first (mkdir -p ${source})`
+        : `--volume ${volume}: ${source} cannot be looked at (${errno})`,
+    );
+  }
+}
+
 /** Every run is a pod of its own to berthd; two of one name would be nothing but trouble for whoever names them later. */
 async function needFreeName(session: Session, name: string): Promise<void> {
   const { items } = await session.cri.runtime.listPodSandbox({ filter: { label_selector: { [madeByRun]: 'true' } } });
@@ -103,7 +133,7 @@ async function podConfig(session: Session, name: string, options: RunOptions): P
   await mkdir(logDirectory, { recursive: true, mode: 0o755 });
   return {
     metadata: { name, namespace: 'default', uid, attempt: 0 },
-    hostname: options.net === 'host' ? '' : name.slice(0, 63),
+    hostname: options.net === 'host' ? '' : name,
     log_directory: logDirectory,
     labels: { [madeByRun]: 'true' },
     linux: {

@@ -93,7 +93,7 @@ describe('loadConfig', () => {
     [
       'a bad duration',
       '[timeouts]\nkill = "10"',
-      'timeouts.kill: expected a duration such as "500ms", "30s", "4m" or "1h"',
+      'timeouts.kill: expected a duration: a whole number from 1 and a unit, such as "500ms", "30s", "4m" or "1h"',
     ],
     ['a long socket', `socket = "/${'s'.repeat(110)}"`, 'socket: expected an absolute path of at most 107 bytes'],
     ['a bad subnet', '[network]\nipv4_subnet = "10.0.0.0"', 'network.ipv4_subnet: expected an IPv4 subnet'],

@@ -156,19 +156,38 @@ const registries = z.strictObject({
   ),
 });
 
+const inBytes = { unit: 'bytes' };
+
 const rlimits = z.strictObject({
-  core: resourceLimit().default('unlimited').describe('Bytes of a core file (RLIMIT_CORE).'),
-  memlock: resourceLimit().default('8388608').describe('Bytes that may be locked in memory (RLIMIT_MEMLOCK).'),
-  msgqueue: resourceLimit().default('819200').describe('Bytes in POSIX message queues (RLIMIT_MSGQUEUE).'),
-  nofile: resourceLimit()
+  core: resourceLimit(inBytes).default('unlimited').describe('Size of a core file (RLIMIT_CORE).'),
+  memlock: resourceLimit(inBytes).default('8388608').describe('What may be locked in memory (RLIMIT_MEMLOCK).'),
+  msgqueue: resourceLimit(inBytes).default('819200').describe('What is in POSIX message queues (RLIMIT_MSGQUEUE).'),
+  nofile: resourceLimit({
+    unit: 'open files',
+    least: { soft: 4n, why: 'no program could open its libraries' },
+    mostFile: '/proc/sys/fs/nr_open',
+  })
     .default('1024:524288')
     .describe(
-      'Open files (RLIMIT_NOFILE): 1024, so that programs with select(2) work; those that need more raise it themselves.',
+      'Open files (RLIMIT_NOFILE), 4 to `/proc/sys/fs/nr_open`: 1024, so that programs with select(2) work; those that need more raise it themselves.',
     ),
-  nproc: resourceLimit().default('unlimited').describe('Processes of one user (RLIMIT_NPROC).'),
-  stack: resourceLimit()
+  nproc: resourceLimit({
+    unit: 'processes',
+    least: { soft: 1n, why: 'no user but root could start a container' },
+  })
+    .default('unlimited')
+    .describe(
+      'Processes of one user (RLIMIT_NPROC), at least 1; counted over the whole node where users are the node’s.',
+    ),
+  stack: resourceLimit({
+    unit: 'bytes',
+    least: {
+      soft: 131_072n,
+      why: 'the kernel wants as much for arguments alone, and programs die before their first line',
+    },
+  })
     .default('8388608:unlimited')
-    .describe('Bytes of a stack (RLIMIT_STACK); a quarter of it bounds arguments and environment.'),
+    .describe('Size of a stack (RLIMIT_STACK), at least 131072; a quarter of it bounds arguments and environment.'),
 });
 
 export const configSchema = z.strictObject({

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import path from 'node:path';
 import { z } from 'zod';
@@ -152,12 +153,50 @@ export function oneOf<const T extends readonly [string, ...string[]]>(values: T)
   return z.enum(values, { error }).register(keyNotes, { type: 'string', values });
 }
 
-/** A limit of setrlimit(2): "soft:hard", or one number for both, each a whole number or "unlimited". */
-export function resourceLimit(): z.ZodString {
-  return string('"soft:hard" or one limit for both, such as "1024:524288" or "unlimited"', (text) => {
-    const limit = splitLimit(text);
-    return limit !== undefined && limit.soft <= limit.hard;
-  }).register(keyNotes, { type: 'resource limit' });
+/** What a limit of setrlimit(2) counts, and between what it makes sense. */
+export interface LimitKind {
+  /** "bytes", "open files". */
+  readonly unit: string;
+  /** With a smaller soft limit no container would start. */
+  readonly least?: { readonly soft: bigint; readonly why: string };
+  /** A file of the kernel with the greatest hard limit that it takes. */
+  readonly mostFile?: string;
+}
+
+/** "soft:hard", or one number for both, each a whole number or "unlimited". A default is not checked. */
+export function resourceLimit(kind: LimitKind): z.ZodString {
+  const expected = `expected a limit in ${kind.unit}: "SOFT:HARD", or one for both, each a whole number without a suffix or "unlimited"`;
+  return z
+    .string({ error: `${expected}, in quotes` })
+    .superRefine((text, ctx) => {
+      const limit = splitLimit(text);
+      const message = limit ? whyNoLimit(limit, kind) : `${expected}, not "${text.slice(0, 80)}"`;
+      if (message !== undefined) ctx.addIssue({ code: 'custom', message });
+    })
+    .register(keyNotes, { type: `limit in ${kind.unit}` });
+}
+
+function whyNoLimit({ soft, hard }: SoftAndHard, { unit, least, mostFile }: LimitKind): string | undefined {
+  if (soft > hard) {
+    return `expected a soft limit that is not above the hard one (SOFT:HARD): ${shownLimit(soft)} is more than ${shownLimit(hard)} ${unit}`;
+  }
+  if (least && soft < least.soft) {
+    return `expected a soft limit of at least ${least.soft} ${unit}, not ${soft}: ${least.why}`;
+  }
+  const most = mostFile === undefined ? undefined : kernelNumber(mostFile);
+  if (most !== undefined && hard > most) {
+    return `expected a hard limit of at most ${most} ${unit}, not ${shownLimit(hard)}: the kernel gives nobody more (${mostFile ?? ''})`;
+  }
+  return undefined;
+}
+
+/** Undefined where it cannot be read: the kernel will say it itself. */
+function kernelNumber(file: string): bigint | undefined {
+  try {
+    return BigInt(readFileSync(file, 'utf8').trim());
+  } catch {
+    return undefined;
+  }
 }
 
 export interface SoftAndHard {
@@ -167,6 +206,8 @@ export interface SoftAndHard {
 
 /** RLIM_INFINITY. */
 export const unlimited = 0xffff_ffff_ffff_ffffn;
+
+export const shownLimit = (limit: bigint): string => (limit === unlimited ? 'unlimited' : String(limit));
 
 /** Undefined when it is no limit. */
 export function splitLimit(text: string): SoftAndHard | undefined {
@@ -188,8 +229,6 @@ export function durationMs(text: string): number | undefined {
 }
 
 export function duration(): z.ZodString {
-  return string('a duration such as "500ms", "30s", "4m" or "1h"', (text) => durationMs(text) !== undefined).register(
-    keyNotes,
-    { type: 'duration' },
-  );
+  const expected = 'a duration: a whole number from 1 and a unit, such as "500ms", "30s", "4m" or "1h"';
+  return string(expected, (text) => durationMs(text) !== undefined).register(keyNotes, { type: 'duration' });
 }

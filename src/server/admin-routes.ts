@@ -69,5 +69,6 @@ async function shutdown(ctx: Ctx, body: JsonBody, lines: JsonLines, actions: Adm
   const removeAll = body['removeAll'] ?? false;
   if (typeof removeAll !== 'boolean') throw new BerthError('INVALID_ARGUMENT', '"removeAll" has to be true or false');
   if (removeAll) await actions.removeAll(ctx);
-  lines.write({ stopping: true });
+  // Whoever wants to know when it has ended looks for this process.
+  lines.write({ stopping: true, pid: process.pid });
 }

@@ -263,7 +263,7 @@ describe('POST /shutdown', () => {
       },
     });
     const answer = await ask(admin.socket, 'POST', '/shutdown', '{"removeAll":true}');
-    expect(answer).toEqual({ status: 200, lines: [{ stopping: true }] });
+    expect(answer).toEqual({ status: 200, lines: [{ stopping: true, pid: process.pid }] });
     expect(done).toEqual(['removed', 'shutdown']);
   });
 

@@ -1,5 +1,5 @@
 import type { RlimitsConfig } from '#config/slices';
-import { splitLimit, unlimited } from '#config/values';
+import { shownLimit, splitLimit, unlimited } from '#config/values';
 
 /** A limit of setrlimit(2) by the name of the OCI specification. */
 export interface Rlimit {
@@ -70,7 +70,7 @@ export function containerRlimits(
   const cut = wanted.flatMap(({ type, hard }, at) => {
     const given = rlimits[at]?.hard ?? hard;
     // How many signals the kernel queues is its own affair.
-    return given === hard || type === 'RLIMIT_SIGPENDING' ? [] : [`${type} ${shown(hard)}: ${shown(given)}`];
+    return given === hard || type === 'RLIMIT_SIGPENDING' ? [] : [`${type} ${shownLimit(hard)}: ${shownLimit(given)}`];
   });
   return { rlimits: rlimits.toSorted((a, b) => a.type.localeCompare(b.type)), cut };
 }
@@ -88,5 +88,3 @@ function clamp({ type, soft, hard }: Rlimit, machine: RlimitMachine): Rlimit {
   const given = hard < most ? hard : most;
   return { type, soft: soft < given ? soft : given, hard: given };
 }
-
-const shown = (limit: bigint): string => (limit === unlimited ? 'unlimited' : String(limit));
