@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startBerthd, type Berthd } from './harness/berthd.ts';
@@ -91,6 +91,30 @@ describe('berth', () => {
     expect(readdirSync(logs)).toEqual(before);
   });
 
+  test('a volume that is not there is refused, and not made', async () => {
+    const source = path.join(berthd.node.directory, 'typo');
+    const { code, stderr } = await berthd.berth(['run', '-v', `${source}:/x`, busybox, 'true']);
+    expect({ code, stderr }).toEqual({
+      code: 125,
+      stderr: expect.stringContaining(`${source} is not there`) as unknown,
+    });
+    expect(existsSync(source)).toBe(false);
+    expect(await ok('ps', '-a')).not.toContain('run-');
+  });
+
+  test('a pod that lost its pause is listed as long as something runs in it', async () => {
+    const id = (await ok('run', '-d', '--name', 'held', busybox, 'sleep', '1000')).trim();
+    const { containers } = await berthd.cri.runtime.listContainers({ filter: { id } });
+    const pod = containers[0]?.pod_sandbox_id ?? '';
+    const { info } = await berthd.cri.runtime.podSandboxStatus({ pod_sandbox_id: pod, verbose: true });
+    const { pid = 0 } = JSON.parse(info['info'] ?? '{}') as { pid?: number };
+    expect(pid).toBeGreaterThan(1);
+    process.kill(pid, 'SIGKILL');
+    await eventually('it is not ready', async () => /held +notready/.test(await ok('ps')));
+    expect(await ok('ps')).toMatch(/default\/held +notready.*\n\S+ +main +running/);
+    await ok('rm', 'held');
+  });
+
   test('a name is taken once', async () => {
     await ok('run', '-d', '--name', 'only', busybox, 'sleep', '1000');
     const again = await berthd.berth(['run', '-d', '--name', 'only', busybox, 'true']);
@@ -113,6 +137,13 @@ describe('berth', () => {
     expect(info.status.status.conditions).not.toEqual([]);
     expect(info.config).toHaveProperty('paths.root', berthd.root);
     expect(await ok('check')).toBe('');
+  });
+
+  test('shutdown comes back when berthd has gone, so that the next one can start at once', async () => {
+    const { pid } = berthd;
+    expect(await ok('shutdown')).toBe('');
+    expect(existsSync(`/proc/${pid}/fd/0`)).toBe(false);
+    await berthd.start();
   });
 
   test('removes an image', async () => {

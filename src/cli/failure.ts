@@ -1,5 +1,6 @@
-import { isBerthError, messageOf } from '#base/errors';
+import { errnoOf, isBerthError, messageOf } from '#base/errors';
 import { CriError } from '#cri-api/client';
+import { shown } from './values.ts';
 
 /** What berth says when a command fails, and the exit code it ends with. */
 export interface Failure {
@@ -24,7 +25,12 @@ export class ExitWith extends Error {
 export function explain(error: unknown, socket: string): Failure {
   if (error instanceof ExitWith) return { text: '', exitCode: error.exitCode };
   const [what, advice] = sentences(error, socket);
-  return { text: `berth: ${what}${advice === '' ? '' : `\n  ${advice}`}`, exitCode: ownFailure };
+  return { text: `berth: ${bounded(what)}${advice === '' ? '' : `\n  ${bounded(advice)}`}`, exitCode: ownFailure };
+}
+
+/** What somebody typed may be of any length; the sentence around it shall be read. */
+function bounded(text: string): string {
+  return text.replaceAll(/\S{400,}/g, shown);
 }
 
 function sentences(error: unknown, socket: string): readonly [what: string, advice: string] {
@@ -38,6 +44,8 @@ function sentences(error: unknown, socket: string): readonly [what: string, advi
     return [error.message, startAdvice(socket)];
   }
   if (isBerthError(error)) return [error.message, ''];
+  // The system refused something: where in berth is no help to anybody.
+  if (errnoOf(error) !== undefined) return [messageOf(error), ''];
   return [messageOf(error), error instanceof Error ? (error.stack ?? '') : ''];
 }
 

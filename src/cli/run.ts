@@ -51,6 +51,7 @@ export async function runImage(
 ): Promise<void> {
   const watch = new StopWatch();
   if (options.name !== undefined) checkName(options.name);
+  if (options.workdir !== undefined) checkWorkdir(options.workdir);
   for (const volume of options.volume) await needSource(volume);
   await watch.step('image', () => needImage(session, image));
   const container = containerConfig(image, command, options);
@@ -93,6 +94,11 @@ export function checkName(name: string): void {
     'INVALID_ARGUMENT',
     `--name ${shown(name)}: expected 1 to 63 letters, digits, "-", "_" and ".", beginning with a letter or digit`,
   );
+}
+
+function checkWorkdir(workdir: string): void {
+  if (path.isAbsolute(workdir)) return;
+  throw new BerthError('INVALID_ARGUMENT', `--workdir ${workdir}: expected an absolute path in the container`);
 }
 
 /** A kubelet's missing directories are made; the missing one of somebody who types is most often a mistake. */
@@ -206,7 +212,7 @@ export function parseUser(text: string | undefined): {
 } {
   if (text === undefined) return {};
   const match = /^([0-9]+)(?::([0-9]+))?$/.exec(text);
-  if (match?.[1] === undefined && text.includes(':')) {
+  if (text === '' || (match?.[1] === undefined && text.includes(':'))) {
     throw new BerthError('INVALID_ARGUMENT', `--user ${text}: expected NAME, UID or UID:GID`);
   }
   if (match?.[1] === undefined) return { run_as_username: text };

@@ -29,17 +29,21 @@ export interface Streams {
   readonly stderr: { write(text: string): unknown; readonly isTTY?: boolean };
 }
 
-/** --socket, then BERTH_SOCKET, then the config file; the admin socket lies beside the CRI's unless it is named. */
+/** --socket, then --config, then BERTH_SOCKET, then the config file of the machine; the admin socket lies beside the CRI's unless it is named. */
 export function openSession(
   options: GlobalOptions,
   env: NodeJS.ProcessEnv = process.env,
   streams: Streams = process,
 ): Session {
-  const named = options.socket ?? env['BERTH_SOCKET'];
-  const namedAdmin = options.adminSocket ?? env['BERTH_ADMIN_SOCKET'];
-  const configured = named === undefined ? loadConfig({ file: options.config }).config.paths : undefined;
+  // What is typed counts more than what the environment says.
+  const around = options.config === undefined ? env : {};
+  const named = options.socket ?? around['BERTH_SOCKET'];
+  const namedAdmin = options.adminSocket ?? around['BERTH_ADMIN_SOCKET'];
+  const wanted = named === undefined || options.config !== undefined;
+  const configured = wanted ? loadConfig({ file: options.config }).config.paths : undefined;
   const socket = withoutScheme(named ?? configured?.socket ?? '');
-  const adminSocket = withoutScheme(namedAdmin ?? configured?.adminSocket ?? beside(socket));
+  const configuredAdmin = named === undefined ? configured?.adminSocket : undefined;
+  const adminSocket = withoutScheme(namedAdmin ?? configuredAdmin ?? beside(socket));
   const admin = new AdminClient(adminSocket);
   return {
     socket,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { bar } from './node.ts';
-import { parseEnv, parseUser, parseVolume } from './run.ts';
+import { checkName, parseEnv, parseUser, parseVolume } from './run.ts';
 import { age, bytes, table } from './table.ts';
 
 describe('options of run', () => {
@@ -26,11 +26,20 @@ describe('options of run', () => {
     expect(() => parseVolume('/a:/b:ro:z')).toThrow('expected /SOURCE:/TARGET');
   });
 
+  test('a name is a host name and part of a path', () => {
+    for (const name of ['a', 'web-1', 'a.b_c', 'x'.repeat(63)]) expect(() => checkName(name)).not.toThrow();
+    for (const name of ['', '-a', '.', '../..', 'a/b', 'a b', 'x'.repeat(64), 'é']) {
+      expect(() => checkName(name)).toThrow(/^--name .*: expected 1 to 63 letters/);
+    }
+    expect(() => checkName('x'.repeat(5_000))).toThrow(/^.{0,300}$/);
+  });
+
   test('a user is a number or a name', () => {
     expect(parseUser(undefined)).toEqual({});
     expect(parseUser('1000')).toEqual({ run_as_user: { value: '1000' } });
     expect(parseUser('1000:50')).toEqual({ run_as_user: { value: '1000' }, run_as_group: { value: '50' } });
     expect(parseUser('www-data')).toEqual({ run_as_username: 'www-data' });
+    expect(() => parseUser('')).toThrow('expected NAME, UID or UID:GID');
   });
 });
 

@@ -1,0 +1,66 @@
+import { expect, test } from '@jest/globals';
+// eslint-disable-next-line no-restricted-imports -- tests may start processes
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { explain } from './failure.ts';
+import type { Session } from './session.ts';
+import { shutdown, startOf } from './shutdown.ts';
+import { wholeNumber } from './values.ts';
+
+/** A berthd that says which process it is. */
+function sessionOf(pid: number | undefined) {
+  const notes: string[] = [];
+  const session = {
+    admin: { call: async () => ({ stopping: true, ...(pid === undefined ? {} : { pid }) }) },
+    note: (text: string) => void notes.push(text),
+  } as unknown as Session;
+  return { session, notes };
+}
+
+const sleeper = () => spawn('sleep', ['1000'], { stdio: 'ignore' });
+
+test('shutdown comes back when the process has gone, and says meanwhile what it waits for', async () => {
+  const child = sleeper();
+  const { session, notes } = sessionOf(child.pid);
+  let back = false;
+  const done = shutdown(session, { timeout: '60' }).then(() => (back = true));
+  await new Promise((resolve) => setTimeout(resolve, 1_200));
+  expect([back, notes]).toEqual([false, [`berth: waiting for berthd (pid ${child.pid}) to end its calls (1 s)`]]);
+  child.kill('SIGKILL');
+  await done;
+});
+
+test('its patience has an end, which names the process', async () => {
+  const child = sleeper();
+  await expect(shutdown(sessionOf(child.pid).session, { timeout: '0' })).rejects.toMatchObject({
+    code: 'DEADLINE_EXCEEDED',
+    message: expect.stringContaining(`berthd (pid ${child.pid}) has not ended in 0 s`),
+  });
+  child.kill('SIGKILL');
+});
+
+test('a berthd that has gone already, and one that does not say who it is, are not waited for', async () => {
+  const child = sleeper();
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  await shutdown(sessionOf(child.pid).session, { timeout: '60' });
+  await shutdown(sessionOf(undefined).session, { timeout: '60' });
+});
+
+test('a process is told from a later one of its number by its start', () => {
+  expect(startOf(process.pid)).toMatch(/^\d+$/);
+  expect(startOf(0x3f_ffff + 1)).toBeUndefined();
+});
+
+test.each(['', '-1', '1.5', '1e3', ' 1', '99999999999999999999', 'x'.repeat(500)])('"%.20s" is no number', (text) => {
+  expect(() => wholeNumber('--timeout', text, 'seconds')).toThrow(/^--timeout .{0,120}: expected seconds/);
+});
+
+test('what the system refused is a sentence, and what somebody typed is cut', () => {
+  const error = Object.assign(new Error(`ENAMETOOLONG: name too long, mkdir '${'x'.repeat(5_000)}'`), {
+    code: 'ENAMETOOLONG',
+  });
+  const { text, exitCode } = explain(error, '/s');
+  expect(exitCode).toBe(125);
+  expect(text).toMatch(/^berth: ENAMETOOLONG: name too long, mkdir .{80,120}\(\d+ characters\)$/);
+});
