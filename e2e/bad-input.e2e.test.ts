@@ -1,6 +1,8 @@
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import type { ContainerConfig } from '#cri-api/gen/runtime/v1/ContainerConfig';
+import type { LinuxContainerResources } from '#cri-api/gen/runtime/v1/LinuxContainerResources';
 import { startBerthd, type Berthd } from './harness/berthd.ts';
 import { ensureBusybox } from './harness/busybox.ts';
 import { output } from './harness/command.ts';
@@ -59,6 +61,37 @@ describe('containers', () => {
     });
   });
 
+  const device = { host_path: '/dev/zero', container_path: '/dev/zero', permissions: 'r' };
+  const limited = (resources: LinuxContainerResources): ContainerConfig => ({ linux: { resources } });
+  const mistakes: readonly (readonly [string, ContainerConfig, string])[] = [
+    ['device permissions that are none', { devices: [{ ...device, permissions: 'zzz' }] }, 'permissions "zzz"'],
+    ['device permissions said twice', { devices: [{ ...device, permissions: 'rr' }] }, 'permissions "rr"'],
+    ['a device at no path', { devices: [{ ...device, container_path: 'zero' }] }, 'container_path'],
+    ['a device at the root', { devices: [{ ...device, container_path: '/dev/..' }] }, 'container_path'],
+    ['a device of no path', { devices: [{ ...device, host_path: 'zero' }] }, 'host_path "zero"'],
+    ['a directory of no devices', { devices: [{ ...device, host_path: '/etc' }] }, 'device /etc'],
+    ['a device where a file lies', { devices: [{ ...device, container_path: '/bin/sh' }] }, '/bin/sh: something else'],
+    ['a log path that is its directory', { log_path: '.' }, 'log_path .'],
+    ['a log path that ends as a directory', { log_path: 'c/' }, 'log_path c/'],
+    ['a stop signal without a name', { stop_signal: 99 as unknown as 'SIGNAL_SIGTERM' }, 'stop_signal 99'],
+    ['a cpu period that no kernel has', limited({ cpu_period: '3', cpu_quota: '2000' }), 'cpu'],
+    ['cpus that are not there', limited({ cpuset_cpus: '65000' }), 'cpuset.cpus'],
+    ['cpus that are none', limited({ cpuset_cpus: 'zzz' }), 'cpuset.cpus'],
+  ];
+  test.each(mistakes)('with %s', async (_what, config, named) => {
+    await expect(pod.create(shell('true', config))).rejects.toMatchObject({
+      status: 'INVALID_ARGUMENT',
+      details: expect.stringContaining(named) as unknown,
+    });
+  });
+
+  test('with a memory limit that is too low to set them up', async () => {
+    await expect(pod.create(shell('true', limited({ memory_limit_in_bytes: '4096' })))).rejects.toMatchObject({
+      status: 'RESOURCE_EXHAUSTED',
+      details: expect.stringContaining('memory limit of 4096 bytes') as unknown,
+    });
+  });
+
   test('that are started twice, or after their end', async () => {
     const container = await pod.start(shell('true'));
     await container.exited();
@@ -80,6 +113,17 @@ describe('pods', () => {
     await expect(TestPod.run(berthd, { linux: { cgroup_parent } })).rejects.toMatchObject({
       status: 'INVALID_ARGUMENT',
       details: expect.stringContaining(cgroup_parent) as unknown,
+    });
+  });
+
+  test.each([
+    ['a relative log directory', { log_directory: 'logs' }, 'log_directory "logs"'],
+    ['a value that no sysctl has', { linux: { sysctls: { 'net.ipv4.ip_forward': 'zzz' } } }, 'net.ipv4.ip_forward'],
+    ['a sysctl that no kernel has', { linux: { sysctls: { 'net.no.such': '1' } } }, 'net.no.such'],
+  ])('with %s', async (_what, config, named) => {
+    await expect(TestPod.run(berthd, config)).rejects.toMatchObject({
+      status: 'INVALID_ARGUMENT',
+      details: expect.stringContaining(named) as unknown,
     });
   });
 

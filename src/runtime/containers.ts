@@ -35,7 +35,9 @@ export async function createContainer(parts: RuntimeParts, ctx: Ctx, input: Cont
     rollback.push(`document of container ${input.id}`, () => parts.directories.removeContainer(input.podId, input.id));
     await parts.directories.writeContainer(input.podId, input.id, input.document(built.spec));
     const plan = encodePlan(compilePlan({ spec: built.spec, rootfs: input.rootfs, cgroup, seccomp }));
-    const created = await askShim(ctx, shim, input, requirements(input, built.spec), plan, cgroup);
+    const created = await askShim(ctx, shim, input, requirements(input, built.spec), plan, cgroup).catch(
+      (error: unknown) => throwWhy(parts, input, cgroup, error),
+    );
     shim.pids.set(input.id, created.pid);
     rollback.commit();
     return result(input, built, cgroup, created);
@@ -44,6 +46,24 @@ export async function createContainer(parts: RuntimeParts, ctx: Ctx, input: Cont
     await rollback.rollBack(ctx);
     throw error;
   }
+}
+
+/** A setup that was killed may have been killed for the container's own memory limit. */
+async function throwWhy(
+  parts: RuntimeParts,
+  { id, resources }: ContainerInput,
+  { oomFile }: CgroupHandle,
+  error: unknown,
+): Promise<never> {
+  const wasKilled = isBerthError(error, 'KERNEL') && error.details['errno'] === 'EPIPE';
+  if (!wasKilled || resources.memoryLimit === undefined || oomFile === '') throw error;
+  const [counters] = await parts.addon.batch([{ op: 'read', path: oomFile, limit: 4096, optional: true }]);
+  if (!/^oom_kill [1-9]/m.test(counters?.data ?? '')) throw error;
+  throw new BerthError(
+    'RESOURCE_EXHAUSTED',
+    `create container ${id}: a memory limit of ${resources.memoryLimit} bytes is too low to set it up`,
+    { cause: error },
+  );
 }
 
 /** A process that hangs in the kernel keeps its cgroup: nobody waits for it. */

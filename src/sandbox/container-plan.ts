@@ -64,6 +64,10 @@ function checkSupported(parts: SandboxParts, pod: Pod, config: ContainerIdentity
   if (config.log_path.split('/').includes('..')) {
     throw new BerthError('INVALID_ARGUMENT', `log_path ${config.log_path} leaves the pod's log directory`);
   }
+  // A path that ends like a directory cannot be a file.
+  if (config.log_path !== '' && /(^|\/)\.?$/.test(config.log_path)) {
+    throw new BerthError('INVALID_ARGUMENT', `log_path ${config.log_path} is not the path of a file`);
+  }
   const podPid = pod.identity.config.linux?.security_context?.namespace_options?.pid ?? 'POD';
   if (config.linux?.security_context?.namespace_options?.pid === 'NODE' && podPid !== 'NODE') {
     throw new BerthError('INVALID_ARGUMENT', `pid namespace NODE: pod ${pod.id} was not made with the node's`);

@@ -1,9 +1,11 @@
 import path from 'node:path';
 import { BerthError } from '#base/errors';
 import type { ContainerConfig__Output } from '#cri-api/gen/runtime/v1/ContainerConfig';
+import type { Device__Output } from '#cri-api/gen/runtime/v1/Device';
 import type { PodSandboxConfig__Output } from '#cri-api/gen/runtime/v1/PodSandboxConfig';
 import type { Image, RootfsLayers } from '#images/image-store';
-import type { ContainerInput } from '#runtime/container-input';
+import type { ContainerInput, DeviceInput } from '#runtime/container-input';
+import { placeInRoot } from '#runtime/spec/mounts';
 import { containerArgs, containerEnv } from './container-env.ts';
 import { podFileMounts, uncoveredVolumes, volumeMounts } from './container-mounts.ts';
 import { containerResources, oomScoreAdj } from './container-resources.ts';
@@ -82,17 +84,28 @@ export async function containerInput(input: ContainerSpecInput): Promise<Omit<Co
     maskedPaths: paths.masked,
     readonlyPaths: paths.readonly,
     mounts,
-    devices: config.devices.map((device) => ({
-      hostPath: device.host_path,
-      containerPath: device.container_path,
-      permissions: device.permissions,
-    })),
+    devices: config.devices.map(deviceInput),
     sysctls: {},
     annotations: config.annotations,
     rlimits: [],
     logPath: logPath(pod, config),
     setupTimeoutMs: input.setupTimeoutMs,
   };
+}
+
+function deviceInput({ host_path: hostPath, container_path, permissions }: Device__Output): DeviceInput {
+  const refuse = (field: string, why: string): never => {
+    throw new BerthError('INVALID_ARGUMENT', `device ${container_path.slice(0, 256)}: ${field} ${why}`);
+  };
+  if (!container_path.startsWith('/')) refuse('container_path', 'is not an absolute path');
+  const containerPath = placeInRoot(container_path);
+  if (containerPath === '/') refuse('container_path', 'is the root itself');
+  if (!hostPath.startsWith('/'))
+    refuse('host_path', `${JSON.stringify(hostPath.slice(0, 256))} is not an absolute path`);
+  if (!/^(?!.*(.).*\1)[rwm]*$/.test(permissions)) {
+    refuse('permissions', `${JSON.stringify(permissions.slice(0, 32))} are not letters of "rwm"`);
+  }
+  return { hostPath, containerPath, permissions };
 }
 
 function refuseUnsupported(config: ContainerConfig__Output): void {

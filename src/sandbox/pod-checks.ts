@@ -29,6 +29,13 @@ export function checkCgroupParent(config: PodConfig, driver: 'cgroupfs' | 'syste
   }
 }
 
+/** A relative one would mean another place to each process that opens it. @throws INVALID_ARGUMENT */
+export function checkLogDirectory({ log_directory: directory }: PodConfig): void {
+  if (directory === '' || directory.startsWith('/')) return;
+  const shown = JSON.stringify(directory.slice(0, 256));
+  throw new BerthError('INVALID_ARGUMENT', `log_directory ${shown} is not an absolute path`);
+}
+
 /** @throws UNIMPLEMENTED */
 export function checkUsers({ users }: Pick<PodInput, 'users'>, supported: boolean): void {
   if (!users || supported) return;

@@ -25,9 +25,10 @@ export function parseSignal(text: string): number | undefined {
 }
 
 /** The request's signal, else the image's, else SIGTERM. @throws INVALID_ARGUMENT for a signal that does not exist */
-export function chooseStopSignal(requested: string, imageSignal: string): number {
+export function chooseStopSignal(requested: string | number, imageSignal: string): number {
   if (requested !== 'SIGNAL_RUNTIME_DEFAULT') {
-    const name = requested
+    // A number that the CRI has no name for arrives as one.
+    const name = String(requested)
       .replace(/^SIGNAL_/, '')
       .replace('PLUS', '+')
       .replace('MINUS', '-');

@@ -4,9 +4,6 @@ import { failure, firstFailure } from './tree.ts';
 
 export type LimitWrite = Extract<FileOperation, { op: 'write' }>;
 
-/** What the kernel says to a value that makes no sense, rather than to one that does not fit now. */
-const senseless = new Set(['EINVAL', 'ERANGE']);
-
 /** The values that the files have now, as they would be written: "max 100000". Undefined: not readable. */
 export async function presentValues(
   addon: Pick<Addon, 'batch'>,
@@ -50,8 +47,7 @@ export async function changeLimits(
 function refusal(operation: FileOperation, error: string): BerthError {
   const told = failure(operation, error);
   if (error === 'EBUSY' && /\/memory\.[a-z_.]+$/.test(operation.path)) return belowUsage(told.message);
-  if (!senseless.has(error)) return told;
-  return new BerthError('INVALID_ARGUMENT', told.message, { details: told.details });
+  return told;
 }
 
 export function belowUsage(why: string): BerthError {

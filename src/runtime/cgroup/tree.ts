@@ -70,8 +70,18 @@ export function firstFailure(
   return undefined;
 }
 
+/** What the kernel says to a value that makes no sense, rather than to one that does not fit now. */
+const senseless = new Set(['EINVAL', 'ERANGE', 'EOVERFLOW']);
+
+function isSenseless(operation: FileOperation, error: string): boolean {
+  // Into these files we write what the request has no say in.
+  const isOurs = /^(cgroup|freezer)\./.test(path.basename(operation.path));
+  return operation.op === 'write' && senseless.has(error) && !isOurs;
+}
+
 export function failure(operation: FileOperation, error: string): BerthError {
-  const code = error === 'ENOSPC' && operation.op === 'mkdir' ? 'RESOURCE_EXHAUSTED' : 'KERNEL';
+  const full = error === 'ENOSPC' && operation.op === 'mkdir';
+  const code = full ? 'RESOURCE_EXHAUSTED' : isSenseless(operation, error) ? 'INVALID_ARGUMENT' : 'KERNEL';
   const value = operation.op === 'write' ? ` "${operation.data}"` : '';
   return new BerthError(code, `cgroup: ${operation.op}${value} ${operation.path}: ${error}`, {
     details: { step: 'cgroup', path: operation.path, errno: error },

@@ -19,8 +19,8 @@ export function exitCodeOfErrno(errno: number): number {
 }
 
 /** Steps that take a path of the request's, and what the kernel says of one that cannot be. */
-const stepsOfPaths = new Set(['mount', 'mkdir', 'mknod', 'device', 'volume', 'open_tree', 'mask', 'readonly']);
-const { EEXIST, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOSPC, ENOTDIR, EROFS } = constants.errno;
+const stepsOfPaths = new Set(['mount', 'mkdir', 'mknod', 'device', 'volume', 'open_tree', 'mask', 'readonly', 'log']);
+const { EEXIST, EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOSPC, ENOTDIR, ERANGE, EROFS } = constants.errno;
 const faultsOfPaths = new Map([
   [EEXIST, 'something else lies there'],
   [EISDIR, 'it is a directory'],
@@ -31,14 +31,25 @@ const faultsOfPaths = new Map([
   [EROFS, 'it would have to be made on a read-only file system'],
 ]);
 
-function isFaultOfPath({ kind, step, errno }: Error__Output): boolean {
-  return kind === 'KERNEL' && stepsOfPaths.has(step) && faultsOfPaths.has(errno);
+/** The value of a sysctl is the request's; its name was checked, but for whether this kernel has it. */
+const faultsOfSysctls = new Map([
+  [EINVAL, 'the kernel does not take that value'],
+  [ERANGE, 'the kernel does not take that value'],
+  [ENOENT, 'this kernel does not have it'],
+]);
+
+/** Why it is the caller's mistake; undefined when it is not. */
+function faultOfRequest({ kind, step, errno }: Error__Output): string | undefined {
+  if (kind !== 'KERNEL') return undefined;
+  if (step === 'sysctl') return faultsOfSysctls.get(errno);
+  return stepsOfPaths.has(step) ? faultsOfPaths.get(errno) : undefined;
 }
 
 /** A shim's refusal in Berth's words. */
 export function fromShimError(error: Error__Output, doing: string): BerthError {
   const errno = error.errno === 0 ? '' : errnoName(error.errno);
-  const why = isFaultOfPath(error) ? `${faultsOfPaths.get(error.errno) ?? ''} (${errno})` : error.message || errno;
+  const fault = faultOfRequest(error);
+  const why = fault === undefined ? error.message || errno : `${fault} (${errno})`;
   const parts = [doing, error.step, error.path, why].filter((part) => part !== '');
   const details = {
     step: error.step,
@@ -78,6 +89,6 @@ function codeOf(error: Error__Output): ErrorCode {
 
 function codeOfErrno(error: Error__Output): ErrorCode {
   if (error.errno === ENOSPC) return 'RESOURCE_EXHAUSTED';
-  if (!isFaultOfPath(error)) return 'KERNEL';
-  return error.errno === ENOENT ? 'NOT_FOUND' : 'INVALID_ARGUMENT';
+  if (faultOfRequest(error) === undefined) return 'KERNEL';
+  return error.errno === ENOENT && error.step !== 'sysctl' ? 'NOT_FOUND' : 'INVALID_ARGUMENT';
 }

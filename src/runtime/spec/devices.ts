@@ -119,6 +119,10 @@ async function requestedDevices(ctx: Ctx, wanted: DeviceInput): Promise<{ device
   const stats = await statDevice(wanted.hostPath);
   const permissions = wanted.permissions === '' ? 'rwm' : wanted.permissions;
   if (stats.isDirectory()) {
+    // Anywhere else nobody knows how much there is to walk, and what of it answers.
+    if (!isBelowDev(wanted.hostPath)) {
+      throw new BerthError('INVALID_ARGUMENT', `device ${wanted.hostPath} is a directory that is not below /dev`);
+    }
     const below = await walk(wanted.hostPath, wanted.containerPath, new Set());
     return below.map((device) => ({ device, permissions }));
   }
@@ -126,6 +130,8 @@ async function requestedDevices(ctx: Ctx, wanted: DeviceInput): Promise<{ device
   if (!device) throw new BerthError('INVALID_ARGUMENT', `${wanted.hostPath} is not a device`);
   return [{ device, permissions }];
 }
+
+const isBelowDev = (place: string): boolean => /^\/dev(\/|$)/.test(path.posix.normalize(place));
 
 async function statDevice(hostPath: string): Promise<Stats> {
   try {
