@@ -7,7 +7,7 @@ export type Outcome = string;
 /** What says something about Berth, not about the request; what the kernel refuses is INTERNAL. */
 export const ours = /UNAVAILABLE|UNKNOWN|ABORTED|DEADLINE_EXCEEDED|is a bug/;
 const limits =
-  /at most \d+ are possible|executes nothing with more than|is not usable|is larger than|more than|which is the limit/;
+  /at most \d+ are possible|executes nothing with more than|is larger than|more than|which is the limit|wrote more than/;
 
 /** A berthd with a pod that loses nothing, whatever is asked for beside it. */
 export class LimitBench {
@@ -75,7 +75,9 @@ async function settled(call: Promise<unknown>): Promise<Outcome> {
     return 'taken';
   } catch (error) {
     const { status, details } = error as { status?: string; details?: string };
-    const limited = limits.test(details ?? '') && /INVALID_ARGUMENT|RESOURCE_EXHAUSTED/.test(status ?? '');
+    const limited =
+      limits.test(details ?? '') &&
+      /INVALID_ARGUMENT|RESOURCE_EXHAUSTED|FAILED_PRECONDITION|INTERNAL: .* wrote/.test(`${status}: ${details}`);
     return limited ? 'refused' : `other: ${status} ${(details ?? String(error)).slice(0, 200)}`;
   }
 }

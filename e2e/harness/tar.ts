@@ -12,6 +12,7 @@ export interface LayerEntry {
   readonly gid?: number;
   readonly symlinkTo?: string;
   readonly hardlinkTo?: string;
+  readonly fifo?: true;
   readonly blockDevice?: { readonly major: number; readonly minor: number };
 }
 
@@ -66,5 +67,6 @@ function kindOf(entry: LayerEntry, directory: boolean): string {
   if (entry.symlinkTo !== undefined) return '2';
   if (entry.hardlinkTo !== undefined) return '1';
   if (entry.blockDevice !== undefined) return '4';
+  if (entry.fifo === true) return '6';
   return directory ? '5' : '0';
 }

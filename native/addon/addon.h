@@ -14,6 +14,8 @@ inline constexpr int abi_version = 7;
 struct Addon {
   Worker net{"berth-net"};
   Worker cg{"berth-cg"};
+  // libseccomp takes seconds for a long profile.
+  Worker seccomp{"berth-seccomp"};
   // syncfs and umount may take seconds on a busy disk: not behind or before a control group.
   Worker disk{"berth-disk"};
   // The small files of pods and containers, which lie on the node's disk: it may be slow, control groups are not.

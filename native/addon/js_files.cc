@@ -149,7 +149,7 @@ Napi::Value compile_seccomp_call(const Napi::CallbackInfo& info) {
   SeccompProfile profile = read_profile(in, info[0]);
   if (!in.ok()) return in.refuse();
   auto work = [profile = std::move(profile)] { return compile_seccomp(profile); };
-  return addon_of(info.Env()).cg.run(info.Env(), make_job(info.Env(), std::move(work), bytes_value));
+  return addon_of(info.Env()).seccomp.run(info.Env(), make_job(info.Env(), std::move(work), bytes_value));
 }
 
 Napi::Value attach_device_program_call(const Napi::CallbackInfo& info) {

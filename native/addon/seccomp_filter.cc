@@ -12,6 +12,7 @@
 
 #include "addon/newer_syscalls.h"
 #include "common/fd.h"
+#include "common/filter_length.h"
 
 namespace berth::addon {
 namespace {
@@ -126,13 +127,18 @@ Result<std::vector<uint8_t>> compile_seccomp(const SeccompProfile& profile) {
   const Done rules = add_rules(filter.get(), profile);
   if (!rules) return rules.failure();
   Result<std::vector<uint8_t>> bpf = export_bpf(filter.get());
-  if (!bpf || !refuses_with_errno(profile.default_action)) return bpf;
-  const std::vector<sock_filter> before = refuse_newer(newest_named(profile, *architectures));
-  const size_t size = before.size() * sizeof(sock_filter);
-  bpf->insert(bpf->begin(), size, 0);
-  memcpy(bpf->data(), before.data(), size);
-  if (bpf->size() / sizeof(sock_filter) > BPF_MAXINSNS) return fail_with(E2BIG, "seccomp", "", "filter is too long");
-  return bpf;
+  if (!bpf) return bpf;
+  if (refuses_with_errno(profile.default_action)) {
+    const std::vector<sock_filter> before = refuse_newer(newest_named(profile, *architectures));
+    const size_t size = before.size() * sizeof(sock_filter);
+    bpf->insert(bpf->begin(), size, 0);
+    memcpy(bpf->data(), before.data(), size);
+  }
+  const size_t count = bpf->size() / sizeof(sock_filter);
+  if (count <= kFilterInstructions) return bpf;
+  const std::string most = std::to_string(kFilterInstructions);
+  return fail_with(E2BIG, "seccomp", "",
+                   "the filter has " + std::to_string(count) + " instructions, more than " + most);
 }
 
 }  // namespace berth::addon

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/filter_length.h"
 #include "common/text.h"
 #include "shim/seccomp_arch.h"
 
@@ -61,11 +62,13 @@ void write_passage(sock_filter* code, bool terminal, const PassageSecret& secret
 
 }  // namespace
 
+static_assert(kFilterInstructions + kPassageLength == BPF_MAXINSNS);
+
 bool plain_filter(std::string_view bytes, unsigned flags, Filter& filter, Fault& fault) {
   const size_t count = bytes.size() / sizeof(sock_filter);
-  if (bytes.size() % sizeof(sock_filter) != 0 || count > BPF_MAXINSNS - kPassageLength) {
+  if (bytes.size() % sizeof(sock_filter) != 0 || count > kFilterInstructions) {
     Text<80> why("not a list of instructions, or more than ");
-    why.add_number(BPF_MAXINSNS - kPassageLength);
+    why.add_number(kFilterInstructions);
     return fault.refuse(FaultKind::kBadMessage, "seccomp", "", why.view());
   }
   filter = {.code = reinterpret_cast<const sock_filter*>(bytes.data()), .count = count, .flags = flags};

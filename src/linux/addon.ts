@@ -5,7 +5,7 @@ export const addonAbiVersion = 7;
  * The typed face of the native addon: mechanism only, no policy. src/linux/load.ts loads it; nobody else may.
  *
  * Synchronous functions never sleep. Everything that can (rtnetlink, setns, cgroup files, umount, libseccomp) runs on
- * one of the addon's own threads ("net", "cg", "disk", "files", "usage", "wait"), each a bounded queue, and gives a Promise: never on
+ * one of the addon's own threads ("net", "cg", "seccomp", "disk", "files", "usage", "wait"), each a bounded queue, and gives a Promise: never on
  * libuv's pool, which LevelDB shares and nobody can cancel. Numbers of descriptors are duplicated when a call is made,
  * so the caller may close his at once.
  *
@@ -107,8 +107,11 @@ export interface Addon {
   /** Of all processes in a cgroup.procs file, counting at most `limit`. Thread "files". */
   countDescriptors(procsFile: string, limit: number): Promise<{ readonly open: bigint; readonly sockets: bigint }>;
 
-  // ---- seccomp (thread "cg")
-  /** Compiles with libseccomp (SCMP_FLTATR_CTL_OPTIMIZE 2) and exports the BPF as bytes of struct sock_filter. */
+  // ---- seccomp (thread "seccomp")
+  /**
+   * Compiles with libseccomp (SCMP_FLTATR_CTL_OPTIMIZE 2) and exports the BPF as bytes of struct sock_filter. E2BIG when that
+   * is longer than a shim takes.
+   */
   compileSeccomp(profile: SeccompInput): Promise<Uint8Array>;
 
   // ---- this machine and this process

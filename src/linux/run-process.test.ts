@@ -54,6 +54,11 @@ describe('runProcess', () => {
     expect(ended).toMatchObject({ code: 0, stdout: 'done\n' });
   });
 
+  test.each(['', '>&2'])('who writes without end is killed (cat /dev/zero %s)', async (where) => {
+    const output = await runProcess(ctx, addon, shell(`cat /dev/zero ${where} & wait`, 1000));
+    expect(output).toMatchObject({ signal: 9, truncated: true });
+  });
+
   test('output over the limit is dropped, and the program still ends', async () => {
     const output = await runProcess(ctx, addon, shell('head -c 3000000 /dev/zero | tr "\\0" a; echo end >&2', 1000));
     expect(output).toMatchObject({ code: 0, stdout: 'a'.repeat(1000), stderr: 'end\n', truncated: true });

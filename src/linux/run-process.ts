@@ -17,7 +17,10 @@ export interface ProcessCommand {
   readonly env: readonly string[];
   /** What it reads; nothing when missing. */
   readonly stdin?: string | Uint8Array;
-  /** Bytes that are kept of stdout, and of stderr. The rest is read, so that the process does not wait, and dropped. */
+  /**
+   * Bytes that are kept of stdout, and of stderr. The rest is read, so that the process does not wait, and dropped; who
+   * writes 16 MiB will not stop by himself, and is killed.
+   */
   readonly limit: number;
 }
 
@@ -26,6 +29,9 @@ export interface ProcessOutput extends ProcessExit {
   readonly stderr: string;
   readonly truncated: boolean;
 }
+
+/** So much is read before it is thought that there will be no end. */
+const floodBytes = 16 * 1024 * 1024;
 
 /**
  * Runs a program to its end and gives its exit and what it wrote. When `ctx` ends the program is killed, with those it
@@ -69,7 +75,10 @@ export async function runProcess(ctx: Ctx, addon: ProcessAddon, command: Process
   };
   ctx.signal.addEventListener('abort', kill, { once: true });
   try {
-    const [exit, ...texts] = await Promise.all([exited, ...sockets.map((socket) => collect(socket, command.limit))]);
+    const [exit, ...texts] = await Promise.all([
+      exited,
+      ...sockets.map((socket) => collect(socket, command.limit, kill)),
+    ]);
     ctx.signal.throwIfAborted();
     const [stdout, stderr] = texts;
     const truncated = texts.some((text) => text.truncated);
@@ -100,9 +109,14 @@ function feed(end: Fd, data: string | Uint8Array): Socket {
   return socket;
 }
 
-async function collect(socket: Socket, limit: number): Promise<{ readonly text: string; readonly truncated: boolean }> {
+async function collect(
+  socket: Socket,
+  limit: number,
+  onFlood: () => void,
+): Promise<{ readonly text: string; readonly truncated: boolean }> {
   const kept: Buffer[] = [];
   let size = 0;
+  let read = 0;
   let truncated = false;
   const closed = new Promise<void>((resolve) => {
     socket.once('close', () => resolve());
@@ -110,6 +124,8 @@ async function collect(socket: Socket, limit: number): Promise<{ readonly text: 
   socket.on('error', () => undefined);
   socket.on('data', (chunk: Buffer) => {
     const room = limit - size;
+    read += chunk.length;
+    if (read > floodBytes) onFlood();
     truncated ||= chunk.length > room;
     if (room <= 0) return;
     kept.push(chunk.subarray(0, room));

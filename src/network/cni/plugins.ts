@@ -119,7 +119,7 @@ export class Plugins {
 
 function answer(who: string, { code, signal, stdout, stderr, truncated }: ProcessOutput): unknown {
   const parsed = parse(stdout);
-  if (code === 0 && truncated) throw failed(`${who} wrote more than ${outputLimit} bytes`);
+  if (truncated && (code === 0 || signal !== undefined)) throw failed(`${who} wrote more than ${outputLimit} bytes`);
   if (code === 0 && parsed.error === undefined) {
     const reported = errorIn(parsed.value);
     if (reported === undefined) return parsed.value;

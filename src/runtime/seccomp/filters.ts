@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Addon } from '#linux/addon';
+import { BerthError, errnoOf, messageOf } from '#base/errors';
+import type { Addon, SeccompInput } from '#linux/addon';
 import type { OciSeccomp } from '#runtime/spec/oci';
 import { toSeccompInput } from './resolve.ts';
 
@@ -26,7 +27,7 @@ export class SeccompFilters {
       this.#compiled.set(key, known);
       return known;
     }
-    const compiling = this.#addon.compileSeccomp(toSeccompInput(profile));
+    const compiling = this.#compile(toSeccompInput(profile));
     this.#compiled.set(key, compiling);
     const oldest = this.#compiled.size > cacheLimit ? this.#compiled.keys().next().value : undefined;
     if (oldest !== undefined) this.#compiled.delete(oldest);
@@ -35,6 +36,15 @@ export class SeccompFilters {
     } catch (error) {
       this.#compiled.delete(key);
       throw error;
+    }
+  }
+
+  async #compile(input: SeccompInput): Promise<Uint8Array> {
+    try {
+      return await this.#addon.compileSeccomp(input);
+    } catch (error) {
+      if (errnoOf(error) !== 'E2BIG') throw error;
+      throw new BerthError('INVALID_ARGUMENT', `seccomp profile: ${messageOf(error)}`, { cause: error });
     }
   }
 }

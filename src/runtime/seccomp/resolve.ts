@@ -101,16 +101,32 @@ function comparisonNumber(name: string): number {
   return op;
 }
 
-/** An OCI profile in libseccomp's numbers. Throws INVALID_ARGUMENT for words it does not have. */
+/** A filter has no more instructions; libseccomp takes minutes for a profile that repeats itself often enough. */
+const maxRules = 4096;
+
+/**
+ * An OCI profile in libseccomp's numbers, each name once in a rule.
+ *
+ * @throws INVALID_ARGUMENT for words it does not have, and for more rules than a filter can hold
+ */
 export function toSeccompInput(profile: OciSeccomp): SeccompInput {
   const defaultAction = actionNumber(profile.defaultAction, profile.defaultErrnoRet);
   const rules: SeccompRule[] = [];
+  let count = 0;
   for (const syscall of profile.syscalls) {
     const action = actionNumber(syscall.action, syscall.errnoRet);
     // libseccomp refuses a rule that says what the default says already.
     if (action === defaultAction) continue;
+    const names = [...new Set(syscall.names)];
+    count += names.length * Math.max(1, syscall.args.length);
+    if (count > maxRules) {
+      throw new BerthError(
+        'INVALID_ARGUMENT',
+        `seccomp profile: more than ${maxRules} rules, counted by system calls and arguments`,
+      );
+    }
     rules.push({
-      names: syscall.names,
+      names,
       action,
       // A mask comparison has the mask first and the wanted value second, as in the OCI specification.
       args: syscall.args.map((arg) => ({ ...arg, op: comparisonNumber(arg.op) })),
