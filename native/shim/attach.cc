@@ -109,6 +109,7 @@ bool open_input(Attach& attach, Fd& source, Fault& fault) {
   attach.has_stdin = true;
   const Fd& stdin_end = container.tty ? container.log.streams[0] : container.stdin_pipe;
   if (!stdin_end) return true;
+  attach.input.terminal_lives = container.tty;
   Fd sink(fcntl(stdin_end.get(), F_DUPFD_CLOEXEC, 0));  // of its own, because each descriptor is watched once
   if (sink && relay_open(attach.input, container.shim->loop, std::move(source), std::move(sink))) return true;
   return fault.kernel("attach", "stdin", errno);

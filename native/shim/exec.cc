@@ -54,6 +54,7 @@ bool is_over(const Exec& exec) {
 }
 
 void retire(Exec& exec) {
+  exec_terminal_process_ended(exec);  // while it cannot be taken for over
   exec.phase = ExecPhase::kEnded;
   if (!exec_terminal_is_open(exec)) exec_terminal_close(exec);
   Shim& shim = *exec.shim;

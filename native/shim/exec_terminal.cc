@@ -36,6 +36,7 @@ bool exec_terminal_make(Exec& exec, PassedFds& fds) {
   terminal->input.owner = terminal->output.owner = terminal.get();
   terminal->input.on_ended = input_ended;
   terminal->output.on_ended = output_ended;
+  terminal->input.terminal_lives = terminal->output.terminal_lives = true;
   exec.terminal = std::move(terminal);
   return true;
 }
@@ -54,6 +55,11 @@ bool exec_terminal_open(Exec& exec, Fd master) {
 
 bool exec_terminal_is_open(const Exec& exec) {
   return exec.terminal && relay_is_open(exec.terminal->output);
+}
+
+void exec_terminal_process_ended(Exec& exec) {
+  if (exec.terminal) relay_process_ended(exec.terminal->input);
+  if (exec.terminal) relay_process_ended(exec.terminal->output);
 }
 
 bool exec_terminal_resize(const Exec& exec, uint32_t columns, uint32_t rows) {

@@ -17,6 +17,8 @@ enum class Step { kWaits, kGoesOn, kSourceEnded, kSinkGone };
 Step fill(Relay& relay) {
   const ssize_t n = read(relay.source.fd.get(), relay.buffer.data(), kBufferBytes);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return Step::kWaits;
+  relay.source.hung_up = n < 0 && errno == EIO && relay.terminal_lives;
+  if (relay.source.hung_up) return Step::kWaits;
   relay.source_ended = n <= 0;  // a terminal whose last user has gone answers EIO
   relay.at = 0;
   relay.size = n > 0 ? static_cast<size_t>(n) : 0;
@@ -31,6 +33,7 @@ Step empty(Relay& relay) {
   const ssize_t n = write(relay.sink.fd.get(), relay.buffer.data() + relay.at, relay.size);
   if (n == 0 || (n < 0 && (errno == EAGAIN || errno == EINTR))) return Step::kWaits;
   if (n < 0) return Step::kSinkGone;
+  relay.sink.hung_up = false;  // told anew if it is so
   relay.at += static_cast<size_t>(n);
   relay.size -= static_cast<size_t>(n);
   return Step::kGoesOn;
@@ -63,11 +66,12 @@ bool watch_for(Relay& relay, RelaySide& side, bool wanted, uint32_t events) {
 }
 
 // A source that is not to be read is not watched at all, because its hang-up would be told again and again. A sink
-// always is: that is how its reader's going is noticed.
+// always is: that is how its reader's going is noticed. Of a terminal that is hung up only what changes is told.
 bool watch_sides(Relay& relay) {
   const bool reads = relay.size == 0 && !relay.source_ended;
-  return watch_for(relay, relay.source, reads, EPOLLIN) &&
-         watch_for(relay, relay.sink, true, relay.size > 0 ? uint32_t{EPOLLOUT} : 0);
+  const auto changes = [](const RelaySide& side) { return side.hung_up ? uint32_t{EPOLLET} : 0; };
+  return watch_for(relay, relay.source, reads, EPOLLIN | changes(relay.source)) &&
+         watch_for(relay, relay.sink, true, (relay.size > 0 ? uint32_t{EPOLLOUT} : 0) | changes(relay.sink));
 }
 
 void end(Relay& relay, RelayEnd why) {
@@ -92,14 +96,17 @@ void source_ready(Watch& watch, uint32_t) {
 
 void sink_ready(Watch& watch, uint32_t events) {
   Relay& relay = *static_cast<RelaySide&>(watch).relay;
-  if (events & (EPOLLERR | EPOLLHUP)) return end(relay, RelayEnd::kSinkGone);
+  if (events & (EPOLLERR | EPOLLHUP)) {
+    if (!relay.terminal_lives || !isatty(relay.sink.fd.get())) return end(relay, RelayEnd::kSinkGone);
+    relay.sink.hung_up = true;
+  }
   turn(relay);
 }
 
 void close_side(Relay& relay, RelaySide& side) {
   if (side.watched) relay.loop->unwatch(side.fd.get());
   relay.loop->forget(side);
-  side.watched = false;
+  side.watched = side.hung_up = false;
   side.events = 0;
   side.fd.reset();
 }
@@ -124,6 +131,11 @@ bool relay_open(Relay& relay, Loop& loop, Fd source, Fd sink) {
   relay_close(relay);
   errno = error;
   return false;
+}
+
+void relay_process_ended(Relay& relay) {
+  relay.terminal_lives = false;
+  if (relay.buffer && (relay.source.hung_up || relay.sink.hung_up)) turn(relay);
 }
 
 void relay_finish(Relay& relay) {

@@ -20,6 +20,7 @@ struct RelaySide : Watch {
   Fd fd;
   bool watched = false;
   uint32_t events = 0;
+  bool hung_up = false;  // a terminal's master, whose other side nobody had open when it was used last
 };
 
 struct Relay {
@@ -34,11 +35,17 @@ struct Relay {
   size_t at = 0;
   size_t size = 0;
   bool source_ended = false;
+  // One side is the master of a terminal whose process lives. It is told as hung up, and reading fails, whenever nobody
+  // has the user side open at that moment; until relay_process_ended() that is no end: somebody may open it again, and
+  // reads what was typed meanwhile.
+  bool terminal_lives = false;
 };
 
 // Both descriptors become the relay's and non-blocking. Without a sink everything is read and dropped. False with
 // errno.
 bool relay_open(Relay& relay, Loop& loop, Fd source, Fd sink);
+// From now on a hang-up is an end. May end the relay at once.
+void relay_process_ended(Relay& relay);
 // Passes on what is there, as far as it goes without waiting, and closes.
 void relay_finish(Relay& relay);
 void relay_close(Relay& relay);

@@ -31,6 +31,7 @@ struct Stream : Watch {
   Log* log = nullptr;
   Fd fd;  // closed: the stream has ended
   const char* name = "stdout";
+  bool hung_up = false;  // a terminal that nobody had open when it was read last
   Carry carry;
 };
 
@@ -38,6 +39,7 @@ struct Log {
   Pump* pump = nullptr;
   Log* next = nullptr;
   uint32_t slot = 0;
+  bool tty = false;
   bool drained = false;
   LogFile file;
   Stream streams[2];
@@ -93,6 +95,13 @@ void write_records(Stream& stream, std::string_view input) {
   if (stream.carry.size == 0) stream.carry = {};
 }
 
+// A terminal that is hung up says so again and again, unless only what changes is to be told.
+void hung_up(Stream& stream, bool is) {
+  if (stream.hung_up == is) return;
+  stream.hung_up = is;
+  stream.log->pump->loop.rewatch(stream.fd.get(), stream, is ? uint32_t{EPOLLIN} | EPOLLET : EPOLLIN);
+}
+
 // One read, and what it gives to the clients, who are never waited for, and into the file. False: nothing is there now,
 // or the stream has ended.
 bool pump_once(Stream& stream) {
@@ -100,7 +109,13 @@ bool pump_once(Stream& stream) {
   Pump& pump = *log.pump;
   const ssize_t n = read(stream.fd.get(), pump.buffers.data(), kReadBytes);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
-  if (n <= 0) {  // a terminal whose last user has gone answers EIO
+  // A terminal answers EIO whenever nobody has it open. While its container lives somebody may open it again.
+  if (n < 0 && errno == EIO && log.tty && !log.drained) {
+    hung_up(stream, true);
+    return false;
+  }
+  hung_up(stream, false);
+  if (n <= 0) {
     end_stream(pump, stream);
     return false;
   }
@@ -171,6 +186,7 @@ int add_log(Pump& pump, const PumpMessage& message, const char* path, Fd* fds) {
   log->tee.on_left = client_left;
   log->tee.on_idle = tee_idle;
   log->slot = message.slot;
+  log->tty = message.streams == 1;
   int error = has_file(*log) ? log->file.open(path) : 0;
   for (uint32_t i = 0; error == 0 && i < message.streams; i++) {
     Stream& stream = log->streams[i];

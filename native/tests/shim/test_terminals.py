@@ -5,7 +5,7 @@ import signal
 import time
 import unittest
 
-from harness import Pod, ShimError, eventually, pb
+from harness import Pod, ShimError, comm, eventually, pb
 from reports import SANITIZED
 from streams import Talk
 
@@ -14,7 +14,7 @@ class Terminals(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.pod = Pod()
-        cls.pod.up("c", ["sh", "-c", "while :; do sleep 1; done"])
+        cls.init = cls.pod.up("c", ["sh", "-c", "while :; do sleep 1; done"])
 
     @classmethod
     def tearDownClass(cls):
@@ -126,6 +126,66 @@ class Terminals(unittest.TestCase):
             self.assertEqual(talk.exit_code(), 0)
         self.assertTrue(eventually(lambda: self.fds() <= before))
         self.pod.exec("c", ["sh", "-c", "kill $(ps | grep 'sleep 997' | grep -v grep | { read pid rest; echo $pid; })"])
+
+    # Closes the terminal, lets the test look while nobody has it open, and opens it again.
+    LEAVES = ("t=$(tty); exec <&- >&- 2>&-; touch /left-%s; while [ ! -e /back-%s ]; do sleep 0.05; done; "
+              "read line <$t; echo got $line >$t; exec <&- >&- 2>&-; while [ ! -e /over-%s ]; do sleep 0.05; done")
+
+    def left_alone(self, name, init, reader, talk):
+        """What a client sees of a terminal that nobody had open for a while."""
+        root = f"/proc/{init}/root"
+        self.assertTrue(eventually(lambda: os.path.exists(f"{root}/left-{name}")))
+        self.assertTrue(eventually(lambda: not self.users_of_terminals()))
+        reads = self.reads_of(reader)
+        talk.write(b"typed\n")
+        time.sleep(0.3)
+        self.assertLess(self.reads_of(reader) - reads, 30)  # a hang-up is told once
+        open(f"{root}/back-{name}", "w").close()
+        said = talk.read_until(b"got typed\r\n")
+        reads = self.reads_of(reader)
+        time.sleep(0.3)
+        self.assertLess(self.reads_of(reader) - reads, 30)
+        open(f"{root}/over-{name}", "w").close()
+        return said
+
+    def terminals(self, major, pids):
+        """Descriptors of these processes that are such a device: 136 is a user side, 5 a master."""
+        found = []
+        for pid in pids:
+            try:
+                devices = [os.stat(f"/proc/{pid}/fd/{fd}").st_rdev for fd in os.listdir(f"/proc/{pid}/fd")]
+            except OSError:
+                continue
+            found += [one for one in devices if os.major(one) == major]
+        return found
+
+    def users_of_terminals(self):
+        return self.terminals(136, self.pod.descendants())
+
+    def reads_of(self, pid):
+        with open(f"/proc/{pid}/io") as file:
+            return int(next(line for line in file if line.startswith("syscr:")).split()[1])
+
+    def test_an_exec_may_leave_its_terminal_for_a_while(self):
+        for name in ("x1", "x2"):
+            with Talk.exec(self.pod, "c", ["sh", "-c", self.LEAVES.replace("%s", name)], tty=True) as talk:
+                self.left_alone(name, self.init, self.pod.pid, talk)
+                self.assertEqual(talk.exit_code(), 0)
+                talk.read_all()  # its end ends the stream, which was quiet when it came
+
+    def test_a_container_may_leave_its_terminal_for_a_while(self):
+        pump = next(pid for pid in self.pod.descendants() if comm(pid) == "berth-log")
+        init = self.pod.create("leaves", ["sh", "-c", "read go; " + self.LEAVES.replace("%s", "c")], tty=True,
+                               request=dict(stdin=True)).pid
+        with Talk.attach(self.pod, "leaves", stderr=False) as talk:
+            self.pod.begin("leaves")
+            talk.write(b"go\n")
+            self.left_alone("c", init, pump, talk)
+            self.assertEqual(self.pod.client.wait_exit("leaves").exit_code, 0)
+            talk.read_all()
+        self.assertIn("got typed", self.pod.output("leaves"))
+        # Now that it has ended nobody will open it again.
+        self.assertTrue(eventually(lambda: not self.terminals(5, [self.pod.pid, pump])))
 
     def test_output_after_the_exit_is_delivered_to_the_last_byte(self):
         for i in range(20):
