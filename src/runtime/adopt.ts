@@ -78,7 +78,7 @@ async function greet(parts: RuntimeParts, podId: string, containers: readonly Kn
     throw error;
   }
   parts.shims.set(podId, shim);
-  const process = { pausePid: shim.pausePid, shimPid: shim.shimPid, startedAtNs: shim.startedAtNs };
+  const process = { pausePid: shim.pausePid, shimPid: shim.shimPid };
   return { podId, shim: 'answers', process, containers: entries.map(toAdopted) };
 }
 

@@ -18,7 +18,13 @@ import type { CgroupHandle } from './cgroup/cgroups.ts';
 /** Makes a container: spec, cgroup, plan, and the process up to the last step before execve. */
 export async function createContainer(parts: RuntimeParts, ctx: Ctx, input: ContainerInput): Promise<CreatedContainer> {
   const shim = shimOf(parts, input.podId);
+  if (shim.cgroupPaths.has(input.id) || shim.pids.has(input.id)) {
+    throw new BerthError('ALREADY_EXISTS', `pod ${input.podId} has a container ${input.id}`);
+  }
   const rollback = new Rollback();
+  // Before anything waits: of two calls with one id the second sees it.
+  shim.cgroupPaths.set(input.id, input.cgroupPath);
+  rollback.push(`shim entry ${input.id}`, () => shim.forget(input.id));
   try {
     ctx.stage('spec');
     const built = await buildSpec(ctx, input, surroundings(parts, shim, input));
@@ -30,11 +36,11 @@ export async function createContainer(parts: RuntimeParts, ctx: Ctx, input: Cont
       profile ? parts.filters.get(profile) : undefined,
     ]);
     ctx.stage('process');
-    shim.cgroupPaths.set(input.id, input.cgroupPath);
-    rollback.push(`shim entry ${input.id}`, () => shim.forget(input.id));
     rollback.push(`document of container ${input.id}`, () => parts.directories.removeContainer(input.podId, input.id));
     await parts.directories.writeContainer(input.podId, input.id, input.document(built.spec));
     const plan = encodePlan(compilePlan({ spec: built.spec, rootfs: input.rootfs, cgroup, seccomp }));
+    // Asked, it may be made although nobody waits for the answer any more.
+    rollback.push(`process of container ${input.id}`, (cleanup) => endUnknown(parts, cleanup, shim, input));
     const created = await askShim(ctx, shim, input, requirements(input, built.spec), plan, cgroup).catch(
       (error: unknown) => throwWhy(parts, input, cgroup, error),
     );
@@ -64,6 +70,12 @@ async function throwWhy(
     `create container ${id}: a memory limit of ${resources.memoryLimit} bytes is too low to set it up`,
     { cause: error },
   );
+}
+
+/** Ends a container that is made, being made, or was refused by the shim. */
+async function endUnknown(parts: RuntimeParts, ctx: Ctx, shim: PodShim, input: ContainerInput): Promise<void> {
+  if (!parts.graveyard.has(input.id)) await endGroup(parts, ctx, input.id, input.cgroupPath);
+  if (shim.connected) await deleteWhenEnded(parts, ctx, shim, input.id);
 }
 
 /** A process that hangs in the kernel keeps its cgroup: nobody waits for it. */

@@ -18,9 +18,6 @@ export function onShimEvent(parts: RuntimeParts, podId: string, event: Event__Ou
     parts.events.emit({ type: 'exit', podId, containerId, exit: toExitInfo(event.container_exited) });
   }
   if (event.pause_ended) parts.shims.get(podId)?.pauseEnded();
-  if (event.oom) {
-    parts.events.emit({ type: 'oom', podId, containerId: event.oom.container_id, count: BigInt(event.oom.count) });
-  }
 }
 
 /**

@@ -18,8 +18,8 @@ export async function runPod(parts: RuntimeParts, ctx: Ctx, pod: PodInput): Prom
   const rollback = new Rollback();
   try {
     ctx.stage('shim');
-    rollback.push(`pod directory ${podId}`, () => parts.directories.remove(podId));
     const directory = await parts.directories.create(podId, pod.document);
+    rollback.push(`pod directory ${podId}`, () => parts.directories.remove(podId));
     rollback.push(`shim of pod ${podId}`, (cleanup) => killShimTree(parts, cleanup, podId));
     let shim: PodShim;
     try {
@@ -47,8 +47,7 @@ async function startPause(parts: RuntimeParts, ctx: Ctx, shim: PodShim, pod: Pod
   const [, response] = await Promise.all([hello, started]);
   if (!response.pod_started) throw new BerthError('INTERNAL', `shim of pod ${pod.podId} did not say that it started`);
   shim.pausePid = response.pod_started.pause_pid;
-  shim.startedAtNs = BigInt(response.pod_started.started_at_ns);
-  return { pausePid: shim.pausePid, shimPid: shim.shimPid, startedAtNs: shim.startedAtNs };
+  return { pausePid: shim.pausePid, shimPid: shim.shimPid };
 }
 
 function startPodMessage(parts: RuntimeParts, pod: PodInput): StartPod {

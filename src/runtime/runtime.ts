@@ -13,7 +13,7 @@ import type { RuntimeStreams } from './streams.ts';
  * the runtime remembers only which shims it is connected to.
  */
 export interface Runtime extends RuntimeStats, RuntimeStreams {
-  /** Starts the pod's shim, pause and namespaces. On failure nothing is left. */
+  /** Starts the pod's shim, pause and namespaces. On failure nothing is left. @throws ALREADY_EXISTS */
   runPod(ctx: Ctx, pod: PodInput): Promise<PodProcess>;
   /** Kills what still runs in the pod, ends pause and the shim, removes the shim's cgroup and runtime directory. Idempotent. */
   endPod(ctx: Ctx, podId: string): Promise<void>;
@@ -24,9 +24,17 @@ export interface Runtime extends RuntimeStats, RuntimeStreams {
   /** The network namespace of the pod's pause; undefined for a pod without a shim. @throws SHIM_DIED when it has died */
   openNetns(ctx: Ctx, podId: string): Promise<Fd | undefined>;
 
-  /** Makes the cgroup and the process, set up to the last step before execve. */
+  /**
+   * Makes the cgroup and the process, set up to the last step before execve. On failure nothing is left.
+   *
+   * @throws ALREADY_EXISTS for an id that the pod has, START_ERROR for what the container asks for itself,
+   *   FAILED_PRECONDITION when pause has died
+   */
   createContainer(ctx: Ctx, input: ContainerInput): Promise<CreatedContainer>;
-  /** Lets it go. Throws START_ERROR with details.exitCode (127, 126, 128) when execve failed: it is then exited. */
+  /**
+   * Lets it go. Throws START_ERROR with details.exitCode (127, 126, 128) when execve failed: it is then exited.
+   * NOT_FOUND, FAILED_PRECONDITION for one that was started or has ended.
+   */
   startContainer(ctx: Ctx, podId: string, id: string): Promise<{ readonly startedAtNs: bigint }>;
   /** What the shim says of it now; undefined: it does not know it. */
   containerState(ctx: Ctx, podId: string, id: string): Promise<AdoptedContainer | undefined>;
@@ -41,11 +49,12 @@ export interface Runtime extends RuntimeStats, RuntimeStreams {
   endContainer(ctx: Ctx, podId: string, id: string): Promise<void>;
   /** Runs a command to its end. Never throws for a command that fails; throws START_ERROR when it could not be started. */
   execSync(ctx: Ctx, podId: string, id: string, exec: ExecInput): Promise<ExecResult>;
+  /** @throws NOT_FOUND, FAILED_PRECONDITION for a container that has ended */
   reopenLog(ctx: Ctx, podId: string, id: string): Promise<void>;
-  /** The exit is in the store: the shim may forget its record file. */
+  /** The exit is in the store: the shim may forget its record file. Without a shim: no effect. @throws NOT_FOUND */
   acknowledgeExit(ctx: Ctx, podId: string, id: string): Promise<void>;
 
-  /** Exits and OOM kills, pauses and shims that died (the pod's containers are then dead too). In order per pod. */
+  /** Exits, pauses and shims that died (the pod's containers are then dead too). In order per pod. */
   onEvent(listener: (event: RuntimeEvent) => void): Disposable;
 
   /**
@@ -74,7 +83,6 @@ export interface PodProcess {
   /** 0: it has died. */
   readonly pausePid: number;
   readonly shimPid: number;
-  readonly startedAtNs: bigint;
 }
 
 export interface CreatedContainer {
@@ -117,7 +125,6 @@ export interface ExitInfo {
 
 export type RuntimeEvent =
   | { readonly type: 'exit'; readonly podId: string; readonly containerId: string; readonly exit: ExitInfo }
-  | { readonly type: 'oom'; readonly podId: string; readonly containerId: string; readonly count: bigint }
   | { readonly type: 'podLost'; readonly podId: string; readonly reason: string }
   /** What held the pod's namespaces has died: nothing new can be started in them. Its containers go on. */
   | { readonly type: 'pauseEnded'; readonly podId: string };
@@ -183,6 +190,7 @@ export interface Stray {
 export interface AdoptedContainer {
   readonly id: string;
   readonly state: 'created' | 'running' | 'exited';
+  /** 0: it has exited. */
   readonly pid: number;
   readonly startedAtNs: bigint;
   readonly exit?: ExitInfo;

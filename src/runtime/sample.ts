@@ -17,6 +17,7 @@ const pausePatienceMs = 200;
 
 /** Numbers of containers and pods, read from the files of their groups and of pause's network. */
 export async function sample(parts: RuntimeParts, ctx: Ctx, wanted: WantedStats): Promise<RuntimeSample> {
+  ctx.signal.throwIfAborted();
   const [cgroups, networks, processes] = await Promise.all([
     parts.cgroups.sample(ctx, wanted.cgroups, wanted.detail),
     sampleNetworks(parts, ctx, wanted.networks),

@@ -26,7 +26,7 @@ export class FakeProcess {
     this.options = options;
     this.stdin = options.stdin ? new PassThrough() : undefined;
     this.stdout = options.stdout ? new PassThrough() : undefined;
-    this.stderr = options.stderr ? new PassThrough() : undefined;
+    this.stderr = options.stderr && !options.tty ? new PassThrough() : undefined;
   }
 
   get streams(): ProcessStreams {
@@ -43,7 +43,13 @@ export class FakeProcess {
     this.disposed = true;
     for (const stream of [this.stdin, this.stdout, this.stderr]) stream?.destroy();
   }
+
+  protected resize(size: TerminalSize): void {
+    if (this.options.tty) this.sizes.push(size);
+  }
 }
+
+const gone = (): BerthError => new BerthError('SHIM_DIED', 'the shim is gone');
 
 export class FakeExec extends FakeProcess {
   readonly #exited = Promise.withResolvers<{ readonly exitCode: number }>();
@@ -55,7 +61,17 @@ export class FakeExec extends FakeProcess {
   }
 
   loseShim(): void {
-    this.#exited.reject(new BerthError('SHIM_DIED', 'the shim is gone'));
+    this.#exited.reject(gone());
+  }
+
+  /** Its container has ended, and all its processes. */
+  containerEnded(): void {
+    this.exit(137);
+  }
+
+  override dispose(): void {
+    super.dispose();
+    this.loseShim();
   }
 
   handle(): RunningExec {
@@ -63,7 +79,7 @@ export class FakeExec extends FakeProcess {
     return {
       streams: this.streams,
       exited: this.#exited.promise,
-      resize: async (size) => void this.sizes.push(size),
+      resize: async (size) => this.resize(size),
       kill: async () => {
         this.killed = true;
         this.exit(137);
@@ -81,11 +97,25 @@ export class FakeAttachment extends FakeProcess {
     this.endOutput();
   }
 
+  loseShim(): void {
+    this.#ended.reject(gone());
+  }
+
+  containerEnded(): void {
+    this.end();
+  }
+
+  override dispose(): void {
+    super.dispose();
+    this.loseShim();
+  }
+
   handle(): Attachment {
+    this.#ended.promise.catch(() => undefined);
     return {
       streams: this.streams,
       ended: this.#ended.promise,
-      resize: async (size) => void this.sizes.push(size),
+      resize: async (size) => this.resize(size),
       [Symbol.asyncDispose]: async () => this.dispose(),
     };
   }
@@ -104,18 +134,18 @@ export class FakeStreams {
   onExec: (exec: FakeExec) => void = () => undefined;
   onAttach: (attachment: FakeAttachment) => void = () => undefined;
 
-  exec(containerId: string, options: ExecOptions): RunningExec {
+  exec(containerId: string, options: ExecOptions): FakeExec {
     const exec = new FakeExec(containerId, options);
     this.execs.push(exec);
     this.onExec(exec);
-    return exec.handle();
+    return exec;
   }
 
-  attach(containerId: string, options: AttachOptions): Attachment {
+  attach(containerId: string, options: AttachOptions): FakeAttachment {
     const attachment = new FakeAttachment(containerId, options);
     this.attachments.push(attachment);
     this.onAttach(attachment);
-    return attachment.handle();
+    return attachment;
   }
 
   dial(podId: string, port: number): Duplex {

@@ -1,61 +1,40 @@
 import { randomBytes } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import type { Duplex, Readable } from 'node:stream';
 
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 
 import { createCtx } from '#base/ctx';
 import { Deadline } from '#base/deadline';
-import { silentLogger } from '#base/log';
-import { Fd } from '#linux/fd';
-import { loadAddon } from '#linux/load';
 
-import { openCgroups } from './cgroup/open-cgroups.ts';
 import type { ContainerInput } from './container-input.ts';
 import { containerInput } from './container-input.fixture.ts';
-import { LinuxRuntime } from './linux-runtime.ts';
+import { lackOfLinux, LinuxMachine } from './contract/linux-machine.fixture.ts';
+import type { LinuxRuntime } from './linux-runtime.ts';
 import type { OciSpec } from './spec/oci.ts';
 import type { ExecOptions, RunningExec } from './streams.ts';
-import { usualRlimits } from './spec/rlimits.fixture.ts';
 
 // The real runtime with a real shim: a pod in a network namespace of its own, whose root is busybox.
-const busybox = '/bin/busybox';
-const shimBinary = new URL('../../build/native/shim/berth-shim', import.meta.url).pathname;
-const able = process.getuid?.() === 0 && existsSync(busybox) && existsSync(shimBinary);
-if (!able) console.warn('skipped: src/runtime/streams.root.test.ts needs root, busybox and the built shim');
-const asRoot = able ? describe : describe.skip;
+const lack = lackOfLinux();
+if (lack !== undefined) console.warn(`skipped: src/runtime/streams.root.test.ts needs ${lack}`);
+const asRoot = lack === undefined ? describe : describe.skip;
 
 const ctx = createCtx();
 const podId = randomBytes(32).toString('hex');
-const group = `/berth-streams-${process.pid}`;
 const openFds = (): number => readdirSync('/proc/self/fd').length;
 
 asRoot('conversations with processes', () => {
-  let base: string;
+  const containers = new Set<string>();
+  let machine: LinuxMachine;
   let runtime: LinuxRuntime;
   let main: { readonly id: string; readonly spec: OciSpec };
 
   beforeAll(async () => {
-    base = mkdtempSync('/tmp/berth-streams-');
-    makeRoot(`${base}/layers/busybox`);
-    const addon = loadAddon();
-    runtime = await LinuxRuntime.open({
-      addon,
-      cgroups: openCgroups(addon),
-      log: silentLogger,
-      shimBinary,
-      podsDirectory: `${base}/pods`,
-      shimCgroupParent: `${group}-shims`,
-      defaultCgroupParent: group,
-      rlimits: usualRlimits,
-      buildId: 'test',
-      features: { apparmor: false, selinux: false },
-    });
-    using netns = new Fd(await addon.createNetns(), (fd) => addon.close(fd));
+    machine = new LinuxMachine();
+    runtime = await machine.open();
     await runtime.runPod(ctx, {
       podId,
-      network: 'pod',
-      netns,
+      ...(await machine.pod()),
       ipc: 'pod',
       uts: 'pod',
       pid: 'container',
@@ -69,27 +48,15 @@ asRoot('conversations with processes', () => {
 
   afterAll(async () => {
     await runtime.endPod(ctx, podId);
-    for (const id of readdirSync(`${base}/containers`)) {
-      await runtime.removeContainer(ctx, podId, id, `${group}/${id}`);
-    }
-    await runtime.removeParents(ctx);
+    for (const id of containers) await runtime.removeContainer(ctx, podId, id, `${machine.group}/${id}`);
     await runtime.close();
-    rmSync(base, { recursive: true });
+    await machine.cleanUp();
   }, 30_000);
 
   async function run(changes: Partial<ContainerInput>): Promise<{ readonly id: string; readonly spec: OciSpec }> {
     const id = randomBytes(32).toString('hex');
-    for (const name of ['upper', 'work']) mkdirSync(`${base}/containers/${id}/${name}`, { recursive: true });
-    const rootfs = {
-      layersDirectory: `${base}/layers`,
-      lowers: ['busybox'],
-      upper: `${base}/containers/${id}/upper`,
-      work: `${base}/containers/${id}/work`,
-      readonly: false,
-      volumes: [],
-    };
-    const logPath = `${base}/logs/${id}/0.log`;
-    const input = { podId, id, cgroupPath: `${group}/${id}`, rootfs, logPath, ...changes };
+    containers.add(id);
+    const input = { podId, id, cgroupPath: `${machine.group}/${id}`, ...machine.container(id), ...changes };
     const { spec } = await runtime.createContainer(ctx, containerInput({ ...input, args: changes.args ?? [] }));
     await runtime.startContainer(ctx, podId, id);
     return { id, spec };
@@ -280,14 +247,6 @@ const everything = (spec: OciSpec): ExecOptions => ({
   args: ['/bin/true'],
   spec,
 });
-
-function makeRoot(root: string): void {
-  for (const name of ['bin', 'etc', 'tmp', 'proc', 'dev', 'sys']) mkdirSync(`${root}/${name}`, { recursive: true });
-  cpSync(busybox, `${root}/bin/busybox`);
-  for (const applet of ['sh', 'cat', 'sleep', 'head', 'yes', 'httpd', 'stty', 'echo', 'true']) {
-    symlinkSync('busybox', `${root}/bin/${applet}`);
-  }
-}
 
 async function all(stream: Readable | undefined): Promise<Buffer> {
   const chunks: Buffer[] = [];

@@ -27,8 +27,6 @@ export function followRuntime(parts: SandboxParts): Disposable {
         if (pod) unattended(parts.log, 'recording the end of a pause', losePause(parts, pod));
         return;
       }
-      case 'oom':
-        parts.log.info({ podId: event.podId, containerId: event.containerId }, 'out of memory: a process was killed');
     }
   });
 }

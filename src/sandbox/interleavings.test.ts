@@ -4,7 +4,7 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { createCtx } from '#base/ctx';
 import { BerthError } from '#base/errors';
-import type { FakeCall } from '#runtime/runtime.fake';
+import type { FakeCall } from '#runtime/fake/calls.fake';
 import {
   containerIdentity,
   FakeNode,

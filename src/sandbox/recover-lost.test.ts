@@ -16,6 +16,7 @@ import {
 import {
   containerIdentity,
   FakeNode,
+  kill,
   podIdentity,
   runningContainer,
   type TestSandboxes,
@@ -88,7 +89,7 @@ describe.each(allDamages)('a container whose record is %s', (how) => {
     const it = await node.start();
     expect(it.sandboxes.getContainer(running).status).toMatchObject({ state: 'exited', exitCode: 7 });
     expect(it.sandboxes.getContainer(created).status).toMatchObject({ state: 'exited', exitCode: 137 });
-    expect(node.machine.groups.size).toBe(0);
+    expect(node.machine.busy).toEqual([]);
     await endsWell(it);
   });
 
@@ -293,6 +294,7 @@ describe('what neither a record nor a document tells of', () => {
     const { podId, running } = await leave(node);
     const other = await node.start();
     const kept = await runningContainer(other, 'kept');
+    await kill(other);
     const documents = node.machine.documents.get(podId);
     if (documents) documents.pod = undefined;
     documents?.containers.clear();

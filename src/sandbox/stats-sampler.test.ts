@@ -81,6 +81,7 @@ describe('a container', () => {
   test('that cannot be read hides no other', async () => {
     const broken = await start();
     const well = await addTo(broken.podId, 'well');
+    it.node.machine.usage.set(broken.cgroupPath, undefined);
     it.node.machine.usage.set(well.cgroupPath, group(7n));
     await it.sandboxes.stats.fresh(ctx);
     expect(it.sandboxes.stats.container(broken.id)).not.toHaveProperty('group');

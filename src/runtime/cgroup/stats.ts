@@ -3,7 +3,7 @@ export interface CgroupStats {
   readonly cpu?: CpuStats;
   readonly memory?: MemoryStats;
   readonly swap?: SwapStats;
-  /** Threads and their limit; no limit: unlimited. */
+  /** Threads, and with `detail` their limit; no limit: unlimited. */
   readonly pids?: { readonly current: bigint; readonly limit?: bigint };
   readonly ioPressure?: Pressure;
   /** Only with `detail`. */

@@ -1,7 +1,7 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Ctx } from '#base/ctx';
-import { errnoOf } from '#base/errors';
+import { BerthError, errnoOf } from '#base/errors';
 import { isId } from '#base/ids';
 import type { Addon } from '#linux/addon';
 import { Fd } from '#linux/fd';
@@ -41,18 +41,29 @@ export class PodDirectories {
     return path.join(this.#root, podId);
   }
 
-  /** Makes the pod's directory (0700) with its document and its place for exit records. */
+  /**
+   * Makes the pod's directory (0700) with its document and its place for exit records. On failure nothing is left.
+   *
+   * @throws ALREADY_EXISTS for a pod that has one, which stays as it is
+   */
   async create(podId: string, document: string): Promise<Fd> {
     const directory = this.pathOf(podId);
-    await this.#files.run(
-      [
-        { op: 'mkdir', path: directory, mode: 0o700 },
-        { op: 'create', path: path.join(directory, podDocument), data: document, mode: 0o600 },
-        { op: 'mkdir', path: path.join(directory, exitsName), mode: 0o700 },
-      ],
-      `create ${directory}`,
-    );
-    return this.open(podId);
+    const doing = `create ${directory}`;
+    const [made] = await this.#files.run([{ op: 'mkdir', path: directory, mode: 0o700, optional: ['EEXIST'] }], doing);
+    if (made?.error !== undefined) throw new BerthError('ALREADY_EXISTS', `pod ${podId} has a directory: ${directory}`);
+    try {
+      await this.#files.run(
+        [
+          { op: 'create', path: path.join(directory, podDocument), data: document, mode: 0o600 },
+          { op: 'mkdir', path: path.join(directory, exitsName), mode: 0o700 },
+        ],
+        doing,
+      );
+      return this.open(podId);
+    } catch (error) {
+      await this.remove(podId);
+      throw error;
+    }
   }
 
   /** What became known when the pod was whole. */

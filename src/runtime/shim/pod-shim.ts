@@ -39,7 +39,6 @@ export class PodShim implements Disposable {
   readonly cgroupPaths = new Map<string, string>();
   readonly pids = new Map<string, number>();
   shimPid = 0;
-  startedAtNs = 0n;
   features: ReadonlySet<string> = new Set();
   readonly places = new Places();
   /** Set when we end it ourselves: its going is then no news. */
