@@ -7,7 +7,13 @@ import { containerIdentity, FakeNode, impatient, podIdentity, runningContainer, 
 
 const ctx = createCtx();
 
-async function leaveSilent(): Promise<Left & { readonly node: FakeNode; readonly answer: () => void }> {
+interface LeftSilent extends Left {
+  readonly node: FakeNode;
+  readonly shimPid: number | undefined;
+  readonly answer: () => void;
+}
+
+async function leaveSilent(): Promise<LeftSilent> {
   const node = new FakeNode();
   const left = await leave(node);
   const stopped = Promise.withResolvers<void>();
@@ -16,19 +22,21 @@ async function leaveSilent(): Promise<Left & { readonly node: FakeNode; readonly
     node.machine.stopped.delete(left.podId);
     stopped.resolve();
   };
-  return { ...left, node, answer };
+  return { ...left, node, shimPid: node.machine.pods.get(left.podId)?.process.shimPid, answer };
 }
 
 describe('a shim that does not answer when berthd starts', () => {
   test('costs its pod nothing: it is listed as it was, and so are its containers', async () => {
-    const { node, podId, created, running } = await leaveSilent();
+    const { node, podId, created, running, shimPid } = await leaveSilent();
     const { sandboxes } = await node.start();
     expect(sandboxes.getPod(podId).status.state).toBe('ready');
     expect(sandboxes.getContainer(created).status.state).toBe('created');
     expect(sandboxes.getContainer(running).status.state).toBe('running');
     expect(node.machine.groups.size).toBe(2);
     expect(await sandboxes.check(ctx)).toEqual([
-      expect.stringContaining(`the shim of pod ${podId} (pid 4711) has not answered since berthd started`),
+      expect.stringContaining(
+        `the shim of pod ${podId} (pid ${String(shimPid)}) has not answered since berthd started`,
+      ),
     ]);
   });
 
@@ -72,13 +80,13 @@ describe('a shim that does not answer when berthd starts', () => {
   });
 
   test('says what is the matter to who cannot wait longer', async () => {
-    const { node, running } = await leaveSilent();
+    const { node, running, shimPid } = await leaveSilent();
     const { sandboxes } = await node.start();
     using short = impatient(10);
     const exec = sandboxes.execSync(short, { containerId: running, command: ['true'], timeoutMs: 0 });
     await expect(exec).rejects.toMatchObject({
       code: 'UNAVAILABLE',
-      message: expect.stringMatching(/\(pid 4711\) has not answered since berthd started/),
+      message: expect.stringMatching(new RegExp(`pid ${String(shimPid)}. has not answered since berthd started`)),
     });
   });
 

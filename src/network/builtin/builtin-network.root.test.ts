@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
 import { systemClock } from '#base/clock';
 import { createCtx } from '#base/ctx';
@@ -11,50 +10,18 @@ import { loadAddon } from '#linux/load';
 import { runProcess } from '#linux/run-process';
 import { FakeCollection } from '#store/collection.fake';
 import type { AddressLease, PodNetworkRecord } from '../pod-network.ts';
+import { inOwnNetns } from '../own-netns.fixture.ts';
 import { podNetworkContract } from '../pod-network.contract.ts';
 import { StoreAddressBook } from '../store-address-book.ts';
 import { BuiltinNetwork } from './builtin-network.ts';
 import { runNamedTool } from './run-tool.ts';
 import { networkRequest } from '../network-request.fixture.ts';
 
-// The real kernel. The file runs itself again inside a network namespace of its own, so that the machine's links,
-// settings and rules are never touched; that inner run is the one that tests.
-
-const marker = 'BERTH_TEST_IN_NETNS';
 const ctx = createCtx();
-const inside = process.env[marker] === '1';
-const root = process.getuid?.() === 0;
 
-if (!inside) {
-  (root ? test : test.skip)(
-    root ? 'passes in a network namespace of its own' : 'skipped: real links need root',
-    async () => {
-      const addon = loadAddon();
-      const top = fileURLToPath(new URL('../../../', import.meta.url));
-      const jest = `${top}node_modules/jest/bin/jest.js`;
-      const result = await runProcess(ctx, addon, {
-        path: '/usr/bin/unshare',
-        argv: [
-          ...['unshare', '--net', process.execPath, '--experimental-vm-modules', jest, '--rootDir', top, '-i'],
-          ...['--config', `${top}jest.config.js`, '--selectProjects=unit'],
-          ...['--runTestsByPath', fileURLToPath(import.meta.url)],
-        ],
-        env: [`${marker}=1`, `PATH=${process.env['PATH'] ?? ''}`, `HOME=${process.env['HOME'] ?? '/'}`],
-        limit: 1024 * 1024,
-      });
-      if (result.code !== 0) throw new Error(`the inner run failed:\n${result.stderr}${result.stdout}`);
-      // Silence would be a run that tested nothing.
-      expect(result.stderr).toMatch(/Tests: +[1-9][0-9]* passed/);
-    },
-    120_000,
-  );
-} else {
-  realTests();
-}
+inOwnNetns(import.meta.url, undefined, realTests);
 
 function realTests(): void {
-  const others = readFileSync('/proc/net/dev', 'utf8').match(/^ *(?!lo:)[^ |]+:/gm);
-  if (others !== null) throw new Error(`this is no namespace of its own: it has ${others.join(' ')}`);
   const addon = loadAddon();
   const config: NetworkConfig = {
     mode: 'builtin',

@@ -2,60 +2,10 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
 import { createCtx } from '#base/ctx';
 import { randomIds, shortId } from '#base/ids';
-import type { NetworkConfig } from '#config/slices';
-import { FakeCollection } from '#store/collection.fake';
-import type { AddressLease, PodNetworkRecord, PortMapping } from '../pod-network.ts';
 import { podNetworkContract } from '../pod-network.contract.ts';
-import { StoreAddressBook } from '../store-address-book.ts';
-import { BuiltinNetwork } from './builtin-network.ts';
-import { FakeNetworkAddon, FakeTools } from './network-addon.fake.ts';
-import { networkRequest } from '../network-request.fixture.ts';
+import { Bench } from './builtin-network.fixture.ts';
 
 const ctx = createCtx();
-const config: NetworkConfig = {
-  mode: 'builtin',
-  bridge: 'berth0',
-  ipv4Subnet: '10.89.0.0/16',
-  ipv6Subnet: 'fd89::/64',
-  nftTable: 'berth',
-  masquerade: true,
-  poolSize: 1,
-  mtu: 0,
-};
-
-class Bench implements AsyncDisposable {
-  readonly addon = new FakeNetworkAddon();
-  readonly tools = new FakeTools();
-  leases = new FakeCollection<AddressLease>();
-  nowMs = 0;
-  network: BuiltinNetwork;
-
-  constructor(changes: Partial<NetworkConfig> = {}) {
-    this.network = this.open(changes);
-  }
-
-  open(changes: Partial<NetworkConfig> = {}): BuiltinNetwork {
-    return new BuiltinNetwork({
-      ctx,
-      addon: this.addon,
-      run: this.tools.run,
-      addresses: new StoreAddressBook(this.leases),
-      config: { ...config, ...changes },
-      clock: { monotonicMs: () => this.nowMs },
-      sweepDelayMs: 1,
-    });
-  }
-
-  async connect(podId = randomIds.next(), from = ctx): Promise<{ podId: string; record: PodNetworkRecord }> {
-    using netns = await this.network.takeNamespace(ctx);
-    return { podId, record: await this.network.setUp(from, networkRequest(podId, netns)) };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.network[Symbol.asyncDispose]();
-    expect(this.addon.openNamespaces.size).toBe(0);
-  }
-}
 
 podNetworkContract('BuiltinNetwork on a fake kernel', async () => {
   const bench = new Bench();
@@ -252,9 +202,15 @@ describe('clean-up', () => {
     await bench.addon.ensureBridge({ name: 'other', addresses: [] });
     const veth = bench.addon.links.get(record.hostInterface)!.veth!;
     const unknown = 'bv0123456789abc';
-    await bench.addon.attachVeth({ ...veth, hostName: 'bv123456789abcd', bridge: 'other' });
-    await bench.addon.attachVeth({ ...veth, hostName: 'veth0' });
-    await bench.addon.attachVeth({ ...veth, hostName: unknown });
+    for (const changes of [
+      { hostName: 'bv123456789abcd', bridge: 'other' },
+      { hostName: 'veth0' },
+      { hostName: unknown },
+    ]) {
+      const netnsFd = await bench.addon.createNetns();
+      await bench.addon.attachVeth({ ...veth, netnsFd, ...changes });
+      bench.addon.close(netnsFd);
+    }
     expect(await bench.network.strays(ctx, new Set([podId]))).toEqual([`link ${unknown}`]);
     expect(await bench.network.keepOnly(ctx, new Set([podId]))).toEqual([`link ${unknown}`]);
     expect(bench.addon.links.has('bv123456789abcd')).toBe(true);
@@ -319,7 +275,6 @@ describe('useSubnets', () => {
 
   test('refuses a range whose first address a pod has', async () => {
     await using bench = new Bench({ ipv4Subnet: '10.89.0.0/16' });
-    bench.leases = new FakeCollection<AddressLease>();
     await bench.leases.put(ctx, 'a', { podId: 'a', addresses: ['10.89.3.1'] });
     bench.network = bench.open();
     await expect(bench.network.useSubnets(ctx, ['10.89.3.0/24'])).rejects.toMatchObject({
@@ -340,108 +295,5 @@ describe('useSubnets', () => {
     come();
     expect((await first).record.addresses).toEqual(['10.89.0.2', 'fd89::2']);
     expect(second.record.addresses).toEqual(['10.89.0.3', 'fd89::3']);
-  });
-});
-
-describe('host ports', () => {
-  const mapping = { protocol: 'udp', containerPort: 53, hostPort: 5300, hostIp: '' } as const;
-  const connect = async (bench: Bench, portMappings: readonly PortMapping[] = [mapping], podId = randomIds.next()) => {
-    using netns = await bench.network.takeNamespace(ctx);
-    return { podId, record: await bench.network.setUp(ctx, networkRequest(podId, netns, { portMappings })) };
-  };
-
-  test('a pod without any costs no run of nft', async () => {
-    await using bench = new Bench();
-    await bench.network.prepare(ctx);
-    const { podId, record } = await bench.connect();
-    await bench.network.tearDown(ctx, podId, record);
-    expect(bench.tools.tables).toHaveLength(1);
-    expect(bench.addon.files.get('/proc/sys/net/ipv4/conf/berth0/route_localnet')).toBe('0');
-  });
-
-  test('lead to the pod while it lives; flows of datagrams are forgotten before and after', async () => {
-    await using bench = new Bench();
-    const { podId, record } = await connect(bench);
-    expect(bench.tools.tables.at(-1)).toContain('ports6 { udp . 5300 : fd89::2 . 53 }');
-    expect(bench.addon.files.get('/proc/sys/net/ipv4/conf/berth0/route_localnet')).toBe('1');
-    await bench.network.tearDown(ctx, podId, record);
-    await bench.network.tearDown(ctx, podId, record);
-    expect(bench.tools.tables.at(-1)).toContain('delete element inet berth ports4 { udp . 5300 }');
-    expect(bench.tools.tables).toHaveLength(3);
-    expect(bench.addon.calls.filter((call) => call === 'forgetUdpFlows 5300')).toHaveLength(2);
-  });
-
-  test('of two pods that come at once one gets the port, and after it the other', async () => {
-    await using bench = new Bench();
-    const [one, other] = await Promise.allSettled([connect(bench), connect(bench)]);
-    if (one.status !== 'fulfilled' || other.status !== 'rejected') throw new Error('not one of them');
-    expect(other.reason).toMatchObject({ code: 'FAILED_PRECONDITION', details: { podId: one.value.podId } });
-    await bench.network.tearDown(ctx, one.value.podId, one.value.record);
-    await connect(bench);
-  });
-
-  test('are known to the next berthd: kept by their pods, freed with pods that are gone', async () => {
-    await using bench = new Bench();
-    const kept = await connect(bench);
-    await connect(bench, [{ ...mapping, hostPort: 5301 }]);
-    await bench.network[Symbol.asyncDispose]();
-    bench.network = bench.open();
-    await bench.network.prepare(ctx);
-    expect(bench.tools.tables.at(-1)).toMatch(/delete table[\s\S]*ports4 \{ udp \. 5300 : .*, udp \. 5301 : /);
-    await bench.network.keepOnly(ctx, new Set([kept.podId]));
-    await expect(connect(bench)).rejects.toMatchObject({ details: { podId: kept.podId } });
-    await connect(bench, [{ ...mapping, hostPort: 5301 }]);
-  });
-
-  test('are free again when the pod could not be connected, or nft failed', async () => {
-    await using bench = new Bench();
-    await bench.network.prepare(ctx);
-    bench.addon.before.set('attachVeth', () => Promise.reject(new Error('no veth')));
-    await expect(connect(bench)).rejects.toThrow('no veth');
-    bench.addon.before.clear();
-    bench.tools.codes.push(1, 1);
-    await expect(connect(bench)).rejects.toMatchObject({ code: 'KERNEL' });
-    await connect(bench);
-    expect(bench.leases.values()).toHaveLength(1);
-  });
-
-  test('that could not be freed when their pod was not made are freed later', async () => {
-    await using bench = new Bench();
-    await bench.network.prepare(ctx);
-    bench.tools.codes.push(...Array<number>(4).fill(1));
-    await expect(connect(bench)).rejects.toMatchObject({ code: 'KERNEL' });
-    await expect(connect(bench)).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' });
-    bench.network.status();
-    for (let turns = 0; turns < 20 && bench.leases.size > 0; turns++) await turn();
-    await connect(bench);
-    expect(bench.leases.size).toBe(1);
-  });
-
-  test('of a family that pods have no addresses of keep neither address nor port, and no berthd from starting', async () => {
-    await using bench = new Bench({ ipv4Subnet: '10.1.1.0/30', ipv6Subnet: '' });
-    await expect(connect(bench, [{ ...mapping, hostIp: 'fd00::1' }])).rejects.toMatchObject({
-      code: 'FAILED_PRECONDITION',
-      message: /no IPv6 address/,
-    });
-    expect(bench.leases.values()).toEqual([]);
-    expect([...bench.addon.links.keys()]).toEqual(['berth0']);
-    const podId = randomIds.next();
-    const portMappings = [{ ...mapping, hostIp: '::' }];
-    await bench.leases.put(ctx, podId, { podId, addresses: ['10.1.1.2'], portMappings });
-    await bench.network[Symbol.asyncDispose]();
-    bench.network = bench.open({ ipv4Subnet: '10.1.1.0/30', ipv6Subnet: '' });
-    await bench.network.prepare(ctx);
-    await bench.network.keepOnly(ctx, new Set());
-    expect((await connect(bench)).record.addresses).toEqual(['10.1.1.2']);
-  });
-
-  test('a pod keeps its network until its ports are gone from the table', async () => {
-    await using bench = new Bench();
-    const { podId, record } = await connect(bench);
-    bench.tools.codes.push(1, 1);
-    await expect(bench.network.tearDown(ctx, podId, record)).rejects.toMatchObject({ code: 'KERNEL' });
-    await expect(connect(bench)).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' });
-    await bench.network.tearDown(ctx, podId, record);
-    await connect(bench);
   });
 });
