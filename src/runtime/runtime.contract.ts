@@ -7,14 +7,17 @@ import { RuntimeBench, type RuntimeMachine } from './contract/runtime-bench.fixt
 import { straysContract } from './contract/strays.contract.ts';
 import { usageContract } from './contract/usage.contract.ts';
 
+/** A machine that is busy lets a control group wait for seconds. */
+const patienceMs = 60_000;
+
 /** What every Runtime does. `prepare` makes a machine that has nothing yet, for all suites. */
 export function runtimeContract(name: string, prepare: () => Promise<RuntimeMachine>): void {
   describe(`${name}: the contract of Runtime`, () => {
     let bench: RuntimeBench;
     beforeAll(async () => {
       bench = await RuntimeBench.open(await prepare());
-    });
-    afterAll(() => bench.cleanUp());
+    }, patienceMs);
+    afterAll(() => bench.cleanUp(), patienceMs);
 
     for (const suite of [
       podsContract,

@@ -44,14 +44,14 @@ asRoot('conversations with processes', () => {
       document: '',
     });
     main = await run({ args: ['/bin/sleep', '1000'] });
-  }, 30_000);
+  }, 60_000);
 
   afterAll(async () => {
     await runtime.endPod(ctx, podId);
     for (const id of containers) await runtime.removeContainer(ctx, podId, id, `${machine.group}/${id}`);
     await runtime.close();
     await machine.cleanUp();
-  }, 30_000);
+  }, 60_000);
 
   async function run(changes: Partial<ContainerInput>): Promise<{ readonly id: string; readonly spec: OciSpec }> {
     const id = randomBytes(32).toString('hex');
