@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { errnoOf, toBerthError } from '#base/errors';
+import type { Files } from '#linux/files';
 
 /** The directory below layers/ that stands for "no layers": an overlay wants at least one. No row has this name. */
 export const emptyLayer = '_';
@@ -22,8 +23,11 @@ export class ImageDirs {
   readonly #token = randomBytes(6).toString('hex');
   #count = 0;
 
-  constructor(root: string) {
+  readonly #files: Pick<Files, 'removeTree'>;
+
+  constructor(root: string, files: Pick<Files, 'removeTree'>) {
     this.root = root;
+    this.#files = files;
     this.layers = path.join(root, 'layers');
     this.blobs = path.join(root, 'blobs', 'sha256');
     this.tmp = path.join(root, 'tmp');
@@ -73,10 +77,15 @@ export class ImageDirs {
       if (errnoOf(error) === 'ENOENT') return;
       throw error;
     }
-    await rm(grave, { recursive: true, force: true });
+    await this.removeTree(grave);
   }
 
   async removeScratch(name: string): Promise<void> {
-    await rm(path.join(this.tmp, name), { recursive: true, force: true });
+    await this.removeTree(path.join(this.tmp, name));
+  }
+
+  /** A tree of an image, which may be deeper than a path is long. Missing: no error. */
+  async removeTree(directory: string): Promise<void> {
+    await this.#files.removeTree(directory);
   }
 }

@@ -102,13 +102,13 @@ export class Layers {
     try {
       await this.#takeFromBelow(ctx, unpacked, await below());
     } catch (error) {
-      await rm(unpacked.scratch, { recursive: true, force: true });
+      await this.#options.dirs.removeTree(unpacked.scratch);
       throw error;
     }
     using _turn = await this.#lock.acquire(chainKey);
     const held = this.#held.get(chainKey);
     if (!held) return await this.#publish(chainKey, unpacked);
-    await rm(unpacked.scratch, { recursive: true, force: true });
+    await this.#options.dirs.removeTree(unpacked.scratch);
     return this.#pin(held, true);
   }
 
@@ -171,7 +171,7 @@ export class Layers {
     try {
       await rename(unpacked.scratch, dirs.layer(name));
     } catch (error) {
-      await rm(unpacked.scratch, { recursive: true, force: true });
+      await this.#options.dirs.removeTree(unpacked.scratch);
       throw toBerthError(error, `place layer ${diffId}`);
     }
     const held: Held = { row: { key, name, diffId, bytes, inodes, opaque }, committed: false, pins: 0 };
@@ -209,7 +209,7 @@ export class Layers {
       );
       return { scratch, result };
     } catch (error) {
-      await rm(scratch, { recursive: true, force: true });
+      await this.#options.dirs.removeTree(scratch);
       const failure = toBerthError(error, `unpack layer ${wanted.diffId}`);
       if (failure.code !== 'RESOURCE_EXHAUSTED') throw failure;
       throw new BerthError(failure.code, `${failure.message}: make room below ${dirs.root}`, { cause: failure });

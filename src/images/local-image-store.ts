@@ -4,6 +4,7 @@ import type { Ctx } from '#base/ctx';
 import { BerthError, toBerthError } from '#base/errors';
 import { KeyedLock } from '#base/keyed-lock';
 import type { Addon } from '#linux/addon';
+import { Files } from '#linux/files';
 import type { Change, Store } from '#store/collection';
 import { Accounts } from './accounts.ts';
 import type { AccountFiles } from './accounts.ts';
@@ -130,7 +131,7 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
   /** Opens the rows, and moves aside those whose files are gone. */
   static async open(ctx: Ctx, options: LocalImageStoreOptions): Promise<LocalImageStore> {
     const { store, root } = options;
-    const dirs = new ImageDirs(root);
+    const dirs = new ImageDirs(root, new Files(options.addon));
     await dirs.create();
     await spreadDirectories(ctx, options.addon, dirs.tmp);
     const rows: Rows = {
