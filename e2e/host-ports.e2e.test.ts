@@ -47,6 +47,8 @@ describe('a pod with ports of the node', () => {
         mapping('TCP', 80, 8444, nodeAddress[4]),
         mapping('TCP', 80, 8446, nodeAddress[6]),
         mapping('TCP', 80, 0),
+        mapping('TCP', 80, 8447, `::ffff:${nodeAddress[4]}`),
+        mapping('TCP', 80, 8448, '::9.8.7.6'),
       ],
     });
     server = await PortServer.inPod(pod, 'one', 80);
@@ -54,6 +56,11 @@ describe('a pod with ports of the node', () => {
   afterAll(async () => {
     await server[Symbol.asyncDispose]();
     await pod.remove();
+  });
+
+  test('is reached at an IPv4 address that is written as an IPv6 one, and has no stranger in its table', async () => {
+    expect(await ask(fromNode, 'TCP', nodeAddress[4], 8447)).toBe(`one ${nodeAddress[4]}`);
+    expect(await berthd.strays()).toEqual([]);
   });
 
   test.each([

@@ -85,6 +85,14 @@ describe('foreign elements', () => {
     expect(foreignElements(listed, [{ ...web, podAddress: '10.89.0.9' }])).toHaveLength(2);
   });
 
+  test('are none of ours, however nft writes an address', () => {
+    const dotted = { ...dns6, hostAddress: '::908:706' };
+    const at = { name: 'ports6_at', elem: [[{ concat: ['::9.8.7.6', 'udp', 53] }, { concat: ['fd89::2', 5353] }]] };
+    const json = JSON.stringify({ nftables: [{ map: at }] });
+    expect(foreignElements(json, [dotted])).toEqual([]);
+    expect(foreignElements(json, [])).toEqual(['ports6_at ::908:706 udp 53 fd89::2 5353']);
+  });
+
   test('are not guessed from what is not understood', () => {
     expect(foreignElements('{"nftables": [null, 3, {"map": {"elem": 5}}]}', [])).toEqual([]);
     expect(foreignElements('{}', [])).toEqual([]);

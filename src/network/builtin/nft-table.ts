@@ -1,5 +1,5 @@
 import type { Forward } from './port-forwards.ts';
-import { withoutNested, type Family, type Subnet } from './subnet.ts';
+import { formatAddress, parseAddress, withoutNested, type Family, type Subnet } from './subnet.ts';
 
 export interface NftTable {
   readonly name: string;
@@ -74,8 +74,16 @@ export function foreignElements(json: string, forwards: readonly Forward[]): rea
     const { map, set } = (entry ?? {}) as Record<'map' | 'set', { name?: unknown; elem?: unknown } | undefined>;
     const { name, elem } = map ?? set ?? {};
     if (typeof name !== 'string' || !Array.isArray(elem)) return [];
-    return elem.map((one: unknown) => [name, ...leaves(one)].join(' ')).filter((text) => !known.has(text));
+    return elem
+      .map((one: unknown) => [name, ...leaves(one).map(canonical)].join(' '))
+      .filter((text) => !known.has(text));
   });
+}
+
+/** nft writes some addresses with a dotted tail ("::9.8.7.6"). */
+function canonical(word: string): string {
+  const address = parseAddress(word);
+  return address === undefined ? word : formatAddress(address);
 }
 
 /** Names and numbers in it, in order. */

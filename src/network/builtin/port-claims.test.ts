@@ -82,6 +82,9 @@ describe('what a pod asks for', () => {
     expect(podAddresses('0.0.0.0')).toEqual(['10.89.0.2']);
     expect(podAddresses('::')).toEqual(['fd89::2']);
     expect(forwardsOf([port('127.0.0.1')], addresses)).toMatchObject([{ hostAddress: '127.0.0.1', family: 4 }]);
+    const mapped = forwardsOf([port('::ffff:192.0.2.1')], addresses);
+    expect(mapped).toMatchObject([{ hostAddress: '192.0.2.1', family: 4, podAddress: '10.89.0.2' }]);
+    expect(forwardsOf([port('::ffff:0.0.0.0')], addresses)).toMatchObject([{ hostAddress: '', family: 4 }]);
     expect(() => forwardsOf([port('::')], ['10.89.0.2'])).toThrow('pods have no IPv6 address');
   });
 });

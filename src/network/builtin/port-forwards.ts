@@ -1,6 +1,6 @@
 import { BerthError } from '#base/errors';
 import type { PortMapping } from '../pod-network.ts';
-import { contains, formatAddress, parseAddress, parseSubnet, type Family } from './subnet.ts';
+import { contains, formatAddress, parseAddress, parseSubnet, unmapped, type Family } from './subnet.ts';
 
 /** Of one pod; Kubernetes knows no limit, but the table's text has one. */
 const maxMappings = 1000;
@@ -60,14 +60,15 @@ function hostPort({ protocol, containerPort, hostPort: port, hostIp }: PortMappi
   if (parsed === undefined) {
     throw new BerthError('INVALID_ARGUMENT', `host IP ${JSON.stringify(hostIp.slice(0, 64))} is not an address`);
   }
-  const { family, value } = parsed;
-  if (value !== 0n && contains(loopback6, parsed)) {
+  const address = unmapped(parsed);
+  const { family, value } = address;
+  if (value !== 0n && contains(loopback6, address)) {
     throw new BerthError(
       'INVALID_ARGUMENT',
       `host IP ${hostIp}: the kernel forwards nothing from the IPv6 loopback address; use 127.0.0.1`,
     );
   }
-  return { protocol, port, family, address: value === 0n ? '' : formatAddress(parsed), containerPort };
+  return { protocol, port, family, address: value === 0n ? '' : formatAddress(address), containerPort };
 }
 
 /** Whether there is an address of the node at which both would be reached. */

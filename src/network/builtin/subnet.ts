@@ -34,6 +34,12 @@ export function parseAddress(text: string): Address | undefined {
   return { family, value: joined([...before, ...zeros, ...after], 16n) };
 }
 
+/** ::ffff:a.b.c.d is how programs write a.b.c.d where IPv6 is wanted: no packet has it (RFC 4291, 2.5.5.2). */
+export function unmapped({ family, value }: Address): Address {
+  const isMapped = family === 6 && value >> 32n === groupMask;
+  return isMapped ? { family: 4, value: value & 0xffff_ffffn } : { family, value };
+}
+
 export function formatAddress({ family, value }: Address): string {
   if (family === 4) return [24n, 16n, 8n, 0n].map((shift) => String((value >> shift) & 0xffn)).join('.');
   const parts: string[] = [];
