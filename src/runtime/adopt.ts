@@ -3,9 +3,9 @@ import { sleep } from '#base/deadline';
 import { errnoOf, messageOf } from '#base/errors';
 import { connect, killShimTree } from './pods.ts';
 import type { AdoptedContainer, AdoptedPod, AnsweredPod, KnownContainer, LostPod } from './runtime.ts';
-import { type RuntimeParts, shimCgroup, shimOf } from './runtime-parts.ts';
+import { type RuntimeParts, shimOf } from './runtime-parts.ts';
 import type { ContainerEntry__Output } from './shim/gen/berth/shim/ContainerEntry.ts';
-import { findShimPid } from './silent-shims.ts';
+import { findShimPid, mayLive } from './silent-shims.ts';
 import { toExitInfo } from './shim/pod-directory.ts';
 
 /** How long everybody waits for shims; one that answers later is adopted later. */
@@ -84,14 +84,14 @@ async function greet(parts: RuntimeParts, podId: string, containers: readonly Kn
 
 /**
  * Time proves nothing: a shim may be stopped, frozen, or wait for a processor. Its socket was listened on before there was a
- * shim, and only the shim has it: when nobody listens (ECONNREFUSED), or the socket is gone and no process is in the shim's
- * group, it is dead.
+ * shim, and only the shim has it: when nobody listens (ECONNREFUSED), or the socket is gone and no process in the shim's
+ * group may be it, it is dead.
  */
 async function isDead(parts: RuntimeParts, ctx: Ctx, podId: string, error: unknown): Promise<boolean> {
   const errno = errnoOf(error instanceof Error && error.cause !== undefined ? error.cause : error);
   if (errno === 'ECONNREFUSED') return true;
   if (errno !== 'ENOENT' && errno !== 'ENOTDIR') return false;
-  return (await parts.cgroups.processes(ctx, shimCgroup(parts, podId))).length === 0;
+  return !(await mayLive(parts, ctx, podId));
 }
 
 async function busyOf(

@@ -21,15 +21,37 @@ export function askNowAndThen(parts: RuntimeParts): void {
   parts.closing.addEventListener('abort', () => clearInterval(timer), { once: true });
 }
 
+/** What the leaf of a shim holds besides it, by name (PR_SET_NAME): they outlive it, pause until somebody kills it. */
+const helpers: ReadonlySet<string> = new Set(['berth-pause', 'berth-log']);
+
 /** Of a pod whose shim has not said so itself: in the leaf of the shim it alone has a parent outside. 0: not found. */
 export async function findShimPid(parts: RuntimeParts, ctx: Ctx, podId: string): Promise<number> {
-  const pids = await parts.cgroups.processes(ctx, shimCgroup(parts, podId)).catch((): number[] => []);
-  const parents = await Promise.all(pids.map(parentOf));
-  return pids.find((_pid, at) => !pids.includes(parents[at] ?? 0)) ?? 0;
+  const seen = await withoutHelpers(parts, ctx, podId).catch(() => []);
+  const pids = seen.map(({ pid }) => pid);
+  return seen.find(({ parent }) => !pids.includes(parent))?.pid ?? 0;
 }
 
-async function parentOf(pid: number): Promise<number> {
+/** Whether a process is there that may be the pod's shim. @throws when that cannot be found out */
+export async function mayLive(parts: RuntimeParts, ctx: Ctx, podId: string): Promise<boolean> {
+  return (await withoutHelpers(parts, ctx, podId)).length > 0;
+}
+
+interface Seen {
+  readonly pid: number;
+  readonly name: string;
+  readonly parent: number;
+}
+
+async function withoutHelpers(parts: RuntimeParts, ctx: Ctx, podId: string): Promise<readonly Seen[]> {
+  const pids = await parts.cgroups.processes(ctx, shimCgroup(parts, podId));
+  const seen = await Promise.all(pids.map(look));
+  return seen.filter(({ name }) => !helpers.has(name));
+}
+
+async function look(pid: number): Promise<Seen> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
   // The name is in parentheses and may hold anything.
-  return Number(text.slice(text.lastIndexOf(')') + 2).split(' ')[1] ?? 0);
+  const end = text.lastIndexOf(')');
+  const name = text.slice(text.indexOf('(') + 1, Math.max(0, end));
+  return { pid, name, parent: Number(text.slice(end + 2).split(' ')[1] ?? 0) };
 }

@@ -21,22 +21,24 @@ export function lackOfLinux(): string | undefined {
 /** The kernel, real shims, and containers whose root is busybox, in groups of this process's own. */
 export class LinuxMachine implements RuntimeMachine {
   readonly group = `/berth-test-${process.pid}`;
+  readonly podsDirectory: string;
   readonly #base = mkdtempSync('/tmp/berth-runtime-');
   readonly #addon = loadAddon();
-  readonly #cgroups = openCgroups(this.#addon);
+  readonly cgroups = openCgroups(this.#addon);
   readonly #namespaces: Fd[] = [];
 
   constructor() {
+    this.podsDirectory = `${this.#base}/pods`;
     makeRoot(`${this.#base}/layers/busybox`);
   }
 
   open(): Promise<LinuxRuntime> {
     return LinuxRuntime.open({
       addon: this.#addon,
-      cgroups: this.#cgroups,
+      cgroups: this.cgroups,
       log: silentLogger,
       shimBinary,
-      podsDirectory: `${this.#base}/pods`,
+      podsDirectory: this.podsDirectory,
       shimCgroupParent: `${this.group}-shims`,
       defaultCgroupParent: this.group,
       rlimits: usualRlimits,
@@ -68,6 +70,12 @@ export class LinuxMachine implements RuntimeMachine {
   log(id: string): string {
     if (!existsSync(this.#logPath(id))) return '';
     return readFileSync(this.#logPath(id), 'utf8').replace(/^\S+ std\w+ F /gm, '');
+  }
+
+  /** Moves a process into a group of nobody's, in every hierarchy. */
+  async hide(pid: number, group: string): Promise<void> {
+    const { enter } = group === '/' ? this.cgroups.handle(group) : await this.cgroups.create(ctx, group, {});
+    for (const { dir } of enter) writeFileSync(`${dir}/cgroup.procs`, String(pid));
   }
 
   killShim({ shimPid }: PodProcess): void {
@@ -110,7 +118,7 @@ export class LinuxMachine implements RuntimeMachine {
   async cleanUp(): Promise<void> {
     for (const netns of this.#namespaces) netns[Symbol.dispose]();
     for (const parent of [`${this.group}-elsewhere`, `${this.group}-shims`, this.group]) {
-      await this.#cgroups.remove(ctx, parent);
+      await this.cgroups.remove(ctx, parent);
     }
     rmSync(this.#base, { recursive: true });
   }
