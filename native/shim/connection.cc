@@ -227,7 +227,7 @@ bool take_stream(Shim& shim, Connection& connection, std::string_view step, std:
   if (connection.streams) return true;
   if (listener.streams >= kMaxStreams) return fault.limit(step, about, kMaxStreams, "streams in a pod");
   // The lowest free number is taken: this one tells how many are in use.
-  if (connection.socket.get() >= listener.descriptors - kReservedPlaces - kOwnDescriptors) {
+  if (connection.socket.get() >= listener.descriptors - kReservedPlaces * kDescriptorsOfProbe - kOwnDescriptors) {
     return fault.limit(step, about, listener.descriptors, "open files of the shim");
   }
   connection.streams = true;

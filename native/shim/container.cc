@@ -161,7 +161,7 @@ bool launch(Shim& shim, Container& container, const berth_shim_CreateContainer& 
   }
   if (pid < 0) return container.fault->kernel("clone", container.id.view(), errno);
   container.pid = pid;
-  return true;
+  return process_end_watch(shim, container.end, pid) ? true : container.fault->kernel("pidfd_open", "", errno);
 }
 
 void child_spoke(Watch& watch, uint32_t) {
@@ -195,6 +195,7 @@ void container_free(Container& container) {
   const Owned<Container> freed = shim.containers.take(container);
   if (container.sync_fd) shim.loop.unwatch(container.sync_fd.get());
   shim.loop.forget(container);
+  process_end_forget(container.end);
   shim.loop.cancel(container.timer);
   attaches_end(container, true);
   container_log_close(container);
@@ -281,6 +282,8 @@ bool container_take_second(Container& container) {
   const pid_t second = second_of(container.page);
   if (second == 0) return false;
   container.pid = second;
+  if (!process_end_watch(*container.shim, container.end, second) && errno != ESRCH)
+    log_line("a container's pidfd", errno);
   return true;
 }
 

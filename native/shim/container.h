@@ -24,6 +24,7 @@
 #include "shim/log_pump/protocol.h"
 #include "shim/loop.h"
 #include "shim/messages.h"
+#include "shim/process_end.h"
 
 namespace berth {
 
@@ -53,7 +54,8 @@ struct Container : Watch {
   Text<128> id;
   Phase phase = Phase::kSettingUp;
   pid_t pid = 0;
-  bool reaped = false;
+  ProcessEnd end;       // of `pid`
+  bool reaped = false;  // or dead, and held by a tracer
   bool tty = false;
   bool nodes_pids = false;   // it is in the node's pid namespace
   Fd table;                  // a mount namespace with a procfs of its pid namespace, where that is not the pod's

@@ -215,6 +215,7 @@ bool container_exited(Shim& shim, pid_t pid, int wait_status) {
       return true;
     }
     at->reaped = true;
+    process_end_forget(at->end);
     if (at->phase == Phase::kSettingUp) {
       setup_ended(*at);
     } else if (at->phase == Phase::kDiscarded) {

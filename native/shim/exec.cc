@@ -38,6 +38,7 @@ void exec_free(Exec& exec) {
   const Owned<Exec> freed = shim.execs.take(exec);
   if (!exec.probe) shim.execs.stream_count--;
   stop_listening(exec);
+  process_end_forget(exec.end);
   shim.loop.cancel(exec.timer);
   shim.loop.cancel(exec.held_timer);
   exec_terminal_close(exec);
@@ -56,6 +57,7 @@ bool is_over(const Exec& exec) {
 void retire(Exec& exec) {
   exec_terminal_process_ended(exec);  // while it cannot be taken for over
   exec.phase = ExecPhase::kEnded;
+  process_end_forget(exec.end);
   if (!exec_terminal_is_open(exec)) exec_terminal_close(exec);
   Shim& shim = *exec.shim;
   shim.loop.cancel(exec.timer);
@@ -77,6 +79,7 @@ bool take_second(Exec& exec) {
   const pid_t second = second_of(exec.page);
   if (second == 0) return false;
   exec.pid = second;
+  if (!process_end_watch(*exec.shim, exec.end, second) && errno != ESRCH) log_line("an exec's pidfd", errno);
   exec.second = true;
   if (exec.killed) kill(second, SIGKILL);
   return true;
@@ -236,6 +239,7 @@ bool launch(Shim& shim, Connection& connection, const Container& container, Exec
   }
   if (pid < 0) return fault.kernel("clone", exec.id.view(), errno);
   exec.pid = pid;
+  if (!process_end_watch(shim, exec.end, pid)) return fault.kernel("pidfd_open", exec.id.view(), errno);
   return shim.loop.watch(exec.result.get(), exec, EPOLLIN) ? true : fault.kernel("epoll", "", errno);
 }
 

@@ -12,6 +12,7 @@
 #include "shim/connection.h"
 #include "shim/exec_terminal.h"
 #include "shim/loop.h"
+#include "shim/process_end.h"
 
 namespace berth {
 
@@ -36,6 +37,7 @@ struct Exec : Watch {
   Text<128> container_id;
   CallRef call;
   pid_t pid = 0;
+  ProcessEnd end;  // of `pid`
   OwnedText leaf;  // its cgroup, below the container's: what a time-out kills
   bool tty = false;
   bool second = false;

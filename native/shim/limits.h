@@ -20,14 +20,16 @@ constexpr int kRefusedConnections = 16;
 
 constexpr size_t kMaxQueuedBytes = 1u << 20;  // of answers that a peer has not read
 
-// A stream holds at most five (connection, stdin, stdout, a terminal's master twice), a container four, a probe one.
-constexpr int kDescriptorsOfStream = 5;
-constexpr int kDescriptorsOfContainer = 4;
+// A stream holds at most six (connection, process, stdin, stdout, a terminal's master twice), a container five, a probe
+// two.
+constexpr int kDescriptorsOfStream = 6;
+constexpr int kDescriptorsOfContainer = 5;
+constexpr int kDescriptorsOfProbe = 2;
 constexpr int kOwnDescriptors =
     128;  // with what is on its way: streams that come with a request, a walk through cgroups
-constexpr int kDescriptors = 8192;
-static_assert(kMaxStreams * kDescriptorsOfStream + kMaxContainers * kDescriptorsOfContainer + kReservedPlaces +
-                  kRefusedConnections + kOwnDescriptors <=
+constexpr int kDescriptors = 10240;
+static_assert(kMaxStreams * kDescriptorsOfStream + kMaxContainers * kDescriptorsOfContainer +
+                  kReservedPlaces * kDescriptorsOfProbe + kRefusedConnections + kOwnDescriptors <=
               kDescriptors);
 
 }  // namespace berth

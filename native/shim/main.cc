@@ -22,6 +22,7 @@
 #include "shim/kernel.h"
 #include "shim/limits.h"
 #include "shim/probe.h"
+#include "shim/process_end.h"
 #include "shim/shim.h"
 
 namespace berth {
@@ -77,12 +78,8 @@ void reap(Shim& shim) {
     if (pid <= 0) return shutdown_progress(shim);
     if (!WIFEXITED(status) && !WIFSIGNALED(status)) {
       let_go(pid, status);
-    } else if (pid == shim.pod.pause_pid || is_second(shim.pod.page, pid)) {
-      pause_exited(shim, pid);
-    } else if (pid == shim.pump.pid) {
-      pump_exited(shim);
-    } else if (!container_exited(shim, pid, status)) {
-      exec_exited(shim, pid, status);  // else an orphan that has become ours
+    } else {
+      process_ended(shim, pid, status);
     }
   }
   shim.loop.arm(shim.signals.rest, 0);

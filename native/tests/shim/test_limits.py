@@ -107,13 +107,13 @@ class Limits(unittest.TestCase):
         pod.create("late", ["true"], log=False)
 
     def test_with_few_descriptors_streams_leave_some_for_probes(self):
-        pod = self.pod(nofile=640)
+        pod = self.pod(nofile=1100)
         pod.up("c")
         with self.assertRaises(ShimError) as caught:
             while True:
                 self.exec(pod)
         self.assertEqual(caught.exception.kind, "LIMIT")
-        self.assertIn("640 open files of the shim", caught.exception.message)
+        self.assertIn("1100 open files of the shim", caught.exception.message)
         self.assertGreater(self.counter, 200)
         for _ in range(RESERVED // 2):
             self.exec(pod, probe=True)
