@@ -68,22 +68,18 @@ Got read_header(Connection& connection) {
 }
 
 Got read_payload(Connection& connection) {
+  char nowhere[kPageBytes];
   while (connection.payload_size < connection.header.length) {
-    const ssize_t n = recv(connection.socket.get(), connection.payload.data() + connection.payload_size,
-                           connection.header.length - connection.payload_size, MSG_DONTWAIT);
+    const size_t left = connection.header.length - connection.payload_size;
+    const ssize_t n =
+        connection.unread
+            ? recv(connection.socket.get(), nowhere, left < sizeof nowhere ? left : sizeof nowhere, MSG_DONTWAIT)
+            : recv(connection.socket.get(), connection.payload.data() + connection.payload_size, left, MSG_DONTWAIT);
     if (n < 0) return errno == EAGAIN || errno == EINTR ? Got::kMore : Got::kEnd;
     if (n == 0) return Got::kEnd;
     connection.payload_size += static_cast<size_t>(n);
   }
   return Got::kAll;
-}
-
-// The request cannot be passed over, so that it is the connection's last.
-Got answer_no_memory(const Connection& connection) {
-  Fault fault;
-  fault.kernel("request", "", ENOMEM);
-  reply_fault(*connection.shim, {connection.id, connection.header.stream}, fault);
-  return Got::kEnd;
 }
 
 // One frame, as far as it has arrived.
@@ -93,9 +89,18 @@ Got read_frame(Connection& connection) {
     if (got != Got::kAll) return got;
     if (!parse_request_header(connection.header_bytes, connection.header)) return Got::kEnd;
     connection.payload_size = 0;
-    if (!connection.payload.make(connection.header.length)) return answer_no_memory(connection);
+    connection.unread = !connection.payload.make(connection.header.length);
   }
   return read_payload(connection);
+}
+
+void serve(Connection& connection) {
+  if (!connection.unread) {
+    return dispatch(*connection.shim, connection, {connection.payload.data(), connection.payload_size});
+  }
+  Fault fault;
+  fault.kernel("request", "", ENOMEM);
+  reply_fault(*connection.shim, {connection.id, connection.header.stream}, fault);
 }
 
 void flush(Connection& connection) {
@@ -118,7 +123,7 @@ void connection_ready(Watch& watch, uint32_t events) {
     const Got got = read_frame(connection);
     if (got == Got::kMore) return;
     if (got == Got::kEnd) return connection_close(connection);
-    dispatch(*connection.shim, connection, {connection.payload.data(), connection.payload_size});
+    serve(connection);
     connection.payload.reset();
     drop_fds(connection.fds);
     connection.header_size = 0;

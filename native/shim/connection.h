@@ -53,6 +53,7 @@ struct Connection : Watch {
   FrameHeader header;
   Payload payload;
   size_t payload_size = 0;
+  bool unread = false;  // there is no memory for it: it is passed over
   PassedFds fds;
 
   // Bytes the peer has not taken yet.

@@ -24,11 +24,12 @@ void answer_held(Exec& exec) {
   execs_remove_leaves(shim, leaf.view());
 }
 
-// What a container that ends does to who is on the way into it: its pid namespace takes nobody any more, and kills who
-// is in it; its cgroup goes.
+// What a container that ends does to who is on the way into it: its pid namespace takes nobody any more (ENOMEM), and
+// kills who is in it; its cgroup goes.
 bool may_be_its_end(const Fault& fault) {
-  return fault.kind == FaultKind::kKernel && (fault.error == ESRCH || fault.error == EPIPE || fault.error == ENOMEM ||
-                                              fault.error == ENOENT || fault.error == ENODEV);
+  if (fault.kind != FaultKind::kKernel) return false;
+  if (fault.error == ENOMEM) return std::string_view(fault.step) == "clone";
+  return fault.error == ESRCH || fault.error == EPIPE || fault.error == ENOENT || fault.error == ENODEV;
 }
 
 // The container lives on, or takes its time to end.

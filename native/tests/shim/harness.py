@@ -165,7 +165,7 @@ class Pod:
     counter = 0
 
     def __init__(self, pid=pb.NS_NEW, net=pb.NS_NEW, ipc=pb.NS_POD, uts=pb.NS_POD, start=True, net_fd=None,
-                 own_dev=False, without_caps=(), nofile=None, supervisor=None, **plan):
+                 own_dev=False, without_caps=(), nofile=None, supervisor=None, scarcity=None, **plan):
         Pod.counter += 1
         self.id = f"test-{os.getpid()}-{Pod.counter}"
         self.base = tempfile.mkdtemp(prefix="berth-shim-")
@@ -177,7 +177,7 @@ class Pod:
         self.cgroups = Cgroups(f"berth-shim-{self.id}")
         self.pid_mode, self.ipc, self.net, self.uts = pid, ipc, net, uts
         self.pids, self.clients, self.ended = [], [], False
-        self._spawn(net_fd, own_dev, without_caps, nofile, supervisor)
+        self._spawn(net_fd, own_dev, without_caps, nofile, supervisor, scarcity)
         try:
             self.client = self.connect()
             hello = self.client.call(hello=pb.Hello(protocol=1, subscribe=True))
@@ -188,14 +188,14 @@ class Pod:
             self._blame_sanitizers(error)
             raise
 
-    def _spawn(self, net_fd, own_dev, without_caps, nofile, supervisor):
+    def _spawn(self, net_fd, own_dev, without_caps, nofile, supervisor, scarcity):
         listener = socket.socket(socket.AF_UNIX)
         here = os.open(self.dir, os.O_PATH | os.O_DIRECTORY)
         listener.bind(f"/proc/self/fd/{here}/shim.sock")
         listener.listen(64)
-        binary = detached_readonly(SHIM)
+        binary = detached_readonly(SHIM if scarcity is None else scarcity.program)
         self.log = f"{self.base}/shim.log"
-        environment = reports.environment(self.base)
+        environment = {**reports.environment(self.base), **(scarcity.environment if scarcity is not None else {})}
         child = os.fork()
         if child == 0:
             try:

@@ -6,8 +6,8 @@
 
 #include <string>
 
+#include "tests/shim/scarce.h"
 #include "tests/shim/unit/check.h"
-#include "tests/shim/unit/scarce.h"
 
 namespace berth {
 namespace {

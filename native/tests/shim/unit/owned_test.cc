@@ -4,8 +4,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/shim/scarce.h"
 #include "tests/shim/unit/check.h"
-#include "tests/shim/unit/scarce.h"
 
 namespace berth {
 namespace {

@@ -1,8 +1,8 @@
 #include "shim/relay.h"
 
+#include "tests/shim/scarce.h"
 #include "tests/shim/unit/check.h"
 #include "tests/shim/unit/pipes.h"
-#include "tests/shim/unit/scarce.h"
 
 namespace berth {
 namespace {

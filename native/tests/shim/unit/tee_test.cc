@@ -2,9 +2,9 @@
 
 #include <string>
 
+#include "tests/shim/scarce.h"
 #include "tests/shim/unit/check.h"
 #include "tests/shim/unit/pipes.h"
-#include "tests/shim/unit/scarce.h"
 
 namespace berth {
 namespace {

@@ -1,4 +1,4 @@
-#include "tests/shim/unit/scarce.h"
+#include "tests/shim/scarce.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -8,34 +8,24 @@
 namespace check {
 namespace {
 
-constexpr int kPlenty = 0;
+Scarcity own;
 
-int left = kPlenty;  // how many calls are answered, and one; kPlenty: all
-bool all = false;
-bool refused = false;
+}  // namespace
+
+Scarcity* scarcity = &own;
+
+namespace {
 
 bool refuse() {
-  if (left == kPlenty || --left > 0) return false;
-  refused = true;
-  left = all ? 1 : kPlenty;
+  int left = scarcity->left.load();
+  while (left > 0 && !scarcity->left.compare_exchange_weak(left, left - 1)) continue;
+  if (left != 1) return false;
+  scarcity->refused++;
   errno = ENOMEM;
   return true;
 }
 
 }  // namespace
-
-Scarce::Scarce(int nth, Refused refused_calls) {
-  left = nth;
-  all = refused_calls == kAll;
-  refused = false;
-}
-Scarce::~Scarce() {
-  left = kPlenty;
-}
-bool Scarce::felt() const {
-  return refused;
-}
-
 }  // namespace check
 
 extern "C" {
