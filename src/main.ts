@@ -210,7 +210,7 @@ async function openBase(starting: AsyncDisposableStack, { live, log, metrics }: 
   refuseChroot(addon);
   warnOfSharedWatches(addon, log);
   const { root, run } = live.current.paths;
-  for (const directory of [root, run]) mkdirSync(directory, { recursive: true, mode: 0o711 });
+  for (const directory of [root, run]) mkdirSync(directory, { recursive: true, mode: 0o700 });
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
   // The lock of the state directory comes first: a second berthd must not touch a socket of the first. It is berthd's own,
   // because on a full disk nobody can open the database, and so nobody locks that.

@@ -37,7 +37,7 @@ export async function writePodFiles(
   const { hostname, addresses, dns } = input;
   await files.run(
     [
-      { op: 'mkdir', path: directory, mode: 0o711, optional: ['EEXIST'] },
+      { op: 'mkdir', path: directory, mode: 0o700, optional: ['EEXIST'] },
       ...(input.nodeNetwork
         ? nodeFile(path.join(nodeEtc, 'hosts'), places['/etc/hosts'])
         : [textFile(places['/etc/hosts'], hostsText(hostname, addresses))]),

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { chmod, mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '#base/clock';
@@ -305,7 +305,10 @@ export class Sandboxes implements AsyncDisposable {
 async function makeDirectories(parts: SandboxParts): Promise<void> {
   try {
     await mkdir(parts.containersDirectory, { recursive: true, mode: 0o700 });
-    await mkdir(parts.podsDirectory, { recursive: true, mode: 0o711 });
+    // A container's root may write its pod's files, and make one of them a set-uid program: nobody else gets there. They
+    // are mounted by descriptors that the node's root has opened, also for a pod with users of its own.
+    await mkdir(parts.podsDirectory, { recursive: true, mode: 0o700 });
+    await chmod(parts.podsDirectory, 0o700);
   } catch (error) {
     throw toBerthError(error, `make ${parts.containersDirectory} and ${parts.podsDirectory}`);
   }
