@@ -25,7 +25,11 @@ describe('the state directory is full', () => {
         () => 'it was made all the same',
         (error: unknown) => String(error),
       );
-      expect(failure).toMatch(/space|RESOURCE_EXHAUSTED|ENOSPC/i);
+      expect(failure).toMatch(/No space left|ENOSPC/);
+      // Which disk, how much is free, what to do.
+      expect(failure).toMatch(/ of [\d.]+ MB are free on the file system of \/\S+\/s\b/);
+      expect(failure).toContain('make room there');
+      expect(failure.match(/make room there/g)).toHaveLength(1);
       expect((await container.status()).state).toBe('CONTAINER_RUNNING');
       expect(await container.sh('echo alive')).toBe('alive\n');
       const { items } = await berthd.cri.runtime.listPodSandbox({ filter: { id: pod.id } });

@@ -5,7 +5,8 @@ import { parseArgs } from 'node:util';
 import { systemClock } from '#base/clock';
 import { createCtx, type Ctx } from '#base/ctx';
 import { Deadline } from '#base/deadline';
-import { BerthError, isBerthError, messageOf } from '#base/errors';
+import { isBerthError, messageOf } from '#base/errors';
+import { fullDisks } from '#base/free-space';
 import { randomIds } from '#base/ids';
 import { unattended } from '#base/unattended';
 import { createMetrics, type Metrics } from '#base/metrics';
@@ -21,6 +22,7 @@ import type { Addon } from '#linux/addon';
 import { Files } from '#linux/files';
 import { loadAddon } from '#linux/load';
 import { lockDirectory } from '#linux/lock-directory';
+import { nativeProgram } from '#linux/native-program';
 import { refuseChroot } from '#linux/refuse-chroot';
 import { ServiceManager } from '#linux/service-manager';
 import { warnOfSharedWatches } from '#linux/shared-watches';
@@ -152,6 +154,7 @@ interface Doors {
   readonly gate: ReadyGate;
   readonly calls: CallHandler;
   readonly allowPeer: ReturnType<typeof onlyUsers>;
+  readonly fullDisks: () => string;
 }
 
 /** Builds every module and joins them. Listens at once; answers when recovery has ended. */
@@ -170,9 +173,11 @@ async function startDaemon(first: FirstOfAll, requestEnd: () => void): Promise<D
   const streams = await startStreaming(starting, base, sandboxes);
 
   const gate = new ReadyGate();
+  const { root, run } = live.current.paths;
+  const told = (): string => fullDisks([root, run]);
   const doors: Doors = {
-    gate,
-    calls: new CallHandler({ gate, log, metrics, clock: systemClock }),
+    ...{ gate, fullDisks: told },
+    calls: new CallHandler({ gate, log, metrics, clock: systemClock, fullDisks: told }),
     allowPeer: onlyUsers([0, process.geteuid?.() ?? 0], (fd) => addon.peerCredentials(fd).uid),
   };
   await startCri(starting, base, modules, doors, { proto, sandboxes, streams });
@@ -402,11 +407,11 @@ function adminActions(
 async function startAdmin(
   starting: AsyncDisposableStack,
   { live, log }: Base,
-  { gate, allowPeer }: Doors,
+  { gate, allowPeer, fullDisks: told }: Doors,
   actions: AdminActions,
 ): Promise<void> {
   const { adminSocket: socket } = live.current.paths;
-  const admin = await AdminServer.start({ socket, actions, gate, allowPeer, log, clock: systemClock });
+  const admin = await AdminServer.start({ socket, actions, gate, allowPeer, log, clock: systemClock, fullDisks: told });
   starting.defer(() => admin.close());
 }
 
@@ -424,19 +429,6 @@ async function startMetrics(
 async function loadWithin(ctx: Ctx, images: ImageStore, source: LoadSource, ms: number): Promise<readonly Image[]> {
   using deadline = new Deadline(ms, `loading ${source.path}`, ctx.signal);
   return await images.load(ctx.detach(deadline.signal), source);
-}
-
-function nativeProgram(name: string): string {
-  // Seen from src/ and from build/src/.
-  const places = ['../build/native', '../native'].map((place) => path.resolve(import.meta.dirname, place, name));
-  const found = places.find((place) => existsSync(place));
-  if (found === undefined) {
-    throw new BerthError(
-      'FAILED_PRECONDITION',
-      `${name} is not built: run "make build"; looked for ${places.join(', ')}`,
-    );
-  }
-  return found;
 }
 
 process.exitCode = await main().catch((error: unknown) => {

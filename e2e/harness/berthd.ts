@@ -246,6 +246,7 @@ export class Berthd {
     await callAdmin(this.adminSocket, 'POST', '/shutdown', { removeAll: true });
     const child = this.#process;
     if (child) await within('berthd ends after shutdown', 20_000, exitOf(child));
+    if (existsSync(path.join(this.run, 'pods'))) leaks.push(`after --remove-all: ${this.run}/pods`);
     return leaks;
   }
 

@@ -83,6 +83,11 @@ export class ProcessInfo {
     return read(`/proc/${this.pid}/comm`).trim();
   }
 
+  /** It has ended, and only its parent has not taken note of that. */
+  get isZombie(): boolean {
+    return /\) [ZX] /.test(read(`/proc/${this.pid}/stat`));
+  }
+
   get cgroups(): string {
     return read(`/proc/${this.pid}/cgroup`);
   }

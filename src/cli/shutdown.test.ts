@@ -1,6 +1,6 @@
-import { expect, test } from '@jest/globals';
+import { afterEach, expect, test } from '@jest/globals';
 // eslint-disable-next-line no-restricted-imports -- tests may start processes
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { explain } from './failure.ts';
 import type { Session } from './session.ts';
@@ -17,7 +17,16 @@ function sessionOf(pid: number | undefined) {
   return { session, notes };
 }
 
-const sleeper = () => spawn('sleep', ['1000'], { stdio: 'ignore' });
+const sleepers: ChildProcess[] = [];
+afterEach(() => {
+  for (const child of sleepers.splice(0)) child.kill('SIGKILL');
+});
+
+function sleeper(): ChildProcess {
+  const child = spawn('sleep', ['1000'], { stdio: 'ignore' });
+  sleepers.push(child);
+  return child;
+}
 
 test('shutdown comes back when the process has gone, and says meanwhile what it waits for', async () => {
   const child = sleeper();

@@ -324,7 +324,7 @@ if ('missing' in natives) {
       const pulls = names.map((reference, index) =>
         images.pull(index === 1 ? createCtx({ signal: leaver.signal }) : ctx, { reference }),
       );
-      expect(images.pulls().map(({ stage }) => stage)).toEqual(['queued', 'queued', 'queued']);
+      expect(images.pulls().map(({ stage }) => stage)).toEqual(['resolve', 'queued', 'queued']);
       leaver.abort(new BerthError('CANCELLED', 'left'));
       await expect(pulls[1]).rejects.toThrow('left');
       release();

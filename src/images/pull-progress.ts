@@ -5,6 +5,8 @@ import type { BlobDescriptor } from './registry/registry.ts';
 export interface PullProgressOptions {
   readonly reference: string;
   readonly clock: Clock;
+  /** Where it begins. */
+  readonly stage: PullStage;
   /** Called after every change. */
   readonly onChange: (stageChanged: boolean) => void;
   /** Bytes that came just now. */
@@ -15,13 +17,14 @@ export interface PullProgressOptions {
 export class PullProgress {
   readonly #options: PullProgressOptions;
   readonly #startedAtNs: bigint;
-  #stage: PullStage = 'queued';
+  #stage: PullStage;
   #stageSinceMs: number;
   readonly #stageMs: Partial<Record<PullStage, number>> = {};
   #layers: LayerStatus[] = [];
 
   constructor(options: PullProgressOptions) {
     this.#options = options;
+    this.#stage = options.stage;
     this.#startedAtNs = options.clock.nowNs();
     this.#stageSinceMs = options.clock.monotonicMs();
   }

@@ -112,6 +112,8 @@ export class Pulls {
     const progress = new PullProgress({
       reference: name,
       clock,
+      // Nobody who need not wait is told that he does.
+      stage: this.#flights.size >= this.#options.atOnce ? 'queued' : 'resolve',
       onChange,
       onBytes: (bytes) => metrics.downloaded(bytes),
     });

@@ -101,12 +101,13 @@ async function endPod(parts: RuntimeParts, ctx: Ctx, podId: string): Promise<voi
   await parts.directories.remove(podId);
 }
 
-/** Removes the parents themselves when nothing is below them: for a daemon that leaves the machine for good. */
+/** Removes the parents themselves, and the place of all pods, when nothing is below: a daemon leaves the machine for good. */
 export async function removeParents(parts: RuntimeParts, ctx: Ctx): Promise<void> {
   for (const parent of [parts.shimCgroupParent, parts.defaultCgroupParent]) {
     const below = await parts.cgroups.list(ctx, parent);
     if (below.length === 0) await parts.cgroups.remove(ctx, parent);
   }
+  await parts.directories.removeRoot();
 }
 
 /** The leaf of a shim must have its parent, and that one its own, before the shim makes it. */

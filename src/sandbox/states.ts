@@ -1,5 +1,6 @@
 import type { PodNetworkRecord } from '#network/pod-network';
 import type { AdoptedContainer, ExitInfo, PodProcess } from '#runtime/runtime';
+import type { ContainerReason, PodReason } from './reasons.ts';
 import type { ContainerStatus, PodStatus } from './records.ts';
 
 //   pod:        creating ──▶ ready ──▶ notReady ──▶ (removed)
@@ -66,7 +67,7 @@ export function withProcess(status: PodStatus, { pausePid, shimPid }: PodProcess
 }
 
 /** The pod cannot run containers any more; what there is to clean up stays named. */
-export function toNotReady(status: PodStatus, reason: string, message: string): PodStatus | undefined {
+export function toNotReady(status: PodStatus, reason: PodReason, message: string): PodStatus | undefined {
   if (status.state === 'notReady') return undefined;
   return { ...status, state: 'notReady', reason, message };
 }
@@ -81,7 +82,7 @@ export function toFailed(status: PodStatus, message: string, network: PodNetwork
 export function toStopped(status: PodStatus): PodStatus | undefined {
   if (isStopped(status)) return undefined;
   const { network: _network, process: _process, ...rest } = status;
-  return { ...rest, state: 'notReady', reason: status.reason || 'Stopped' };
+  return { ...rest, state: 'notReady', reason: status.reason || stopped };
 }
 
 export function isStopped(status: PodStatus): boolean {
@@ -89,10 +90,12 @@ export function isStopped(status: PodStatus): boolean {
 }
 
 /** The reason of a pod that could not be made. */
-export const createFailed = 'CreateFailed';
+export const createFailed = 'CreateFailed' satisfies PodReason & ContainerReason;
+
+const stopped: PodReason = 'Stopped';
 
 /** The reason of a pod whose namespaces are held by nobody. */
-export const pauseDied = 'PauseDied';
+export const pauseDied = 'PauseDied' satisfies PodReason;
 
 export function newContainer(createdAtNs: bigint): ContainerStatus {
   return {
@@ -166,18 +169,18 @@ export interface Exit {
   readonly exitCode: number;
   readonly startedAtNs: bigint;
   readonly finishedAtNs: bigint;
-  readonly reason: string;
+  readonly reason: ContainerReason;
   readonly message: string;
 }
 
 export function exitOf(info: ExitInfo): Exit {
   const { exitCode, startedAtNs, finishedAtNs } = info;
-  const reason = info.oomKilled ? 'OOMKilled' : exitCode === 0 ? 'Completed' : 'Error';
+  const reason: ContainerReason = info.oomKilled ? 'OOMKilled' : exitCode === 0 ? 'Completed' : 'Error';
   const message = info.oomKilled ? 'a process was killed because the memory limit was reached' : '';
   return { exitCode, startedAtNs, finishedAtNs, reason, message };
 }
 
 /** A container whose end nobody saw: 137 for a kill, 255 when not even that is known. */
-export function unseenExit(exitCode: 137 | 255, finishedAtNs: bigint, reason: string, message: string): Exit {
+export function unseenExit(exitCode: 137 | 255, finishedAtNs: bigint, reason: ContainerReason, message: string): Exit {
   return { exitCode, startedAtNs: 0n, finishedAtNs, reason, message };
 }

@@ -119,7 +119,9 @@ function unwritten({ store }: SandboxParts): readonly string[] {
   if (!behind) return [];
   const { records, inMemoryOnly, sinceMs, because } = behind;
   const lost = inMemoryOnly > 0 ? `, ${inMemoryOnly} of them in memory only` : '';
-  return [`${records} records that could not be written for ${Math.round(sinceMs / 1000)} s${lost}: ${because}`];
+  return [
+    `${records} records that could not be written for ${Math.round(sinceMs / 1000)} s${lost}: ${because}; make room there: until then nothing new is made, stops and removals go on`,
+  ];
 }
 
 function owners(parts: SandboxParts): Record<'podIds' | 'networked' | 'containerIds', ReadonlySet<string>> {

@@ -33,6 +33,7 @@ async function startAdmin(actions: Partial<AdminActions> = {}, ready = true): Pr
     allowPeer: () => true,
     log: silentLogger,
     clock: systemClock,
+    fullDisks: () => '',
     actions: {
       loadImage: refuse,
       pullImage: refuse,

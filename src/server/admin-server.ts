@@ -9,6 +9,7 @@ import type { Logger } from '#base/log';
 import { unattended } from '#base/unattended';
 import type { AdminActions } from './admin-actions.ts';
 import { findRoute, type Route } from './admin-routes.ts';
+import { tellFullDisks } from './disk-note.ts';
 import { readJsonBody } from './json-body.ts';
 import { JsonLines } from './json-lines.ts';
 import type { ReadyGate } from './ready-gate.ts';
@@ -21,6 +22,8 @@ export interface AdminServerOptions {
   readonly allowPeer: (socket: net.Socket) => boolean;
   readonly log: Logger;
   readonly clock: Clock;
+  /** See `tellFullDisks`. */
+  readonly fullDisks: () => string;
 }
 
 const maxConnections = 32;
@@ -91,7 +94,7 @@ export class AdminServer {
       request.socket.setTimeout(0);
       await route.answer(this.#ctx(leave.signal, log), body, lines, this.#options.actions);
     } catch (error) {
-      failure = toBerthError(error, 'admin call');
+      failure = tellFullDisks(toBerthError(error, 'admin call'), this.#options.fullDisks);
       lines.fail(failure);
     }
     const ms = Math.round(clock.monotonicMs() - since);

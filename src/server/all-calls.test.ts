@@ -35,7 +35,13 @@ beforeAll(async () => {
   const proto = loadCriProto();
   const gate = new ReadyGate();
   gate.open();
-  const calls = new CallHandler({ gate, log: recordingLog(lines), metrics: createMetrics(), clock: systemClock });
+  const calls = new CallHandler({
+    gate,
+    log: recordingLog(lines),
+    metrics: createMetrics(),
+    clock: systemClock,
+    fullDisks: () => '',
+  });
   const runtimeDeps = {
     sandboxes: it.sandboxes,
     gate,

@@ -19,7 +19,13 @@ afterEach(() => void jest.useRealTimers());
 function newHandler(): CallHandler {
   const gate = new ReadyGate();
   gate.open();
-  return new CallHandler({ gate, log: silentLogger, metrics: createMetrics(), clock: systemClock });
+  return new CallHandler({
+    gate,
+    log: silentLogger,
+    metrics: createMetrics(),
+    clock: systemClock,
+    fullDisks: () => '',
+  });
 }
 
 class PatientCall extends EventEmitter {

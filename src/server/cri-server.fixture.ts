@@ -70,7 +70,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const metrics = createMetrics();
   const gate = new ReadyGate();
   if (options.ready !== false) gate.open();
-  const calls = new CallHandler({ gate, log, metrics, clock: systemClock });
+  const calls = new CallHandler({ gate, log, metrics, clock: systemClock, fullDisks: () => '' });
   const deps = {
     ...{ images: options.images ?? imageStoreOf([]), clock: systemClock, runtimeHandlers: ['', 'berth'] },
     writableLayers: () => ({ bytes: 2n ** 60n, inodes: 5n }),

@@ -8,6 +8,7 @@ import type { LogFields, Logger } from '#base/log';
 import type { HistogramMetric, Metrics } from '#base/metrics';
 import { unattended } from '#base/unattended';
 import { callPolicies, type CallPolicy, type CriCall } from './call-policies.ts';
+import { tellFullDisks } from './disk-note.ts';
 import type { StreamHandler, UnaryHandler } from './handler.ts';
 import { loggedIds } from './logged-ids.ts';
 import type { ReadyGate } from './ready-gate.ts';
@@ -19,6 +20,8 @@ export interface CallHandlerOptions {
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly clock: Clock;
+  /** See `tellFullDisks`. */
+  readonly fullDisks: () => string;
   /** Names a call in the log; random by default. */
   readonly newRequestId?: () => string;
 }
@@ -119,7 +122,7 @@ export class CallHandler {
       outcome = { ok: true, value: await raceSignal(working, deadline.signal) };
     } catch (error) {
       const told = error === deadline.signal.reason ? await inOwnWords(working, error) : error;
-      failure = describe(told, deadline.signal, method, running);
+      failure = tellFullDisks(describe(told, deadline.signal, method, running), this.#options.fullDisks);
       outcome = { ok: false, status: toStatus(failure) };
     }
     const ms = clock.monotonicMs() - since;

@@ -2,6 +2,7 @@ import { copyFile, mkdir, mkdtemp, readdir, rename, rm, stat, statfs, symlink } 
 import path from 'node:path';
 import { Level } from 'level';
 import { BerthError, isBerthError, messageOf } from '#base/errors';
+import { freeSpace } from '#base/free-space';
 import type { Logger } from '#base/log';
 import type { Disk, Write } from './records.ts';
 import type { StoreDamage } from './store-damage.ts';
@@ -98,7 +99,7 @@ export class LevelDisk implements Disk {
       await level.batch(batch, { sync });
     } catch (error) {
       this.#suspect = true;
-      throw asBerthError(error, `write to the store in ${this.#directory}`);
+      throw asBerthError(error, `write to the store in ${this.#directory}`, this.#directory);
     }
   }
 
@@ -167,7 +168,7 @@ async function readAll(copy: string): Promise<ReadonlyMap<string, string>> {
   try {
     return await read();
   } catch (error) {
-    if (!isCorruption(error)) throw asBerthError(error, `open ${copy}`);
+    if (!isCorruption(error)) throw asBerthError(error, `open ${copy}`, copy);
     await repair(copy);
     return await read();
   }
@@ -270,14 +271,16 @@ function asOpenError(error: unknown, directory: string): BerthError {
   if (codesOf(error).includes('LEVEL_LOCKED')) {
     return new BerthError('STATE_LOCKED', `another berthd owns ${directory}`, { cause: error });
   }
-  return asBerthError(error, `open the store in ${directory}`);
+  return asBerthError(error, `open the store in ${directory}`, directory);
 }
 
-function asBerthError(error: unknown, doing: string): BerthError {
+function asBerthError(error: unknown, doing: string, directory: string): BerthError {
   const text = textOf(error);
   const message = `${doing}: ${text}`;
   if (/no space left|quota exceeded/i.test(text)) {
-    return new BerthError('RESOURCE_EXHAUSTED', message, { cause: error, details: { errno: 'ENOSPC' } });
+    const space = freeSpace(directory);
+    const told = space ? `${message} (${space.text})` : message;
+    return new BerthError('RESOURCE_EXHAUSTED', told, { cause: error, details: { errno: 'ENOSPC' } });
   }
   if (isCorruption(error)) return new BerthError('STATE_CORRUPT', message, { cause: error });
   return new BerthError('KERNEL', message, { cause: error });

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { output, run } from '../../e2e/harness/command.ts';
-import { added, cgroupsOf, mountsOf, processes } from '../../e2e/harness/machine.ts';
+import { added, cgroupsOf, mountsOf, processes, type ProcessInfo } from '../../e2e/harness/machine.ts';
 
 /** What a run may not change on the machine; each entry is one thing, by name. */
 export interface Traces {
@@ -15,7 +15,7 @@ export interface Traces {
 }
 
 export interface TraceNames {
-  /** Beginning of the names of this run's control groups. */
+  /** Beginning of the names of this run's control groups, and part of the names of all its files. */
   readonly cgroup: string;
   /** Directories of this run. */
   readonly directories: readonly string[];
@@ -25,16 +25,10 @@ const whereFilesMayBe = ['/run', '/tmp', '/var/tmp', '/var/lib', '/var/log', '/d
 
 /**
  * Looks at the machine. Links, tables and named namespaces are compared as a whole; of processes, mounts and files only
- * what has to do with Berth, because others come and go on a living machine.
+ * what has the names of this run, because others come and go on a living machine, other Berths among them.
  */
 export async function readTraces(names: TraceNames): Promise<Traces> {
-  const ours = processes(
-    ({ pid, name, commandLine, cgroups }) =>
-      pid !== process.pid &&
-      (name.startsWith('berth-') ||
-        cgroups.includes(`/${names.cgroup}`) ||
-        names.directories.some((directory) => commandLine.includes(directory))),
-  );
+  const ours = processes((each) => each.pid !== process.pid && isOfRun(each, names));
   const links = await output(['ip', '-o', 'link', 'show']);
   const tables = await run(['nft', 'list', 'tables']);
   return {
@@ -46,10 +40,19 @@ export async function readTraces(names: TraceNames): Promise<Traces> {
     nftables: tables.stdout.split('\n'),
     files: whereFilesMayBe.flatMap((directory) =>
       list(directory)
-        .filter((name) => name.includes('berth'))
+        .filter((name) => name.includes(names.cgroup))
         .map((name) => path.join(directory, name)),
     ),
   };
+}
+
+/** Of this run, and not only dead: a zombie is its parent's affair, other Berths are others'. */
+export function isOfRun(
+  { commandLine, cgroups, isZombie }: Pick<ProcessInfo, 'commandLine' | 'cgroups' | 'isZombie'>,
+  names: TraceNames,
+): boolean {
+  if (isZombie) return false;
+  return cgroups.includes(`/${names.cgroup}`) || names.directories.some((directory) => commandLine.includes(directory));
 }
 
 /** "mount: …" for everything that was not there before. */

@@ -1,4 +1,4 @@
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Ctx } from '#base/ctx';
 import { BerthError, errnoOf } from '#base/errors';
@@ -39,6 +39,15 @@ export class PodDirectories {
 
   pathOf(podId: string): string {
     return path.join(this.#root, podId);
+  }
+
+  /** Removes the place of all pods if it is empty: for a daemon that leaves the machine for good. */
+  async removeRoot(): Promise<void> {
+    try {
+      await rmdir(this.#root);
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'ENOTEMPTY') throw error;
+    }
   }
 
   /**
