@@ -1,5 +1,6 @@
 """Commands run in a container."""
 
+import errno
 import os
 import signal
 import time
@@ -32,6 +33,18 @@ class Exec(unittest.TestCase):
             except OSError:
                 pass
         return found
+
+    def test_a_group_that_is_not_its_own_stops_it_and_is_left(self):
+        group = f"/sys/fs/cgroup/freezer/{self.pod.cgroups.name}/c"
+        _, mine, _, _ = self.pod.exec("c", ["cat", "/proc/self/cgroup"])
+        (number,) = {int(line.rsplit("/exec-", 1)[1]) for line in mine.splitlines() if "/exec-" in line}
+        theirs = f"{group}/exec-{number + 1}"
+        os.mkdir(theirs)
+        with self.assertRaises(ShimError) as caught:
+            self.pod.exec("c", ["true"])
+        self.assertEqual((caught.exception.step, caught.exception.errno), ("cgroup", errno.EEXIST))
+        self.assertTrue(os.path.isdir(theirs))
+        os.rmdir(theirs)
 
     def test_output_and_exit_code(self):
         self.assertEqual(self.pod.exec("c", ["sh", "-c", "cat; echo err >&2; exit 3"], stdin=b"in"),
