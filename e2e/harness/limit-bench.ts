@@ -7,7 +7,7 @@ export type Outcome = string;
 /** What says something about Berth, not about the request; what the kernel refuses is INTERNAL. */
 export const ours = /UNAVAILABLE|UNKNOWN|ABORTED|DEADLINE_EXCEEDED|is a bug/;
 const limits =
-  /at most \d+ are possible|executes nothing with more than|is larger than|more than|which is the limit|wrote more than/;
+  /at most \d+ (are possible|objects)|\d+ are allowed|executes nothing with more than|is larger than|more than|which is the limit|wrote more than/;
 
 /** A berthd with a pod that loses nothing, whatever is asked for beside it. */
 export class LimitBench {

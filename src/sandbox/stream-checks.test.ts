@@ -18,7 +18,8 @@ test('a command that fails because its container ends is told of that end, howev
   for (const code of ['SHIM_DIED', 'KERNEL', 'NOT_FOUND'] as const) {
     const { container, end } = running();
     const told = orItsEnd(container, 'exec', Promise.reject(new BerthError(code, 'setns: ESRCH')));
-    end();
+    // Noticed only later: the failure waits for it.
+    setImmediate(end);
     await expect(told).rejects.toMatchObject({
       code: 'FAILED_PRECONDITION',
       message: 'container c is exited (Error, exit code 3): exec needs a running one',

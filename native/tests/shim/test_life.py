@@ -248,6 +248,21 @@ class Life(unittest.TestCase):
         exit = self.pod.client.wait_exit("survived")
         self.assertEqual((exit.exit_code, exit.oom_killed), (0, False))
 
+    def test_all_of_a_container_killed_for_memory_at_once(self):
+        # What v2 counts before and after it has killed a group whose memory.oom.group is 1, init among the three.
+        events = f"{self.pod.dir}/memory.events"
+        recorded = "low 0\nhigh 0\nmax {}\noom {}\noom_kill {}\noom_group_kill {}\n"
+        for name, after, killed in (("group", (31, 1, 3, 1), True), ("other", (31, 1, 0, 0), False)):
+            with open(events, "w") as file:
+                file.write(recorded.format(0, 0, 0, 0))
+            pid = self.pod.create(name, ["sh", "-c", "sleep 1000 & wait"], request={"oom_file": events}).pid
+            self.pod.begin(name)
+            with open(events, "w") as file:
+                file.write(recorded.format(*after))
+            os.kill(pid, signal.SIGKILL)
+            exit = self.pod.client.wait_exit(name)
+            self.assertEqual((exit.exit_code, exit.signal, exit.oom_killed), (137, 9, killed), name)
+
     def test_everything_is_told_to_whoever_subscribed_and_to_nobody_else(self):
         other, silent = self.pod.connect(), self.pod.connect()
         other.call(hello=pb.Hello(protocol=1, subscribe=True))

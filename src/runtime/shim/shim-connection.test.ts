@@ -36,6 +36,17 @@ describe('frames', () => {
     header.writeUInt32BE(maxPayload + 1, 0);
     expect(() => new FrameReader().push(header)).toThrow('announced');
   });
+
+  test.each([maxPayload, maxRequest])('a message of %i bytes is written and read, one byte more is not', (limit) => {
+    for (const bytes of [limit - 1, limit]) {
+      const frame = encodeFrame(frameType.request, 1, Buffer.alloc(bytes), limit);
+      expect(new FrameReader(limit).push(frame).map(({ payload }) => payload.length)).toEqual([bytes]);
+    }
+    expect(() => encodeFrame(frameType.request, 1, Buffer.alloc(limit + 1), limit)).toThrow(`at most ${limit}`);
+    const header = encodeFrame(frameType.request, 1, new Uint8Array());
+    header.writeUInt32BE(limit + 1, 0);
+    expect(() => new FrameReader(limit).push(header)).toThrow('announced');
+  });
 });
 
 describe('a connection to a shim', () => {

@@ -27,6 +27,8 @@ TEST("a header is big endian") {
 
 TEST("the largest payload is taken and one byte more is not") {
   FrameHeader header;
+  CHECK(kMaxPayloadBytes == 16 * 1024 * 1024);
+  CHECK(parses(kMaxPayloadBytes - 1, 1, 1, 0, header));
   CHECK(parses(kMaxPayloadBytes, 1, 1, 0, header));
   CHECK(!parses(kMaxPayloadBytes + 1, 1, 1, 0, header));
   CHECK(!parses(0xffffffff, 1, 1, 0, header));

@@ -4,7 +4,9 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { until } from '../streaming.fixture.ts';
 import { dictionary } from './dictionary.ts';
+import { maxControlLength } from './frame-parser.ts';
 import { controlFrame, dataHeader, frameTypes, maxLength } from './frames.ts';
+import { maxBlockLength } from './header-inflater.ts';
 import { headerBlock, SpdyTestClient, uint32 } from './spdy-client.fixture.ts';
 import { SpdyConnection } from './spdy-connection.ts';
 import type { SpdyStream } from './spdy-stream.ts';
@@ -98,6 +100,37 @@ describe('what breaks the protocol ends the connection', () => {
     expect(served.reason).toMatch(reason);
     await until(() => served.client.readableEnded || served.client.destroyed);
     expect(served.connection.openStreams).toBe(0);
+  });
+});
+
+describe('one below each limit, at it, and one above it', () => {
+  /** Beside the value, in a block of one header whose name is a letter. */
+  const around = 4 + 4 + 1 + 4;
+
+  test.each<[string, number, (client: SpdyTestClient, many: number) => unknown]>([
+    ['bytes of a control frame', maxControlLength, (client, many) => client.control(77, Buffer.alloc(many))],
+    ['bytes of a header block', maxBlockLength, (client, many) => client.open({ h: 'x'.repeat(many - around) })],
+    ['headers of a stream', 64, (client, many) => client.open(headers(many))],
+  ])('%s (%i)', async (_what, limit, send) => {
+    const other = serve();
+    const others = new SpdyTestClient(other.client);
+    for (const [many, ends] of [
+      [limit - 1, false],
+      [limit, false],
+      [limit + 1, true],
+    ] as const) {
+      const served = serve();
+      const client = new SpdyTestClient(served.client);
+      await send(client, many);
+      client.ping(9);
+      await until(() => client.pings.length === 1 || served.reason !== undefined);
+      expect([many, served.reason]).toEqual([many, ends ? expect.stringContaining('broke the protocol') : undefined]);
+      // Whoever else is served goes on.
+      const stream = await others.open({ streamtype: 'data' });
+      await until(() => stream.replied);
+      served.client.destroy();
+    }
+    others.end();
   });
 });
 

@@ -55,6 +55,39 @@ describe.each(['v5.channel.k8s.io', 'v4.channel.k8s.io'])('exec over %s', (proto
   });
 });
 
+test('a message of 1 MiB is taken, one byte more ends its client, and no other', async () => {
+  const limit = 1024 * 1024;
+  const received: number[] = [];
+  fakes().onExec = (exec) => {
+    let bytes = 0;
+    exec.stdin?.on('data', (chunk: Buffer) => (bytes += chunk.length)).on('end', () => received.push(bytes));
+  };
+  const beside = await WebSocketTestClient.connect(streaming.exec({ stdin: true }));
+  const codes: (number | undefined)[] = [];
+  for (const bytes of [limit - 1, limit, limit + 1]) {
+    const client = await WebSocketTestClient.connect(streaming.exec({ stdin: true }));
+    client.send(0, Buffer.alloc(bytes - 1));
+    if (bytes <= limit) client.closeChannel(0);
+    const before = received.length;
+    await until(() => received.length > before || client.closeCode !== undefined);
+    codes.push(client.closeCode);
+    client.socket.terminate();
+  }
+  expect([received.slice(0, 2), codes]).toEqual([
+    [limit - 2, limit - 1],
+    [undefined, undefined, 1009],
+  ]);
+  beside.send(0, 'still here');
+  beside.closeChannel(0);
+  await until(() => received.includes(10));
+});
+
+test('headers of 16 KiB are too long, and the server goes on', async () => {
+  const ask = async (bytes: number): Promise<number> =>
+    (await fetch(streaming.exec().replace(/^ws/, 'http'), { headers: { 'x-long': 'x'.repeat(bytes) } })).status;
+  expect([await ask(15_000), await ask(17_000), await ask(15_000)]).toEqual([400, 431, 400]);
+});
+
 describe('exec', () => {
   test('stdin to its end, and back as output', async () => {
     fakes().onExec = (exec) => {
