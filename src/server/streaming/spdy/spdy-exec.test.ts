@@ -4,7 +4,7 @@ import { connectSpdy, openCommand, upgradeToSpdy, type SpdyTestClient } from './
 
 let streaming: TestStreaming;
 beforeEach(async () => {
-  streaming = await startStreaming({ config: { handshakeTimeoutMs: 300 } });
+  streaming = await startStreaming();
 });
 afterEach(async () => streaming[Symbol.asyncDispose]());
 
@@ -131,11 +131,12 @@ describe('exec over SPDY', () => {
   });
 
   test('streams that do not come are not waited for', async () => {
-    const client = await connectSpdy(streaming.exec());
+    await using short = await startStreaming({ config: { handshakeTimeoutMs: 300 } });
+    const client = await connectSpdy(short.exec());
     await openCommand(client, ['error', 'stdout']);
-    await gone(client);
-    expect(fakes().execs).toEqual([]);
-    expect(streaming.lines.at(-1)?.['reason']).toMatch(/waiting for the client to open error, stdout, stderr/);
+    await until(() => client.closed && short.server.sessions === 0);
+    expect(short.it.runtime.streams.execs).toEqual([]);
+    expect(short.lines.at(-1)?.['reason']).toMatch(/waiting for the client to open error, stdout, stderr/);
   });
 
   test('a stream that nobody asked for, or twice, is refused', async () => {
@@ -218,7 +219,7 @@ describe('the handshake', () => {
 });
 
 test('a client that never reads is not waited for when its time is over', async () => {
-  await using short = await startStreaming({ config: { handshakeTimeoutMs: 300, idleTimeoutMs: 100 } });
+  await using short = await startStreaming({ config: { idleTimeoutMs: 100 } });
   short.it.runtime.streams.onExec = (exec) => {
     exec.stdout?.on('drain', () => exec.stdout?.write(Buffer.alloc(64 * 1024)));
     exec.stdout?.write(Buffer.alloc(64 * 1024));

@@ -10,7 +10,7 @@ import { connectSpdy, SpdyTestClient, type SpdyTestStream } from './spdy-client.
 
 let streaming: TestStreaming;
 beforeEach(async () => {
-  streaming = await startStreaming({ config: { handshakeTimeoutMs: 300 } });
+  streaming = await startStreaming();
 });
 afterEach(async () => streaming[Symbol.asyncDispose]());
 
@@ -118,6 +118,7 @@ describe.each([
     }
     data.end();
     await until(() => data.ended);
+    expect(data.reset).toBeUndefined();
     expect(data.bytes.equals(sent)).toBe(true);
     client.end();
   });
@@ -136,7 +137,7 @@ test('a pod that does not read slows the client, and holds little', async () => 
   const ignore = (): void => undefined;
   const meter = { received: ignore, sent: ignore, alive: ignore };
   const session = { ...meter, ctx: createCtx(), signal, note: ignore, [Symbol.dispose]: ignore };
-  const served = serveSpdyPortForward({ session, socket, dial, timeoutMs: 300 });
+  const served = serveSpdyPortForward({ session, socket, dial, timeoutMs: 30_000 });
   const client = new SpdyTestClient(far);
   const { data } = await openPair(client, 80);
   const total = 4 * 1024 * 1024;
@@ -156,7 +157,8 @@ test('a pod that does not read slows the client, and holds little', async () => 
 });
 
 test('half a pair is not waited for long', async () => {
-  const client = await spdy();
+  await using short = await startStreaming({ config: { handshakeTimeoutMs: 300 } });
+  const client = await connectSpdy(short.portForward(), 'portforward.k8s.io');
   const error = await client.open({ streamtype: 'error', port: '80', requestid: 'a' });
   const data = await client.open({ streamtype: 'data', port: '80', requestid: 'b' });
   await until(() => error.ended && data.reset !== undefined);
