@@ -217,7 +217,7 @@ describe('streams', () => {
 
   test('a client that does not read stops the handler, and its leaving ends it', async () => {
     let asked = 0;
-    // Far more than the connection's buffers hold.
+    // Some 4 GiB, where the connection's buffers hold a few hundred images of these.
     const big = anImage(1, {}, { repoDigests: Array.from({ length: 40 }, (_, index) => `${index}`.padEnd(1000, 'd')) });
     const images = imageStoreOf([], {
       list: () =>
@@ -225,7 +225,7 @@ describe('streams', () => {
           Array.from({ length: 256 * 400 }, () => big),
           {
             get: (target, key): unknown => {
-              if (key === 'slice') asked += 1;
+              if (typeof key === 'string' && /^\d+$/.test(key)) asked += 1;
               return Reflect.get(target, key) as unknown;
             },
           },
@@ -237,10 +237,10 @@ describe('streams', () => {
     stream.once('readable', () => undefined);
     await new Promise((resolve) => setTimeout(resolve, 500));
     expect(asked).toBeGreaterThan(0);
-    expect(asked).toBeLessThan(100);
+    expect(asked).toBeLessThan(2000);
     stream.cancel();
     await until(async () => answers(server.lines).length > 0);
     expect(answers(server.lines)).toMatchObject([{ method: 'StreamImages', code: 'CANCELLED' }]);
-    expect(asked).toBeLessThan(100);
+    expect(asked).toBeLessThan(2000);
   });
 });
