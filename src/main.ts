@@ -11,9 +11,10 @@ import { randomIds } from '#base/ids';
 import { unattended } from '#base/unattended';
 import { createMetrics, type Metrics } from '#base/metrics';
 import { createPinoLog, type PinoLog } from '#base/pino-log';
+import { watchForBugs } from '#base/watch-for-bugs';
 import { LiveConfig, liveSlice, type ReloadReport } from '#config/live-config';
 import { loadConfig } from '#config/load';
-import type { Image, ImageStore, LoadSource } from '#images/image-store';
+import { reloader } from '#config/reloader';
 import { LocalImageStore } from '#images/local-image-store';
 import { pinnedBy } from '#images/pinned';
 import { pullMetrics } from '#images/pull-metrics';
@@ -80,7 +81,10 @@ async function main(): Promise<number> {
   const log = createPinoLog({ level: first.config.log.level });
   live.onChange((config) => log.setLevel(config.log.level));
   const metrics = createMetrics({ processMetrics: true });
-  watchForBugs(log, metrics);
+  watchForBugs(log, metrics, () => {
+    // eslint-disable-next-line no-restricted-syntax -- main.ts decides the exit code
+    process.exit(exitCodes.software);
+  });
   log.info({ version, node: process.version, config: first.files }, 'berthd starts');
   const ended = Promise.withResolvers<string>();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => ended.resolve(signal));
@@ -100,27 +104,6 @@ async function main(): Promise<number> {
 function say(text: string): number {
   process.stdout.write(text);
   return 0;
-}
-
-/**
- * What only a bug leads to. An exception that nobody caught has left something half done: a daemon in an unknown state is
- * worse than one that starts anew and adopts its pods. A failed promise that nobody holds has cut nothing short: it is told
- * and counted, and no pod loses its node for another's failure.
- */
-function watchForBugs(log: PinoLog, metrics: Metrics): void {
-  const unheld = metrics.counter('unheld_failures', 'Failures that nobody waited for: bugs in Berth.');
-  process.on('uncaughtException', (error) => {
-    log.error({ err: error }, 'uncaught exception: this is a bug in Berth');
-    const end = (): void => {
-      // eslint-disable-next-line no-restricted-syntax -- main.ts decides the exit code
-      process.exit(exitCodes.software);
-    };
-    log.flush(1000).then(end, end);
-  });
-  process.on('unhandledRejection', (error) => {
-    unheld.add({});
-    log.error({ err: error }, 'unhandled rejection: this is a bug in Berth; berthd goes on');
-  });
 }
 
 interface Daemon {
@@ -162,7 +145,12 @@ async function startDaemon(first: FirstOfAll, requestEnd: () => void): Promise<D
   await using starting = new AsyncDisposableStack();
   const base = await openBase(starting, first);
   const { ctx, live, log, metrics, addon } = base;
-  const manager = starting.use(serviceManager(addon, log));
+  const manager = starting.use(
+    new ServiceManager({
+      ...{ addon, env: process.env, monotonicUs: () => process.hrtime.bigint() / 1000n },
+      onFailure: (error) => log.warn({ err: error }, 'could not tell systemd'),
+    }),
+  );
   const modules: Modules = {
     images: await openImages(starting, base),
     network: await openPodNetwork(starting, base),
@@ -181,7 +169,7 @@ async function startDaemon(first: FirstOfAll, requestEnd: () => void): Promise<D
     allowPeer: onlyUsers([0, process.geteuid?.() ?? 0], (fd) => addon.peerCredentials(fd).uid),
   };
   await startCri(starting, base, modules, doors, { proto, sandboxes, streams });
-  const reload = reloader(base, manager);
+  const reload = reloader({ live, log, metrics, manager });
   await startAdmin(starting, base, doors, adminActions(base, modules, sandboxes, { reload, requestEnd }));
   await startMetrics(starting, base, gate);
   starting.defer(() => {
@@ -229,15 +217,6 @@ async function openBase(starting: AsyncDisposableStack, { live, log, metrics }: 
     }),
   );
   return { ctx, live, log, metrics, addon, store, bootId };
-}
-
-function serviceManager(addon: Addon, log: PinoLog): ServiceManager {
-  return new ServiceManager({
-    addon,
-    env: process.env,
-    onFailure: (error) => log.warn({ err: error }, 'could not tell systemd'),
-    monotonicUs: () => process.hrtime.bigint() / 1000n,
-  });
 }
 
 async function openImages(starting: AsyncDisposableStack, base: Base): Promise<LocalImageStore> {
@@ -364,21 +343,6 @@ async function startCri(
   starting.defer(() => cri.close(live.current.timeouts.shutdownMs));
 }
 
-/** SIGHUP's, and the owner's by the admin socket. */
-function reloader({ live, log, metrics }: Base, manager: ServiceManager): () => ReloadReport {
-  const reloads = metrics.counter('config_reloads', 'Reloads of the configuration, by result.', ['result']);
-  return () => {
-    unattended(log, 'telling of a reload', manager.reloading());
-    const report = live.reload();
-    const done = report.error === '';
-    reloads.add({ result: done ? 'done' : 'refused' });
-    if (done) log.info({ changes: report.changes }, 'the config was reloaded');
-    else log.error({ error: report.error }, 'the config was not reloaded: berthd goes on with the old one');
-    unattended(log, 'telling of a reload', manager.reloaded(done ? 'serving' : `config refused: ${report.error}`));
-    return report;
-  };
-}
-
 function adminActions(
   { live }: Base,
   { images, network, runtime }: Modules,
@@ -386,7 +350,10 @@ function adminActions(
   owner: { readonly reload: () => ReloadReport; readonly requestEnd: () => void },
 ): AdminActions {
   return {
-    loadImage: (own, source) => loadWithin(own, images, source, live.current.images.loadTimeoutMs),
+    loadImage: async (own, source) => {
+      using deadline = new Deadline(live.current.images.loadTimeoutMs, `loading ${source.path}`, own.signal);
+      return await images.load(own.detach(deadline.signal), source);
+    },
     pullImage: (own, request) => images.pull(own, request),
     pulls: () => images.pulls(),
     strays: (own) => sandboxes.check(own),
@@ -424,11 +391,6 @@ async function startMetrics(
   if (!address) return;
   const http = await MetricsServer.start({ ...address, metrics, gate, log });
   starting.defer(() => http.close());
-}
-
-async function loadWithin(ctx: Ctx, images: ImageStore, source: LoadSource, ms: number): Promise<readonly Image[]> {
-  using deadline = new Deadline(ms, `loading ${source.path}`, ctx.signal);
-  return await images.load(ctx.detach(deadline.signal), source);
 }
 
 process.exitCode = await main().catch((error: unknown) => {

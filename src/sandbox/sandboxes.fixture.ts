@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll } from '@jest/globals';
+import { afterAll, expect } from '@jest/globals';
 import { systemClock } from '#base/clock';
 import { createCtx, type Ctx } from '#base/ctx';
 import { randomIds } from '#base/ids';
@@ -128,6 +128,20 @@ export function impatient(ms: number): Ctx & Disposable {
   const controller = new AbortController();
   const timer = setTimeout(() => controller.abort(new Error('the caller went away')), ms);
   return { ...createCtx({ signal: controller.signal }), [Symbol.dispose]: () => clearTimeout(timer) };
+}
+
+/** Nothing of any pod is left anywhere. */
+export async function expectClean({ sandboxes, node }: TestSandboxes): Promise<void> {
+  expect(sandboxes.listPods()).toEqual([]);
+  expect(sandboxes.listContainers()).toEqual([]);
+  expect([...node.disk.content.keys()]).toEqual([]);
+  expect(node.machine.pods.size).toBe(0);
+  expect(node.network.records.size).toBe(0);
+  expect(node.network.openNamespaces.size).toBe(0);
+  expect(node.images.leases.size).toBe(0);
+  expect(readdirSync(path.join(node.root, 'containers'))).toEqual([]);
+  expect(readdirSync(path.join(node.root, 'pods'))).toEqual([]);
+  expect(await sandboxes.check(createCtx())).toEqual([]);
 }
 
 /** Waits until something is so. */

@@ -19,7 +19,7 @@ import type {
 } from '../pod-network.ts';
 import { addressesOf, AddressPools, type PodAddress } from './address-pool.ts';
 import { BridgeHost, type NetworkAddon } from './bridge-host.ts';
-import { detectForwardDrop, forwardDropMessage } from './forward-drop.ts';
+import { FirewallWatch } from './firewall-watch.ts';
 import { forwardsOfLeases, HostPortTable } from './host-port-table.ts';
 import { hasIpv6 } from './host-settings.ts';
 import { macFor } from './mac.ts';
@@ -53,7 +53,6 @@ interface Prepared {
 }
 
 const retryMs = 5000;
-const firewallCheckMs = 5 * 60_000;
 const containerInterface = 'eth0';
 
 /** A bridge, a veth pair per pod, addresses from our own book, masquerade and host ports by nftables. */
@@ -65,6 +64,7 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
   readonly #host: BridgeHost;
   readonly #namespaces: NetnsPool;
   readonly #sweeper: LinkSweeper;
+  readonly #firewalls: FirewallWatch;
   /** Leases that may not be in the book yet. */
   readonly #connecting = new Map<string, AddressLease>();
   /** Of pods that were not connected, and could not be undone either: nobody else knows them. */
@@ -76,8 +76,6 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
   #state: State = { kind: 'new' };
   #lastPreparation: Promise<Prepared> | undefined;
   #ipv6Missing = false;
-  #warning = '';
-  #checkedMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: BuiltinNetworkOptions) {
     const { ctx, addon, config, addresses } = options;
@@ -88,6 +86,7 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
     this.#table = new NodeTable(options, forwardsOfLeases(leases));
     this.#ports = new HostPortTable({ ctx, addon, bridge: config.bridge, table: this.#table, leases });
     this.#host = new BridgeHost({ addon, table: this.#table, config });
+    this.#firewalls = new FirewallWatch(options);
     this.#namespaces = new NetnsPool({ ctx, addon, size: config.poolSize });
     this.#sweeper = new LinkSweeper({ ctx, addon, bridge: config.bridge, delayMs: options.sweepDelayMs ?? 5000 });
   }
@@ -109,9 +108,7 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
     if (state.kind === 'failed' && this.#since(state.atMs) > retryMs) this.#prepareInBackground();
     if (this.#unfreed.size > 0 && this.#since(this.#triedMs) > retryMs)
       unattended(log, 'freeing networks', this.#freeUnfreed());
-    if (state.kind === 'ready' && this.#since(this.#checkedMs) > firewallCheckMs) {
-      unattended(log, 'looking for firewalls', this.#checkFirewalls());
-    }
+    if (state.kind === 'ready') this.#firewalls.lookNowAndThen();
     switch (state.kind) {
       case 'ready':
         return { ready: true, reason: '', message: this.#message() };
@@ -258,7 +255,7 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
       () => {
         settle({ kind: 'ready', done });
         this.#namespaces.refill();
-        unattended(this.#options.ctx.log, 'looking for firewalls', this.#checkFirewalls());
+        this.#firewalls.look();
       },
       (error: unknown) => {
         settle({ kind: 'failed', error, atMs: this.#options.clock.monotonicMs() });
@@ -393,22 +390,9 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
     return links.filter((name) => !known.has(name) && !this.#sweeper.expects(name));
   }
 
-  async #checkFirewalls(): Promise<void> {
-    const { ctx, run, addon, config, clock } = this.#options;
-    this.#checkedMs = clock.monotonicMs();
-    try {
-      const drops = await detectForwardDrop(ctx, run, addon, config.nftTable);
-      const warning = forwardDropMessage(drops, config.bridge);
-      if (warning !== '' && warning !== this.#warning) ctx.log.warn({}, warning);
-      this.#warning = warning;
-    } catch (error) {
-      ctx.log.debug({ err: error }, 'could not look for firewalls of other programs');
-    }
-  }
-
   #message(): string {
     const ipv6 = this.#ipv6Missing ? 'this kernel has no IPv6: pods get IPv4 only' : '';
-    return [ipv6, this.#warning].filter((text) => text !== '').join('; ');
+    return [ipv6, this.#firewalls.warning].filter((text) => text !== '').join('; ');
   }
 
   #since(ms: number): number {
