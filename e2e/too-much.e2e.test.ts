@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { startBerthd, type Berthd } from './harness/berthd.ts';
 import { shell, TestPod, type TestContainer } from './harness/pods.ts';
+import { eventually } from './harness/wait.ts';
 
 // One pod's author asks for more than anything can have: he is told so, and nobody else loses anything.
 
@@ -68,6 +69,27 @@ describe('a command of an exec', () => {
       status: 'INVALID_ARGUMENT',
       details: expect.stringContaining('46 arguments') as unknown,
     });
+    await expectNothingLost();
+  });
+});
+
+describe('terminals', () => {
+  const inTerminal = async ({ id }: TestContainer): Promise<string> => {
+    const command = berthd.crictlCommand(['exec', '-i', '-t', id, 'tty']).join(' ');
+    return (await berthd.node.run(['script', '-qec', command, '/dev/null'])).stdout;
+  };
+
+  test('end for one container at 1024: it gets execs without one, and others have theirs', async () => {
+    const seven = [3, 4, 5, 6, 7, 8, 9].map((fd) => `${fd}<>/dev/ptmx`).join(' ');
+    const shells = `i=0; while [ $i -lt 146 ]; do (exec ${seven}; exec sleep 10000) & i=$((i + 1)); done`;
+    const greedy = await pod.start(shell(`${shells}; exec 3<>/dev/ptmx 4<>/dev/ptmx; exec sleep 10000`));
+    await eventually('it has 1024 open', async () => (await greedy.sh('ls /dev/pts')).split('\n').length === 1024 + 2);
+    expect(await greedy.exec(['/bin/sh', '-c', ': <>/dev/ptmx'])).toMatchObject({
+      ...{ code: 1, stderr: expect.stringContaining('No space left on device') as unknown },
+    });
+    expect(await inTerminal(greedy)).toContain('ENOSPC');
+    expect(await greedy.sh('echo here')).toBe('here\n');
+    expect(await inTerminal(neighbour)).toContain('/dev/pts/0');
     await expectNothingLost();
   });
 });

@@ -64,6 +64,11 @@ describe('the OCI spec of a container', () => {
     expect(linux.namespaces.map(({ type }) => type)).toEqual(['mount', 'cgroup']);
   });
 
+  test('its terminals are counted: none can use up what the machine has', async () => {
+    const spec = await specOf({ privileged: true });
+    expect(spec.mounts.find(({ type }) => type === 'devpts')?.options).toContain('max=1024');
+  });
+
   test('requested mounts replace system mounts of the same place and come parents first', async () => {
     const mounts = [mount('/data/deep'), mount('/data/'), mount('/dev/shm')];
     const spec = await specOf({ mounts });

@@ -9,6 +9,12 @@ export const sourceRequired = 'x-berth.required';
 /** Option of a bind that nobody asked for: no place for it is made in a volume, where it would stay on the node. */
 export const onlyIfThere = 'x-berth.if-there';
 
+/**
+ * Terminals one container may have open, those of its own `tty` and of execs among them. The kernel counts them for the
+ * machine (kernel.pty.max, 4096, of which 3072 are not the node's reserve): no container alone can use them up.
+ */
+const terminalLimit = 1024;
+
 const systemMounts = (privileged: boolean): OciMount[] => {
   const access = privileged ? 'rw' : 'ro';
   return [
@@ -23,7 +29,7 @@ const systemMounts = (privileged: boolean): OciMount[] => {
       destination: '/dev/pts',
       type: 'devpts',
       source: 'devpts',
-      options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5'],
+      options: ['nosuid', 'noexec', 'newinstance', 'ptmxmode=0666', 'mode=0620', 'gid=5', `max=${terminalLimit}`],
     },
     { destination: '/dev/mqueue', type: 'mqueue', source: 'mqueue', options: ['nosuid', 'noexec', 'nodev'] },
     {
