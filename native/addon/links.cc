@@ -1,15 +1,18 @@
 #include "addon/links.h"
 
+#include <fcntl.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/veth.h>
 #include <net/if.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cstring>
 
 #include "addon/netlink.h"
 #include "addon/netns.h"
+#include "common/fd.h"
 
 namespace berth::addon {
 namespace {
@@ -180,12 +183,31 @@ Result<Link> ask_link(Netlink& netlink, const std::string& name) {
   return std::move(links->front());
 }
 
+// The default route of the namespace the thread is in, and no other, is where its packets go: whoever is on the same
+// bridge may send router advertisements and redirects to it. netlink has no attribute for these (IFLA_INET6_CONF is
+// only read). A kernel without IPv6, and an MTU below its 1280 bytes, have no such files, and nothing to keep.
+Done refuse_routes_of_others(const std::string& name) {
+  const std::string conf = "/proc/sys/net/";
+  const std::string settings[] = {
+      conf + "ipv6/conf/" + name + "/accept_ra", conf + "ipv6/conf/" + name + "/accept_redirects",
+      conf + "ipv6/conf/" + name + "/autoconf", conf + "ipv4/conf/" + name + "/accept_redirects"};
+  for (const std::string& setting : settings) {
+    const Fd file(open(setting.c_str(), O_WRONLY | O_CLOEXEC));
+    if (!file && errno == ENOENT) continue;
+    if (!file || write(file.get(), "0", 1) != 1) return fail("write", setting);
+  }
+  return Nothing{};
+}
+
 // lo and eth0 up, addresses, routes, in the namespace the thread is in. Gives the MAC of eth0.
 Result<std::string> configure_inside(const VethRequest& request) {
   Result<Netlink> netlink = Netlink::open();
   if (!netlink) return netlink.failure();
   Result<Link> link = ask_link(*netlink, request.container_name);
   if (!link) return link.failure();
+  // While it is down nobody is heard.
+  const Done refused = refuse_routes_of_others(request.container_name);
+  if (!refused) return refused.failure();
   NetlinkBatch batch;
   add_up(batch, "lo");
   for (const IpNetwork& address : request.addresses) add_address(batch, link->index, address);

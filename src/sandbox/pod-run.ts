@@ -15,7 +15,7 @@ import { checkCgroupParent, checkLogDirectory, checkRuntimeHandler, checkUsers }
 import { writePodFiles } from './pod-files.ts';
 import { removePodNow } from './pod-remove.ts';
 import { networkRequest, portMappings } from './pod-network-request.ts';
-import { podInput } from './pod-spec.ts';
+import { podInput, setsInterfaces } from './pod-spec.ts';
 import { checkPodLimits } from './request-limits.ts';
 import { createFailed, newPod, toFailed, toReady } from './states.ts';
 import { together } from './together.ts';
@@ -107,20 +107,24 @@ async function prepare(parts: SandboxParts, ctx: Ctx, { pod, input }: Making): P
   });
 }
 
-/** Processes and network come up side by side; then the pod is ready. */
+/**
+ * Processes and network come up side by side; then the pod is ready. Where pause has to set what belongs to an interface,
+ * the network comes first.
+ */
 async function start(parts: SandboxParts, ctx: Ctx, making: Making, netns: Fd | undefined): Promise<void> {
   const { pod, input, rollback } = making;
   ctx.stage('start');
   rollback.push(`processes of pod ${pod.id}`, (cleanup) => parts.runtime.endPod(cleanup, pod.id));
   const full: PodInput = { ...input, document: podDocument(parts.bootId, pod), ...(netns && { netns }) };
-  const running = pod.timeline.measure('runtime', () => parts.runtime.runPod(ctx, full));
-  const [process] = await together([
-    running,
+  const join = async (running?: Promise<unknown>): Promise<void> =>
     pod.timeline.measure('network', async () => {
-      using own = input.users && (await openOwnNetns(parts, ctx, pod.id, running));
+      using own = running && input.users && (await openOwnNetns(parts, ctx, pod.id, running));
       await connect(parts, ctx, making, own ?? netns);
-    }),
-  ]);
+    });
+  const first = netns !== undefined && setsInterfaces(input.sysctls);
+  if (first) await join();
+  const running = pod.timeline.measure('runtime', () => parts.runtime.runPod(ctx, full));
+  const [process] = await together([running, first ? undefined : join(running)]);
   ctx.stage('record');
   const memo = making.network ? parts.network.memo(pod.id) : '';
   // Until this is written the pod can be undone as if it had never been, and is.

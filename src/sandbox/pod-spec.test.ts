@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { podConfig, podWith } from './cri-config.fixture.ts';
 import { hostsText, resolvConfText } from './pod-files.ts';
-import { podInput } from './pod-spec.ts';
+import { podInput, setsInterfaces } from './pod-spec.ts';
 
 describe('a pod in the runtime’s words', () => {
   test('nothing said: everything of its own, one pid namespace', () => {
@@ -61,6 +61,18 @@ describe('sysctls of a pod', () => {
     expect(sysctls({ 'net.ipv4.ip_unprivileged_port_start': '1024' })['net.ipv4.ip_unprivileged_port_start']).toBe(
       '1024',
     );
+  });
+
+  test('redirects are refused, unless they are asked for', () => {
+    expect(sysctls({})['net.ipv4.conf.all.accept_redirects']).toBe('0');
+    expect(sysctls({ 'net/ipv4/conf/all/accept_redirects': '1' })['net.ipv4.conf.all.accept_redirects']).toBe('1');
+  });
+
+  test('an interface must be there for its own settings', () => {
+    expect(setsInterfaces({ 'net.ipv6.conf.eth0.accept_ra': '1' })).toBe(true);
+    expect(setsInterfaces({ 'net.ipv4.neigh.eth0.base_reachable_time_ms': '1' })).toBe(true);
+    expect(setsInterfaces({ 'net.ipv4.conf.all.rp_filter': '1', 'net.ipv6.conf.default.hop_limit': '1' })).toBe(false);
+    expect(setsInterfaces(sysctls({}))).toBe(false);
   });
 
   test.each([

@@ -90,11 +90,13 @@ const ipcSysctls = new Set([
 
 /**
  * A pod with a network of its own may bind low ports and open ICMP sockets without a capability: in its own namespace
- * both are harmless, and images rely on it.
+ * both are harmless, and images rely on it. Its routes are those that it was given: with redirects taken on `all`, no
+ * interface could refuse them.
  */
 const ownNetworkSysctls: Readonly<Record<string, string>> = {
   'net.ipv4.ip_unprivileged_port_start': '0',
   'net.ipv4.ping_group_range': '0 2147483647',
+  'net.ipv4.conf.all.accept_redirects': '0',
 };
 
 /** Only what is kept per namespace, and only in a namespace of the pod: anything else would set the node's. */
@@ -121,6 +123,11 @@ function podSysctls(
     sysctls[name] = value;
   }
   return sysctls;
+}
+
+/** Whether one of the settings is of an interface, which has them only when it is there. */
+export function setsInterfaces(sysctls: Readonly<Record<string, string>>): boolean {
+  return Object.keys(sysctls).some((name) => /^net\.[a-z0-9]+\.(conf|neigh)\.(?!all\.|default\.)/.test(name));
 }
 
 const isIpc = (name: string): boolean => ipcSysctls.has(name) || name.startsWith('fs.mqueue.');
