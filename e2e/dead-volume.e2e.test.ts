@@ -11,7 +11,7 @@ let berthd: Berthd;
 let mount: HangingMount;
 
 beforeAll(async () => {
-  berthd = await startBerthd({ config: '[timeouts]\nvolume = "2s"\n' });
+  berthd = await startBerthd({ config: '[timeouts]\nvolume = "2s"\nkill = "2s"\n' });
   await berthd.loadBusybox();
   mount = await HangingMount.mount(berthd);
 });
@@ -76,6 +76,36 @@ describe('a volume on a mount that never answers', () => {
     await pod.remove();
     await other.remove();
   });
+
+  test('a pod whose stop failed for it is stopped after a restart of berthd too, as soon as it answers', async () => {
+    // Its first process ends when all the others have: until then nobody can say that it has exited.
+    const own = { security_context: { namespace_options: { pid: 'CONTAINER' as const } } };
+    const pod = await TestPod.run(berthd, { linux: own });
+    const config = shell('while :; do cat /v/file; sleep 0.1; done', {
+      log_path: 'reader.log',
+      linux: own,
+      mounts: [{ ...volume, host_path: path.join(mount.mountpoint, 'data') }],
+    });
+    const container = await pod.start(config);
+    await eventually('it reads', () => container.output().includes('ok'));
+    mount.hang();
+    await eventually('it hangs', async () => {
+      const seen = container.output();
+      await delay(300);
+      return seen === container.output();
+    });
+    await expect(pod.stop()).rejects.toThrow('its processes are still there');
+    await berthd.kill9();
+    await berthd.start();
+    expect((await container.status()).state).toBe('CONTAINER_RUNNING');
+    await eventually('check tells of it', async () =>
+      (await berthd.strays()).some((line) => line.includes(`finish the stop of pod ${pod.id}`)),
+    );
+    mount.answer();
+    expect(await container.exited()).toMatchObject({ exit_code: 137 });
+    await pod.remove();
+    expect(await berthd.strays()).toEqual([]);
+  }, 60_000);
 
   test('processes that hung are gone once it answers', async () => {
     expect(mount.hangs).toBe(false);

@@ -1,5 +1,5 @@
 import type { Ctx } from '#base/ctx';
-import { sleep } from '#base/deadline';
+import { Deadline, sleep } from '#base/deadline';
 import { errnoOf, messageOf } from '#base/errors';
 import { connect, killShimTree } from './pods.ts';
 import type { AdoptedContainer, AdoptedPod, AnsweredPod, KnownContainer, LostPod } from './runtime.ts';
@@ -12,6 +12,8 @@ import { toExitInfo } from './shim/pod-directory.ts';
 const patienceMs = 1_000;
 const firstPauseMs = 50;
 const longestPauseMs = 2_000;
+/** For what a dead shim left to end when it is killed. */
+const buryMs = 10_000;
 
 /** Takes over the shims that an earlier berthd left running; ends what has no shim any more. */
 export async function adopt(
@@ -138,9 +140,12 @@ async function bury(
   reason: string,
 ): Promise<LostPod> {
   const exits = await parts.directories.exits(ctx, podId);
+  // What hangs in the kernel goes later or never; its pod's stop tries again, and says so.
+  using deadline = new Deadline(buryMs, `ending what pod ${podId} left`, ctx.signal);
+  const own = ctx.detach(deadline.signal);
   const kills = [
-    killShimTree(parts, ctx, podId),
-    ...containers.map((container) => parts.cgroups.kill(ctx, container.cgroupPath)),
+    killShimTree(parts, own, podId),
+    ...containers.map((container) => parts.cgroups.kill(own, container.cgroupPath)),
   ];
   for (const result of await Promise.allSettled(kills)) {
     if (result.status === 'rejected')

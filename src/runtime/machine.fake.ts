@@ -64,6 +64,8 @@ export class FakeMachine {
   readonly documents = new Map<string, FakeDocuments>();
   /** Pods whose shim is stopped: they answer nobody until the promise is resolved. */
   readonly stopped = new Map<string, PromiseWithResolvers<void>>();
+  /** Containers whose processes hang in the kernel: SIGKILL ends them no more than their pod's end does. */
+  readonly hung = new Set<string>();
   /** What is said of shims that hang while berthd runs. */
   readonly hanging: string[] = [];
   /** Namespaces that were opened and not closed. */
@@ -132,7 +134,7 @@ export class FakeMachine {
   endPod(podId: string): void {
     const pod = this.pods.get(podId);
     if (!pod) return;
-    for (const id of pod.containers.keys()) this.exit(id, 137, { signal: 9 });
+    for (const id of pod.containers.keys()) if (!this.hung.has(id)) this.exit(id, 137, { signal: 9 });
     this.#dropPod(podId, pod);
   }
 
@@ -140,7 +142,7 @@ export class FakeMachine {
     this.pods.delete(podId);
     for (const [id, { conversations }] of pod.containers) {
       const group = this.groups.get(id);
-      if (group) group.living = false;
+      if (group && !this.hung.has(id)) group.living = false;
       for (const conversation of conversations) conversation.loseShim();
     }
     pod.ended.reject(new BerthError('SHIM_DIED', `pod ${podId} has no shim any more`));

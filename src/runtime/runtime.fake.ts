@@ -210,7 +210,7 @@ export class FakeRuntime implements Runtime {
     const container = this.#shims.find(podId)?.containers.get(id);
     if (!container || container.state === 'exited') return;
     container.signals.push(signal);
-    if (signal === sigkill ? this.unkillable : this.ignoredSignals.has(signal)) return;
+    if (signal === sigkill ? this.unkillable || this.machine.hung.has(id) : this.ignoredSignals.has(signal)) return;
     const { program, input } = container;
     if (signal === sigterm && program?.onTerm !== undefined) {
       if (typeof program.onTerm === 'number') this.exit(id, program.onTerm);

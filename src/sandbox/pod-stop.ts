@@ -65,12 +65,15 @@ async function endPod(parts: SandboxParts, ctx: Ctx, pod: Pod): Promise<void> {
   }
 }
 
+/** What is told of a container whose exit nobody reported. */
+export const endedWithPod = 'it ended with its pod';
+
 /** The pod has no process any more: a container whose exit nobody reported is gone all the same. */
 async function endUnseen(parts: SandboxParts, ctx: Ctx, pod: Pod): Promise<void> {
   const left = pod.listed.filter((container) => container.status.state !== 'exited');
   await together(
     left.map(async (container) => {
-      const exit = unseenExit(137, parts.clock.nowNs(), 'ContainerDied', 'it ended with its pod');
+      const exit = unseenExit(137, parts.clock.nowNs(), 'ContainerDied', endedWithPod);
       await parts.pods.changeContainer(ctx, container, (status) => toExited(status, exit));
     }),
   );

@@ -1,21 +1,22 @@
 import type { Ctx } from '#base/ctx';
+import { unattended } from '#base/unattended';
 import type { AdoptedContainer, AnsweredPod, ExitInfo } from '#runtime/runtime';
 import { removeContainerNow } from './container-remove.ts';
 import { acknowledge, losePause } from './exits.ts';
 import { announceEnd, type SandboxParts } from './parts.ts';
 import { Container, type Pod } from './pod.ts';
-import { stopPod } from './pod-stop.ts';
-import { insist } from './recovery-notes.ts';
+import { endedWithPod, stopPod } from './pod-stop.ts';
+import { insist, patiently } from './recovery-notes.ts';
 import {
   asSeen,
   createFailed,
   type Exit,
   exitOf,
+  isStopped,
   pauseDied,
   toExited,
   toNotReady,
   toRunning,
-  toStopped,
   unseenExit,
   withProcess,
 } from './states.ts';
@@ -46,12 +47,13 @@ export async function reconcilePod(
 /** No record and no document: nobody can say whose it is, so that nobody could ever stop it. */
 async function endUnknown(parts: SandboxParts, pod: Pod, id: string): Promise<void> {
   const what = `container ${id} of pod ${pod.id}`;
-  await insist(parts, `end ${what}`, async (own) => {
+  const work = insist(parts, `end ${what}`, async (own) => {
     await parts.runtime.endContainer(own, pod.id, id);
     parts.notes.ended(what);
     announceEnd(parts, id, pod);
     own.log.error({ podId: pod.id, containerId: id }, 'ended a container that neither a record nor a document knows');
   });
+  await patiently(work);
 }
 
 /** One that runs was started by somebody who knows it: the store has lost its newest records. Others are undone later. */
@@ -105,7 +107,7 @@ async function undo(parts: SandboxParts, ctx: Ctx, container: Container): Promis
     removeContainerNow(parts, own, container),
   );
   // Calls to a pod that was silent, as this one is, wait until the table is right.
-  if (!parts.pods.pod(container.podId)?.silent) await work;
+  if (!parts.pods.pod(container.podId)?.silent) await patiently(work);
 }
 
 async function ended(parts: SandboxParts, ctx: Ctx, container: Container, exit: Exit): Promise<void> {
@@ -151,8 +153,9 @@ export async function reconcileRebooted(parts: SandboxParts, ctx: Ctx, pod: Pod)
 }
 
 /**
- * What a stop that was cut short, or the old boot, left to do. CNI plugins may need a pod of this node for it, which
- * starts only when recovery has ended: nobody waits for them. A failure leaves the rest to the kubelet's stop.
+ * What a stop that was cut short, or the old boot, left to do. It may have failed for processes that hang in the kernel, and
+ * then hangs again: recovery waits a moment at most, the pod as long as it takes. CNI plugins may need a pod of this node,
+ * which starts only when recovery has ended: nobody waits for them, and a failure leaves the rest to the kubelet's stop.
  */
 async function finishStop(parts: SandboxParts, ctx: Ctx, pod: Pod): Promise<void> {
   if (pod.status.network?.mode === 'cni') {
@@ -164,7 +167,24 @@ async function finishStop(parts: SandboxParts, ctx: Ctx, pod: Pod): Promise<void
     });
     return;
   }
-  await parts.runtime.endPod(ctx, pod.id);
-  if (pod.status.network) await parts.network.tearDown(ctx, pod.id, pod.status.network);
-  await parts.pods.changePod(ctx, pod, toStopped);
+  const needed = (): boolean => !isStopped(pod.status);
+  const work = insist(parts, `finish the stop of pod ${pod.id}`, (own) => stopPod(parts, own, pod.id), needed);
+  // The stop of a pod that was silent begins when its table is right, which it is after this.
+  if (pod.silent) unattended(parts.log, 'finishing a stop', work);
+  else await patiently(work);
+}
+
+/**
+ * A pod that is stopped has no process and no shim that could tell of one. An older berthd could write that it is and leave
+ * its containers running: nobody could stop or remove them.
+ */
+export async function reconcileStopped(parts: SandboxParts, pod: Pod): Promise<void> {
+  const left = pod.listed.filter(({ status }) => status.state !== 'exited');
+  const ends = left.map((container) =>
+    insist(parts, `end container ${container.id} of a stopped pod`, async (own) => {
+      await parts.runtime.removeContainer(own, pod.id, container.id, container.made.cgroupPath);
+      await ended(parts, own, container, unseenExit(137, parts.clock.nowNs(), 'ContainerDied', endedWithPod));
+    }),
+  );
+  await patiently(Promise.all(ends).then(() => undefined));
 }

@@ -6,7 +6,7 @@ import { type SandboxParts, untilAnswered } from './parts.ts';
 import { findCutRemovals, type CutRemovals } from './cut-removals.ts';
 import type { Pod } from './pod.ts';
 import { removePodNow } from './pod-remove.ts';
-import { reconcileLost, reconcilePod, reconcileRebooted } from './reconcile.ts';
+import { reconcileLost, reconcilePod, reconcileRebooted, reconcileStopped } from './reconcile.ts';
 import { attempt, insist, patiently } from './recovery-notes.ts';
 import { isOfThisBoot, readSources, restoreNetworks } from './sources.ts';
 import { asSeen, isStopped } from './states.ts';
@@ -28,7 +28,7 @@ export async function recover(parts: SandboxParts, ctx: Ctx): Promise<void> {
   ctx.stage('adopt shims');
   await adoptPods(parts, ctx);
   ctx.stage('finish removals');
-  await finishRemovals(parts, ctx, cut);
+  await patiently(finishRemovals(parts, cut));
   ctx.stage('undo the half-made');
   await patiently(undoHalfMade(parts));
   await attempt(ctx, 'use the pod CIDRs again', () => parts.podCidrs.restore(ctx));
@@ -39,8 +39,9 @@ export async function recover(parts: SandboxParts, ctx: Ctx): Promise<void> {
   unattended(parts.log, 'looking for processes that no container has', looking);
 }
 
-/** Pods of this boot have a shim or lost it; those of an earlier boot have nothing. */
+/** Pods of this boot have a shim or lost it; those of an earlier boot, and those that are stopped, have nothing. */
 async function adoptPods(parts: SandboxParts, ctx: Ctx): Promise<void> {
+  const stopped = parts.pods.allPods().filter((pod) => isStopped(pod.status));
   const present = parts.pods.allPods().filter((pod) => !isStopped(pod.status));
   const rebooted = present.filter((pod) => !isOfThisBoot(parts, pod));
   const ours = present.filter((pod) => isOfThisBoot(parts, pod));
@@ -60,6 +61,7 @@ async function adoptPods(parts: SandboxParts, ctx: Ctx): Promise<void> {
         if (pod) await takeOver(parts, ctx, pod, found);
       }),
     ),
+    ...stopped.map((pod) => attempt(ctx, `reconcile pod ${pod.id}`, () => reconcileStopped(parts, pod))),
     ...rebooted.map((pod) => attempt(ctx, `reconcile pod ${pod.id}`, () => reconcileRebooted(parts, ctx, pod))),
   ]);
 }
@@ -90,15 +92,27 @@ async function reconcile(parts: SandboxParts, ctx: Ctx, pod: Pod, found: Answere
 }
 
 /** What the shims know all the same, or what still has to be stopped, is left to whoever removes it. */
-async function finishRemovals(parts: SandboxParts, ctx: Ctx, { pods, containers }: CutRemovals): Promise<void> {
+async function finishRemovals(parts: SandboxParts, { pods, containers }: CutRemovals): Promise<void> {
   const ended = containers.filter(({ status }) => status.state === 'exited');
   // One whose network plugins have to give back waits for no program here: its stop, or its next removal, does it.
   const stopped = pods.filter(({ status }) => status.state === 'notReady' && status.network?.mode !== 'cni');
+  const finish = (what: string, isThere: () => boolean, remove: (own: Ctx) => Promise<void>): Promise<void> =>
+    insist(parts, `finish the removal of ${what}`, remove, isThere);
   await Promise.all([
     ...ended.map((container) =>
-      attempt(ctx, `finish the removal of container ${container.id}`, () => removeContainerNow(parts, ctx, container)),
+      finish(
+        `container ${container.id}`,
+        () => parts.pods.container(container.id) === container,
+        (own) => removeContainerNow(parts, own, container),
+      ),
     ),
-    ...stopped.map((pod) => attempt(ctx, `finish the removal of pod ${pod.id}`, () => removePodNow(parts, ctx, pod))),
+    ...stopped.map((pod) =>
+      finish(
+        `pod ${pod.id}`,
+        () => parts.pods.pod(pod.id) === pod,
+        (own) => removePodNow(parts, own, pod),
+      ),
+    ),
   ]);
 }
 

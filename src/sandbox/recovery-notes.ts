@@ -12,16 +12,16 @@ const patienceMs = 1_000;
 /** What recovery did that an owner should know, and what it has not done yet. */
 export class RecoveryNotes {
   readonly #ended: string[] = [];
-  readonly #unfinished = new Map<string, string>();
+  readonly #unfinished = new Map<string, { readonly why: string; readonly needed: () => boolean }>();
 
   /** Something that no source could identify was ended. Shown until it is forgotten, or berthd starts anew. */
   ended(what: string): void {
     this.#ended.push(what);
   }
 
-  /** It is tried again until it succeeds; shown as long. */
-  unfinished(what: string, why: string): void {
-    this.#unfinished.set(what, why);
+  /** It is tried again until it succeeds; shown as long, and while it is needed. */
+  unfinished(what: string, why: string, needed: () => boolean): void {
+    this.#unfinished.set(what, { why, needed });
   }
 
   finished(what: string): void {
@@ -32,7 +32,9 @@ export class RecoveryNotes {
   list(): readonly string[] {
     return [
       ...this.#ended.map((what) => `ended at the start of berthd, because nothing said what it was: ${what}`),
-      ...[...this.#unfinished].map(([what, why]) => `not done yet: ${what}: ${why}`),
+      ...[...this.#unfinished]
+        .filter(([, { needed }]) => needed())
+        .map(([what, { why }]) => `not done yet: ${what}: ${why}`),
     ];
   }
 
@@ -51,31 +53,35 @@ export async function attempt(ctx: Ctx, what: string, work: () => Promise<void> 
 }
 
 /**
- * Does what must not be left: tries again, with growing pauses, until it is done or berthd ends. Never rejects; ends after the
- * first try.
+ * Does what must not be left: tries again, with growing pauses, until it is done, somebody else has done it (`needed`), or
+ * berthd ends. Never rejects; ends after the first try.
  */
-export async function insist(parts: SandboxParts, what: string, work: (ctx: Ctx) => Promise<void>): Promise<void> {
-  if (await tryOnce(parts, what, work)) return;
+export async function insist(
+  parts: SandboxParts,
+  what: string,
+  work: (ctx: Ctx) => Promise<void>,
+  needed = (): boolean => true,
+): Promise<void> {
+  const tryOnce = async (): Promise<boolean> => {
+    using own = background(parts, what, parts.timeouts.removeMs);
+    try {
+      if (needed()) await work(own.ctx);
+      parts.notes.finished(what);
+      return true;
+    } catch (error) {
+      parts.notes.unfinished(what, messageOf(error), needed);
+      parts.log.error({ err: error, what }, 'recovery could not do this yet; it is tried again');
+      return false;
+    }
+  };
+  if (await tryOnce()) return;
   const again = async (): Promise<void> => {
     for (let pause = firstPauseMs; !parts.stopping.aborted; pause = Math.min(2 * pause, longestPauseMs)) {
       await new Promise((resolve) => setTimeout(resolve, pause).unref());
-      if (parts.stopping.aborted || (await tryOnce(parts, what, work))) return;
+      if (parts.stopping.aborted || (await tryOnce())) return;
     }
   };
   unattended(parts.log, what, again());
-}
-
-async function tryOnce(parts: SandboxParts, what: string, work: (ctx: Ctx) => Promise<void>): Promise<boolean> {
-  using own = background(parts, what, parts.timeouts.removeMs);
-  try {
-    await work(own.ctx);
-    parts.notes.finished(what);
-    return true;
-  } catch (error) {
-    parts.notes.unfinished(what, messageOf(error));
-    parts.log.error({ err: error, what }, 'recovery could not do this yet; it is tried again');
-    return false;
-  }
 }
 
 /** Waits a moment for work that goes on by itself. */
