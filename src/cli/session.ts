@@ -1,5 +1,5 @@
-import { BerthError } from '#base/errors';
-import { loadConfig } from '#config/load';
+import { BerthError, isBerthError } from '#base/errors';
+import { loadPaths } from '#config/load';
 import type { StatePaths } from '#config/slices';
 import { connectCri, type CriClient } from '#cri-api/client';
 import { AdminClient } from './admin-client.ts';
@@ -40,7 +40,8 @@ export function openSession(
   const named = options.socket ?? around['BERTH_SOCKET'];
   const namedAdmin = options.adminSocket ?? around['BERTH_ADMIN_SOCKET'];
   const wanted = named === undefined || options.config !== undefined;
-  const configured = wanted ? loadConfig({ file: options.config }).config.paths : undefined;
+  const note = (text: string): void => void streams.stderr.write(`${text}\n`);
+  const configured = wanted ? configuredPaths(options.config, note) : undefined;
   const socket = withoutScheme(named ?? configured?.socket ?? '');
   const configuredAdmin = named === undefined ? configured?.adminSocket : undefined;
   const adminSocket = withoutScheme(namedAdmin ?? configuredAdmin ?? beside(socket));
@@ -51,9 +52,22 @@ export function openSession(
     admin,
     paths: async () => configured ?? (await admin.paths()),
     print: (text) => void streams.stdout.write(`${text}\n`),
-    note: (text) => void streams.stderr.write(`${text}\n`),
+    note,
     terminal: streams.stderr.isTTY === true,
   };
+}
+
+/** The sockets are all that a command needs: it is no use to lock the owner out of a berthd that runs for any other mistake. */
+function configuredPaths(file: string | undefined, note: (text: string) => void): StatePaths {
+  try {
+    const { paths, mistake } = loadPaths({ file });
+    if (mistake !== '') note(`berth: warning: berthd would not start with this configuration: ${mistake}`);
+    return paths;
+  } catch (error) {
+    if (!isBerthError(error, 'CONFIG_INVALID')) throw error;
+    const advice = 'mend it, or name the sockets of a berthd that runs: --socket and --admin-socket';
+    throw new BerthError('CONFIG_INVALID', `${error.message}: ${advice}`, { cause: error });
+  }
 }
 
 function withoutScheme(address: string): string {

@@ -9,9 +9,16 @@ export function didYouMean(unknown: string): string {
   );
   const [nearest] = names
     .map((name) => ({ name, distance: distance(unknown.slice(0, 100), name) }))
-    .filter(({ distance: steps }) => steps <= farthest)
+    .filter(({ name, distance: steps }) => steps <= allowed(unknown, name))
     .sort((one, other) => one.distance - other.distance);
   return nearest === undefined ? '' : `: did you mean ${nearest.name}?`;
+}
+
+/** A third of the letters that could differ, of a key its own name's: of "bogus" nobody meant "log". */
+function allowed(unknown: string, name: string): number {
+  const group = name.slice(0, name.lastIndexOf('.') + 1);
+  const same = unknown.startsWith(group) ? group.length : 0;
+  return Math.min(farthest, Math.max(1, Math.floor((Math.max(unknown.length, name.length) - same) / 3)));
 }
 
 /** Levenshtein's: letters to insert, remove or change. */

@@ -70,6 +70,9 @@ test.each([
   ['netwrok', ': did you mean network?'],
   ['rot', ': did you mean root?'],
   ['something.else', ''],
+  ['bogus', ''],
+  ['network.foo', ''],
+  ['network.mto', ': did you mean network.mtu?'],
 ])('an unknown key %s is guessed: %j', (unknown, guess) => {
   expect(didYouMean(unknown)).toBe(guess);
 });

@@ -3,10 +3,10 @@ import path from 'node:path';
 import { parse, TomlError } from 'smol-toml';
 import type { z } from 'zod';
 import { readBoundedSync, UnfitFile } from '#base/bounded-file';
-import { BerthError, errnoOf, messageOf } from '#base/errors';
+import { BerthError, errnoOf, isBerthError, messageOf } from '#base/errors';
 import { didYouMean } from './did-you-mean.ts';
-import { configSchema, type ConfigFile } from './schema.ts';
-import { toConfig, type Config } from './slices.ts';
+import { configSchema, pathsSchema, type ConfigFile } from './schema.ts';
+import { toConfig, toPaths, type Config, type StatePaths } from './slices.ts';
 
 export const defaultConfigFile = '/etc/berth/config.toml';
 const maxFileBytes = 1024 * 1024;
@@ -33,6 +33,37 @@ type Table = Record<string, unknown>;
  * @throws CONFIG_INVALID naming file and key
  */
 export function loadConfig(options: LoadOptions = {}): LoadedConfig {
+  const merged = readFiles(options);
+  const values = merged.check();
+  return { config: toConfig(values), values, files: merged.files };
+}
+
+/** Where berthd keeps its state, for whoever needs nothing else of the configuration. */
+export interface LoadedPaths {
+  readonly paths: StatePaths;
+  /** What is wrong elsewhere in the files, naming file and key; "" for nothing. */
+  readonly mistake: string;
+}
+
+/**
+ * As loadConfig, but a mistake in any other key is told instead of thrown: a running berthd, which keeps what it began with,
+ * can be talked to all the same.
+ *
+ * @throws CONFIG_INVALID when the files cannot be read, are no TOML, or these keys are wrong
+ */
+export function loadPaths(options: LoadOptions = {}): LoadedPaths {
+  const merged = readFiles(options);
+  const paths = toPaths(merged.checkPaths());
+  try {
+    toConfig(merged.check());
+    return { paths, mistake: '' };
+  } catch (error) {
+    if (!isBerthError(error, 'CONFIG_INVALID')) throw error;
+    return { paths, mistake: error.message };
+  }
+}
+
+function readFiles(options: LoadOptions): Merged {
   const file = options.file ?? defaultConfigFile;
   const merged = new Merged();
   const found = merged.addFile(file);
@@ -40,8 +71,7 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
     throw new BerthError('CONFIG_INVALID', `config file ${file} does not exist`, { details: { file } });
   }
   for (const name of dropIns(path.join(path.dirname(file), 'config.d'))) merged.addFile(name);
-  const values = merged.check();
-  return { config: toConfig(values), values, files: merged.files };
+  return merged;
 }
 
 function dropIns(directory: string): string[] {
@@ -80,7 +110,15 @@ class Merged {
   }
 
   check(): ConfigFile {
-    const result = configSchema.safeParse(this.#values);
+    return this.#checked(configSchema);
+  }
+
+  checkPaths(): z.output<typeof pathsSchema> {
+    return this.#checked(pathsSchema);
+  }
+
+  #checked<T extends z.ZodType>(schema: T): z.output<T> {
+    const result = schema.safeParse(this.#values);
     if (result.success) return result.data;
     const problems = result.error.issues.flatMap((issue) => this.#sentences(issue));
     throw new BerthError('CONFIG_INVALID', problems.join('; '));

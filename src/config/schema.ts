@@ -224,5 +224,8 @@ export const configSchema = z.strictObject({
   registries: registries.prefault({}).describe('How registries are reached.'),
 });
 
+/** The keys of the state's places alone, whatever else the files say. */
+export const pathsSchema = configSchema.pick({ root: true, run: true, socket: true, admin_socket: true }).strip();
+
 /** The file's words, checked and complete. */
 export type ConfigFile = z.output<typeof configSchema>;

@@ -135,12 +135,7 @@ export function toConfig(file: ConfigFile): Config {
     throw new BerthError('CONFIG_INVALID', 'network.ipv4_subnet and network.ipv6_subnet are both empty: set one');
   }
   return {
-    paths: {
-      root: file.root,
-      run: file.run,
-      socket: file.socket || below(file.run, 'berth.sock', 'socket'),
-      adminSocket: file.admin_socket || below(file.run, 'admin.sock', 'admin_socket'),
-    },
+    paths: toPaths(file),
     reserveBytes: file.reserve_mib * 1024 * 1024,
     metrics: { address: splitAddress(file.metrics.address) },
     streaming: toStreaming(file.streaming),
@@ -187,6 +182,15 @@ export function toConfig(file: ConfigFile): Config {
       stallMs: toMs(registries.stall_timeout),
       attempts: registries.attempts,
     },
+  };
+}
+
+export function toPaths(file: Pick<ConfigFile, 'root' | 'run' | 'socket' | 'admin_socket'>): StatePaths {
+  return {
+    root: file.root,
+    run: file.run,
+    socket: file.socket || below(file.run, 'berth.sock', 'socket'),
+    adminSocket: file.admin_socket || below(file.run, 'admin.sock', 'admin_socket'),
   };
 }
 
