@@ -39,7 +39,7 @@ const streaming = z.strictObject({
   token_ttl: duration().default('1m').describe('How long the URL that such a call gives can be used (once).'),
   handshake_timeout: duration().default('30s').describe('For a client to open the streams it asked for.'),
   idle_timeout: duration().default('4h').describe('A connection on which nothing moves for this time is ended.'),
-  max_connections: integer(1, 100_000).default(1000).describe('Connections at a time; more are refused.'),
+  max_connections: integer(1, 100_000).default(1000).describe('Clients connected at a time; more are refused.'),
 });
 
 const network = z.strictObject({

@@ -1,9 +1,11 @@
 import type httpTypes from 'node:http';
+import type { Socket } from 'node:net';
 import { http } from '#base/node-http';
 import { toBerthError } from '#base/errors';
 import type { Logger } from '#base/log';
 import { unattended } from '#base/unattended';
 import type { Metrics } from '#base/metrics';
+import { BoundedConnections, listenBacklog } from './bounded-connections.ts';
 import type { ReadyGate } from './ready-gate.ts';
 
 export interface MetricsServerOptions {
@@ -14,8 +16,9 @@ export interface MetricsServerOptions {
   readonly log: Logger;
 }
 
-const maxConnections = 64;
-const headerTimeoutMs = 10_000;
+/** Connections without a whole request, and as many that are being answered: the oldest is closed for one more. */
+const connectionLimit = 64;
+const headerTimeoutMs = 5_000;
 
 /** `/metrics` for Prometheus and `/healthz` over plain HTTP. */
 export class MetricsServer {
@@ -27,14 +30,27 @@ export class MetricsServer {
 
   static async start(options: MetricsServerOptions): Promise<MetricsServer> {
     const { host, port } = options;
-    const server = http.createServer({ headersTimeout: headerTimeoutMs, requestTimeout: headerTimeoutMs });
-    server.maxConnections = maxConnections;
+    const server = http.createServer({
+      headersTimeout: headerTimeoutMs,
+      requestTimeout: headerTimeoutMs,
+      connectionsCheckingInterval: headerTimeoutMs / 5,
+    });
+    const silent = new BoundedConnections(connectionLimit);
+    const answered = new BoundedConnections(connectionLimit);
+    server.on('connection', (socket: Socket) => silent.add(socket));
     server.on('request', (request, response) => {
+      const { socket } = request;
+      silent.remove(socket);
+      answered.add(socket);
+      response.once('close', () => {
+        answered.remove(socket);
+        if (!socket.destroyed) silent.add(socket);
+      });
       unattended(options.log, 'an answer to a reader of metrics', answer(request, response, options));
     });
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error) => reject(toBerthError(error, `serve metrics on ${host}:${port}`)));
-      server.listen(port, host, () => {
+      server.listen({ port, host, backlog: listenBacklog }, () => {
         server.removeAllListeners('error');
         resolve();
       });

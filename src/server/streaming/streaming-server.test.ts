@@ -1,8 +1,16 @@
-import { describe, expect, test } from '@jest/globals';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, describe, expect, test } from '@jest/globals';
 import { systemClock } from '#base/clock';
 import { http } from '#base/node-http';
+import { serverCertPem, serverKeyPem } from '#images/registry/tls-pems.fixture';
 import { connectSpdy, openCommand, upgradeToSpdy } from './spdy/spdy-client.fixture.ts';
 import { startStreaming, until } from './streaming.fixture.ts';
+
+const directories: string[] = [];
+afterAll(() => Promise.all(directories.map((directory) => rm(directory, { recursive: true }))));
 
 async function statusOf(url: string, protocols = ['v4.channel.k8s.io']): Promise<number> {
   const { status, socket } = await upgradeToSpdy(url, protocols);
@@ -50,9 +58,9 @@ describe('a URL', () => {
     expect(await streaming.metrics.text()).toMatch(/^berth_stream_tokens 1000$/m);
   });
 
-  test.each(['/', '/exec/', '/exec/unknown', '/exec/a/b', '/other/x'])('%s is none', async (path) => {
+  test.each(['/', '/exec/', '/exec/unknown', '/exec/a/b', '/other/x'])('%s is none', async (other) => {
     await using streaming = await startStreaming();
-    expect(await statusOf(new URL(path, streaming.exec()).href)).toBe(404);
+    expect(await statusOf(new URL(other, streaming.exec()).href)).toBe(404);
   });
 
   test('is not for a browser, which does not use it up', async () => {
@@ -73,11 +81,58 @@ test('a connection on which nothing moves is ended, and told why', async () => {
   await until(() => streaming.server.sessions === 0);
 });
 
-test('more connections than configured are not taken', async () => {
+test('more clients than configured are told so', async () => {
   await using streaming = await startStreaming({ config: { maxConnections: 1 } });
   const client = await connectSpdy(streaming.exec());
-  await expect(statusOf(streaming.exec())).rejects.toThrow();
+  expect(await statusOf(streaming.exec())).toBe(503);
+  expect(await streaming.metrics.text()).toMatch(/^berth_stream_tokens_refused\{reason="busy"\} 1$/m);
   client.end();
+});
+
+async function certificate(): Promise<{ cert: string; key: string }> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'berth-streaming-'));
+  directories.push(directory);
+  const tls = { cert: path.join(directory, 'cert.pem'), key: path.join(directory, 'key.pem') };
+  await writeFile(tls.cert, serverCertPem);
+  await writeFile(tls.key, serverKeyPem);
+  return tls;
+}
+
+/** Connections that say so much and no more, the first first. */
+async function strangers(url: string, count: number, words: string): Promise<readonly net.Socket[]> {
+  const sockets: net.Socket[] = [];
+  for (let made = 0; made < count; made++) {
+    const socket = net.connect(Number(new URL(url).port), '127.0.0.1');
+    socket.on('error', () => undefined).resume();
+    await new Promise((resolve) => socket.once('connect', resolve));
+    socket.write(words);
+    sockets.push(socket);
+  }
+  return sockets;
+}
+
+describe('connections that show no URL', () => {
+  test('keep no client out: the oldest of them goes for one more', async () => {
+    await using streaming = await startStreaming({ config: { maxConnections: 1 } });
+    const url = streaming.exec();
+    const crowd = await strangers(url, 256, 'GET / HTTP/1.1\r\nHost: x\r\n');
+    expect(await statusOf(url)).toBe(101);
+    await until(() => crowd[0]?.closed === true, 'the oldest is closed');
+    expect(crowd.filter(({ closed }) => closed)).toHaveLength(1);
+    crowd.forEach((socket) => socket.destroy());
+  });
+
+  test.each(['http', 'https'])('end no client that has shown one, over %s', async (scheme) => {
+    await using streaming = await startStreaming({ config: scheme === 'https' ? { tls: await certificate() } : {} });
+    const client = await connectSpdy(streaming.exec({ stdin: true, stdout: true }));
+    await until(() => streaming.server.sessions === 1);
+    const crowd = await strangers(streaming.exec(), 257, '');
+    await until(() => crowd[0]?.closed === true, 'the oldest is closed');
+    expect(client.closed).toBe(false);
+    expect(streaming.server.sessions).toBe(1);
+    client.end();
+    crowd.forEach((socket) => socket.destroy());
+  });
 });
 
 test('an ended berthd gives no URL', async () => {

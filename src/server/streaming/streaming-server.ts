@@ -10,6 +10,7 @@ import type { CounterMetric, Metrics } from '#base/metrics';
 import { http } from '#base/node-http';
 import { unattended } from '#base/unattended';
 import type { StreamingConfig } from '#config/slices';
+import { BoundedConnections, listenBacklog } from '../bounded-connections.ts';
 import type { Conversations, StreamOffer, StreamUrls } from './offers.ts';
 import { serve } from './serve.ts';
 import { Sessions } from './sessions.ts';
@@ -27,7 +28,10 @@ export interface StreamingServerOptions {
 
 /** URLs that wait for their client. */
 const tokenLimit = 1000;
-const headerTimeoutMs = 10_000;
+/** Connections that have shown no URL of ours: the oldest is closed for one more. */
+const strangerLimit = 256;
+/** For a client to say what it wants; clients are on this node, and say it at once. */
+const headerTimeoutMs = 5_000;
 const maxPemBytes = 1024 * 1024;
 /** Finds out that a machine at the other end is gone. */
 const keepAliveMs = 60_000;
@@ -42,6 +46,7 @@ export class StreamingServer implements StreamUrls {
   readonly #tokens: TokenTable<StreamOffer>;
   readonly #sessions: Sessions;
   readonly #refused: CounterMetric<'reason'>;
+  readonly #strangers = new BoundedConnections(strangerLimit);
   /** All connections, those in their handshake too. */
   readonly #sockets = new Set<Duplex>();
   #closing = false;
@@ -56,9 +61,9 @@ export class StreamingServer implements StreamUrls {
       'reason',
     ]);
     metrics.gaugeOf('stream_tokens', 'URLs of streams that wait for their client.', () => this.#tokens.size);
-    server.maxConnections = config.maxConnections;
     server.on('connection', (socket: Socket) => {
       this.#sockets.add(socket);
+      this.#strangers.add(socket);
       socket.setKeepAlive(true, keepAliveMs).setNoDelay(true);
       socket.once('close', () => this.#sockets.delete(socket));
     });
@@ -86,7 +91,7 @@ export class StreamingServer implements StreamUrls {
       server.once('error', (error) =>
         reject(toBerthError(error, `serve streams on ${address.host}:${address.port} (streaming.address)`)),
       );
-      server.listen(address.port, address.host, () => {
+      server.listen({ port: address.port, host: address.host, backlog: listenBacklog }, () => {
         server.removeAllListeners('error');
         resolve();
       });
@@ -141,6 +146,16 @@ export class StreamingServer implements StreamUrls {
       return;
     }
     const { config, conversations, log } = this.#options;
+    if (this.#sessions.size >= config.maxConnections) {
+      this.#refused.add({ reason: 'busy' });
+      refuse(
+        upgrade,
+        503,
+        `${config.maxConnections} clients are connected: no more are taken (streaming.max_connections)`,
+      );
+      return;
+    }
+    this.#strangers.remove(upgrade.request.socket);
     using session = this.#sessions.open(offer);
     try {
       await serve({ offer, session, conversations, handshakeTimeoutMs: config.handshakeTimeoutMs }, upgrade);
@@ -166,13 +181,17 @@ export class StreamingServer implements StreamUrls {
 }
 
 async function createServer({ tls }: StreamingConfig): Promise<httpTypes.Server> {
-  const timeouts = { headersTimeout: headerTimeoutMs, requestTimeout: headerTimeoutMs };
+  const timeouts = {
+    headersTimeout: headerTimeoutMs,
+    requestTimeout: headerTimeoutMs,
+    connectionsCheckingInterval: headerTimeoutMs / 5,
+  };
   if (tls === undefined) return http.createServer(timeouts);
   // Only those who use it pay for it.
   const https = await import('node:https');
   try {
     const files = { cert: await pem(tls.cert), key: await pem(tls.key) };
-    return https.createServer({ ...timeouts, ...files, minVersion: 'TLSv1.2' });
+    return https.createServer({ ...timeouts, handshakeTimeout: headerTimeoutMs, ...files, minVersion: 'TLSv1.2' });
   } catch (error) {
     throw new BerthError('CONFIG_INVALID', `streaming.tls_cert and streaming.tls_key: ${messageOf(error)}`, {
       cause: error,

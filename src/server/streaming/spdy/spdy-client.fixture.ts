@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { connect as connectTls } from 'node:tls';
 import zlib from 'node:zlib';
 import { dictionary } from './dictionary.ts';
 import { FrameParser } from './frame-parser.ts';
@@ -160,8 +161,11 @@ export async function upgradeToSpdy(
   protocols: readonly string[],
   upgrade = 'SPDY/3.1',
 ): Promise<HttpAnswer> {
-  const { hostname, port, pathname } = new URL(url);
-  const socket = connect(Number(port), hostname);
+  const { protocol, hostname, port, pathname } = new URL(url);
+  const socket: Socket =
+    protocol === 'https:'
+      ? connectTls({ port: Number(port), host: hostname, rejectUnauthorized: false })
+      : connect(Number(port), hostname);
   socket.on('error', () => undefined);
   const lines = [
     `POST ${pathname} HTTP/1.1`,
