@@ -2,9 +2,11 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -87,6 +89,35 @@ struct TreeRemoval {
   size_t left;  // how many files this trip may take
 };
 
+// False when there is nothing to clear, or it cannot be cleared here.
+bool let_change(int fd) {
+  int flags = 0;
+  if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0 || (flags & (FS_IMMUTABLE_FL | FS_APPEND_FL)) == 0) return false;
+  flags &= ~(FS_IMMUTABLE_FL | FS_APPEND_FL);
+  return ioctl(fd, FS_IOC_SETFLAGS, &flags) == 0;
+}
+
+// Only a regular file or a directory has such flags, and to open anything else may do something.
+bool let_go(int parent, const char* name) {
+  const Fd found(openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat status = {};
+  if (!found || fstat(found.get(), &status) < 0) return false;
+  if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) return false;
+  const std::string same = "/proc/self/fd/" + std::to_string(found.get());
+  const Fd file(open(same.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  return file && let_change(file.get());
+}
+
+// A container may make what it writes immutable (CAP_LINUX_IMMUTABLE). The directory above the tree is ours.
+int remove_entry(int parent, const char* name, int flags) {
+  if (unlinkat(parent, name, flags) == 0) return 0;
+  if (errno != EPERM) return errno;
+  const bool above = parent != AT_FDCWD && let_change(parent);
+  const bool itself = let_go(parent, name);
+  if (!above && !itself) return EPERM;
+  return unlinkat(parent, name, flags) == 0 ? 0 : errno;
+}
+
 // Trees can be deeper than a path is long, or than there are descriptors: what lies too deep is brought up and is then
 // one of the top's own.
 int bring_up(const TreeRemoval& removal, int parent, const char* name) {
@@ -116,15 +147,15 @@ int empty_directory(TreeRemoval& removal, Fd fd, int depth) {
     if (child == "." || child == "..") continue;
     if (removal.left == 0) return E2BIG;
     removal.left--;
-    int error = unlinkat(here, child.c_str(), 0) < 0 ? errno : 0;
+    int error = remove_entry(here, child.c_str(), 0);
     if (error == EISDIR) error = remove_directory(removal, here, child.c_str(), depth + 1);
     if (error != 0 && error != ENOENT) return error;
   }
 }
 
 int remove_directory(TreeRemoval& removal, int parent, const char* name, int depth) {
-  if (unlinkat(parent, name, AT_REMOVEDIR) == 0) return 0;
-  if (errno != ENOTEMPTY && errno != EEXIST) return errno;
+  const int refused = remove_entry(parent, name, AT_REMOVEDIR);
+  if (refused != ENOTEMPTY && refused != EEXIST) return refused;
   if (depth == tree_depth) return bring_up(removal, parent, name);
   Fd fd(openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!fd) return errno;
