@@ -54,6 +54,23 @@ test('no file that berthd or a container has written can be read, written or run
   expect(await found('-type d', '[ -r "$f" ] || [ -w "$f" ]')).toEqual([]);
 });
 
+test('what a container makes of the pod’s files is run by nobody, in the container neither', async () => {
+  for (const config of [{}, ownUsers]) {
+    const pod = await TestPod.run(berthd, config);
+    for (const place of ['hosts', 'hostname', 'resolv.conf']) {
+      const line = `cat /bin/busybox >/etc/${place} && chmod 4755 /etc/${place}; /etc/${place} true`;
+      const said = await pod.sh(
+        `${config === ownUsers ? `/etc/${place}` : line} 2>&1; echo $?; grep " /etc/${place} " /proc/mounts`,
+      );
+      expect(said).toMatch(/Permission denied\n126\n/);
+      expect(said.split('\n').at(-2)?.split(' ')[3]?.split(',')).toEqual(
+        expect.arrayContaining(['nosuid', 'nodev', 'noexec']),
+      );
+    }
+    await pod.remove();
+  }
+});
+
 test('the search sees what lies open', async () => {
   const { mode } = statSync(berthd.root);
   const pods = path.join(berthd.root, 'pods');

@@ -72,6 +72,10 @@ export function podFileMounts(
       propagation: 'private',
       volume: false,
       selinuxRelabel: false,
+      // They are text. They lie on the node's file system: nothing that a container makes of them runs anywhere.
+      nosuid: true,
+      nodev: true,
+      noexec: true,
     }));
 }
 

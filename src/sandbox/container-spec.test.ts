@@ -104,6 +104,12 @@ describe('a container’s request in the runtime’s words', () => {
     ]);
   });
 
+  test('the pod’s files are no programs and no devices, volumes what is asked for', async () => {
+    const { mounts } = await build({ mounts: [volume({ container_path: '/data' })] });
+    const closed = mounts.filter(({ nosuid, nodev, noexec }) => nosuid && nodev && noexec);
+    expect(closed.map(({ source }) => source)).toEqual(['/pods/p/hosts', '/pods/p/hostname', '/pods/p/resolv.conf']);
+  });
+
   test('no log path without a log directory', async () => {
     expect((await build()).logPath).toBe('/var/log/pods/web/app/0.log');
     expect((await build({}, podConfig({ log_directory: '' }))).logPath).toBe('');
