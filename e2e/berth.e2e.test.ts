@@ -53,8 +53,16 @@ describe('berth', () => {
     const followed = berthd.berth(['logs', '-f', id], { timeoutMs: 20_000 });
     const inspected = JSON.parse(await ok('inspect', id)) as { status: { id: string; state: string } };
     expect(inspected.status).toMatchObject({ id, state: 'CONTAINER_RUNNING' });
+    for (const word of ['web', id]) {
+      const refused = await berthd.berth(['rm', word]);
+      expect(refused).toMatchObject({
+        code: 125,
+        stderr: expect.stringContaining(`berth rm --force ${word}`) as unknown,
+      });
+    }
     await ok('stop', '-t', '0', id);
     expect((await followed).stdout).toBe('one\ntwo\n');
+    expect(await ok('ps', '-a')).toMatch(/ {2}main +exited +Error \(137\) /);
     await ok('rm', 'web');
     expect(await ok('ps', '-a')).not.toContain('web');
   });
@@ -67,6 +75,11 @@ describe('berth', () => {
     expect(nothing).toMatchObject({ code: 125 });
     expect(nothing.stderr).toContain('cannot reach berthd at /no/such.sock');
     expect(await berthd.berth(['frobnicate'])).toMatchObject({ code: 125 });
+    const behind = await berthd.berth(['ps', '--socket', '/no/such.sock']);
+    expect(behind.stderr).toContain('(--socket goes before the command: berth --socket ... COMMAND)');
+    expect((await berthd.berth(['inspect', ''])).stderr).toContain('the id or name is empty');
+    const capitals = await berthd.berth(['pull', 'UPPER/x']);
+    expect(capitals.stderr).toContain('names are lower case');
     expect(await ok('ps', '-a')).not.toContain('run-');
   });
 
@@ -111,8 +124,8 @@ describe('berth', () => {
     expect(pid).toBeGreaterThan(1);
     process.kill(pid, 'SIGKILL');
     await eventually('it is not ready', async () => /held +notready/.test(await ok('ps')));
-    expect(await ok('ps')).toMatch(/default\/held +notready.*\n\S+ +main +running/);
-    await ok('rm', 'held');
+    expect(await ok('ps')).toMatch(/default\/held +notready +PauseDied.*\n\S+ +main +running/);
+    await ok('rm', '--force', 'held');
   });
 
   test('a name is taken once', async () => {
@@ -120,7 +133,7 @@ describe('berth', () => {
     const again = await berthd.berth(['run', '-d', '--name', 'only', busybox, 'true']);
     expect(again).toMatchObject({ code: 125 });
     expect(again.stderr).toContain('berth rm only');
-    await ok('rm', 'only');
+    await ok('rm', '-f', 'only');
   });
 
   test('an interrupt stops the container, and --rm removes it', async () => {
@@ -141,7 +154,9 @@ describe('berth', () => {
 
   test('shutdown comes back when berthd has gone, so that the next one can start at once', async () => {
     const { pid } = berthd;
-    expect(await ok('shutdown')).toBe('');
+    expect((await berthd.berth(['shutdown', '--timeout', '0'])).stderr).toContain('--timeout 0');
+    expect(await ok('shutdown')).toBe(`berthd (pid ${pid}) has ended; pods go on\n`);
+    expect(berthd.log).toContain('berthd ends; pods go on');
     expect(existsSync(`/proc/${pid}/fd/0`)).toBe(false);
     await berthd.start();
   });

@@ -27,6 +27,7 @@ describe('a shim that is stopped while berthd runs', () => {
     try {
       expect(await berthd.strays()).toEqual([expect.stringContaining(named)]);
       expect(berthd.log).toContain(named);
+      expect((await berthd.berth(['ps'])).stdout).toMatch(/ready +shim does not answer/);
       const failures = await Promise.all(
         [created.start(), running.stop(0)].map((call) =>
           call.then(

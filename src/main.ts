@@ -91,9 +91,15 @@ async function main(): Promise<number> {
   let reload = (): unknown => live.reload();
   process.on('SIGHUP', () => void reload());
   try {
-    const daemon = await startDaemon({ live, log, metrics }, () => ended.resolve('the admin socket'));
+    let left = 'pods go on';
+    const owner: OwnersEnd = {
+      removedAll: () => (left = 'every pod was removed'),
+      requestEnd: () => ended.resolve('the admin socket'),
+    };
+    const daemon = await startDaemon({ live, log, metrics }, owner);
     reload = daemon.reload;
-    log.info({ by: await ended.promise }, 'berthd ends; pods go on');
+    const by = await ended.promise;
+    log.info({ by }, `berthd ends; ${left}`);
     await daemon.stop();
   } finally {
     await log.flush(2000);
@@ -109,6 +115,12 @@ function say(text: string): number {
 interface Daemon {
   readonly reload: () => ReloadReport;
   readonly stop: () => Promise<void>;
+}
+
+/** What the owner asks for through the admin socket. */
+interface OwnersEnd {
+  readonly removedAll: () => void;
+  readonly requestEnd: () => void;
 }
 
 /** What is there before anything can fail. */
@@ -141,7 +153,7 @@ interface Doors {
 }
 
 /** Builds every module and joins them. Listens at once; answers when recovery has ended. */
-async function startDaemon(first: FirstOfAll, requestEnd: () => void): Promise<Daemon> {
+async function startDaemon(first: FirstOfAll, end: OwnersEnd): Promise<Daemon> {
   await using starting = new AsyncDisposableStack();
   const base = await openBase(starting, first);
   const { ctx, live, log, metrics, addon } = base;
@@ -170,7 +182,7 @@ async function startDaemon(first: FirstOfAll, requestEnd: () => void): Promise<D
   };
   await startCri(starting, base, modules, doors, { proto, sandboxes, streams });
   const reload = reloader({ live, log, metrics, manager });
-  await startAdmin(starting, base, doors, adminActions(base, modules, sandboxes, { reload, requestEnd }));
+  await startAdmin(starting, base, doors, adminActions(base, modules, sandboxes, { reload, ...end }));
   await startMetrics(starting, base, gate);
   starting.defer(() => {
     gate.close('berthd is shutting down');
@@ -347,7 +359,7 @@ function adminActions(
   { live }: Base,
   { images, network, runtime }: Modules,
   sandboxes: Sandboxes,
-  owner: { readonly reload: () => ReloadReport; readonly requestEnd: () => void },
+  owner: OwnersEnd & { readonly reload: () => ReloadReport },
 ): AdminActions {
   return {
     loadImage: async (own, source) => {
@@ -361,11 +373,15 @@ function adminActions(
     config: () => live.current,
     lastReload: () => live.lastReload,
     reloadConfig: owner.reload,
-    pods: () => podTimelines(sandboxes.listPods()),
+    pods: async () => {
+      const silent = await runtime.silentShims();
+      return podTimelines(sandboxes.listPods(), silent);
+    },
     removeAll: async (own) => {
       await sandboxes.removeAll(own);
       await network.removeAll(own);
       await runtime.removeParents(own);
+      owner.removedAll();
     },
     shutdown: owner.requestEnd,
   };

@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { BerthError, messageOf } from '#base/errors';
 import { ExitWith, ownFailure } from './failure.ts';
-import { findAny, findContainer } from './find.ts';
+import { findAny, findContainer, type Found } from './find.ts';
 import { readLog } from './log-file.ts';
 import type { Session } from './session.ts';
 import { wholeNumber } from './values.ts';
@@ -64,10 +64,15 @@ export async function stop(
 }
 
 /** Removes containers, or pods with all that is in them. The logs of pods that berth itself ran go with them. */
-export async function remove(session: Session, words: readonly string[]): Promise<void> {
+export async function remove(
+  session: Session,
+  words: readonly string[],
+  options: { readonly force?: boolean } = {},
+): Promise<void> {
   const { runtime } = session.cri;
   await each(session, words, async (word) => {
     const found = await findAny(session.cri, word);
+    if (options.force !== true) await needEnded(session, word, found);
     if (found.kind === 'container') {
       await runtime.removeContainer({ container_id: found.container.id });
     } else {
@@ -82,8 +87,23 @@ export async function remove(session: Session, words: readonly string[]): Promis
   });
 }
 
+/** A pod that nothing runs in holds nobody's work, though it is ready. */
+async function needEnded({ cri }: Session, word: string, found: Found): Promise<void> {
+  const filter = found.kind === 'pod' ? { pod_sandbox_id: found.pod.id } : { id: found.container.id };
+  const { containers } = await cri.runtime.listContainers({ filter });
+  const running = containers.filter(({ state }) => state === 'CONTAINER_RUNNING').length;
+  if (running === 0) return;
+  const what = found.kind === 'pod' ? `${running} of its containers run` : 'it runs';
+  throw new BerthError(
+    'FAILED_PRECONDITION',
+    `${found.kind} ${word} is not removed: ${what}; stop it first (berth stop ${word}), or kill and remove it (berth rm --force ${word})`,
+  );
+}
+
 export async function removeImages(session: Session, words: readonly string[]): Promise<void> {
   await each(session, words, async (image) => {
+    if (image === '')
+      throw new BerthError('INVALID_ARGUMENT', 'the image’s name is empty: berth images lists what is there');
     const { image: found } = await session.cri.images.imageStatus({ image: { image } });
     if (!found) throw new BerthError('NOT_FOUND', `no image ${image}: berth images lists what is there`);
     await session.cri.images.removeImage({ image: { image } });

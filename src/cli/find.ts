@@ -17,6 +17,9 @@ interface Named {
  * the same name.
  */
 export async function findAny(cri: CriClient, word: string): Promise<Found> {
+  if (word === '') {
+    throw new BerthError('INVALID_ARGUMENT', 'the id or name is empty: berth ps -a lists what is there');
+  }
   const [{ containers }, { items }] = await Promise.all([
     cri.runtime.listContainers({}),
     cri.runtime.listPodSandbox({}),

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { shownPods } from './list.ts';
+import { reasonsOf, shownPods } from './list.ts';
 
 const pods = [
   { id: 'ready', state: 'SANDBOX_READY' },
@@ -21,4 +21,24 @@ test('what runs is shown, also in a pod that is not ready', () => {
 
 test('with all, everything is', () => {
   expect(shown(true)).toEqual(['ready 1', 'lost 2', 'ended 1']);
+});
+
+test('why something ended is said in one word with its exit code, and that a shim is silent', () => {
+  const container = { state: 'exited', reason: 'OOMKilled', exitCode: 137 };
+  const pods = [
+    {
+      ...{ id: 'p', reason: 'StopFailed', silent: true },
+      containers: [
+        { id: 'a', ...container },
+        { id: 'b', ...container, reason: 'Completed', exitCode: 0 },
+        { id: 'c', ...container, state: 'running', reason: '', exitCode: 0 },
+      ],
+    },
+    // Of an earlier version.
+    { id: 'q', containers: [{ id: 'd', state: 'exited' }] },
+  ];
+  expect(Object.fromEntries(reasonsOf(pods))).toEqual({
+    ...{ p: 'StopFailed, shim does not answer', a: 'OOMKilled (137)', b: 'Completed (0)', c: '' },
+    ...{ q: '', d: '' },
+  });
 });

@@ -1,4 +1,4 @@
-import { BerthError } from '#base/errors';
+import { BerthError, isBerthError } from '#base/errors';
 import { shortId } from '#base/ids';
 import type { Container__Output } from '#cri-api/gen/runtime/v1/Container';
 import type { PodSandbox__Output } from '#cri-api/gen/runtime/v1/PodSandbox';
@@ -13,7 +13,11 @@ export interface ListOptions {
 /** Pods, each with its containers below it. */
 export async function listPods(session: Session, options: ListOptions): Promise<void> {
   const { runtime } = session.cri;
-  const [{ items }, { containers }] = await Promise.all([runtime.listPodSandbox({}), runtime.listContainers({})]);
+  const [{ items }, { containers }, why] = await Promise.all([
+    runtime.listPodSandbox({}),
+    runtime.listContainers({}),
+    reasons(session),
+  ]);
   const pods = shownPods(items, containers, options.all === true);
   if (isJson(options)) {
     session.print(JSON.stringify({ pods }, null, 2));
@@ -21,10 +25,51 @@ export async function listPods(session: Session, options: ListOptions): Promise<
   }
   const now = Date.now();
   const rows = pods.flatMap((entry) => [
-    podRow(entry.pod, now),
-    ...entry.containers.map((container) => containerRow(container, now)),
+    podRow(entry.pod, why, now),
+    ...entry.containers.map((container) => containerRow(container, why, now)),
   ]);
-  session.print(table([['ID', 'NAME', 'STATE', 'AGE', 'IMAGE'], ...rows]));
+  session.print(table([['ID', 'NAME', 'STATE', 'REASON', 'AGE', 'IMAGE'], ...rows]));
+}
+
+/** By the id of a pod or container: what the CRI has no word for in its lists. */
+type Reasons = ReadonlyMap<string, string>;
+
+/** What berthd says of its pods, as `GET /pods` has it; one of an earlier version says less. */
+export interface PodFacts {
+  readonly id: string;
+  readonly reason?: string;
+  readonly silent?: boolean;
+  readonly containers: readonly {
+    readonly id: string;
+    readonly state: string;
+    readonly reason?: string;
+    readonly exitCode?: number;
+  }[];
+}
+
+async function reasons(session: Session): Promise<Reasons> {
+  try {
+    const { pods } = await session.admin.call('GET', '/pods');
+    return reasonsOf(pods as readonly PodFacts[]);
+  } catch (error) {
+    // The list itself is the CRI's, and may be had alone.
+    if (isBerthError(error)) return new Map();
+    throw error;
+  }
+}
+
+/** "StopFailed", "shim does not answer", "OOMKilled (137)". */
+export function reasonsOf(pods: readonly PodFacts[]): Reasons {
+  return new Map(
+    pods.flatMap(({ id, reason = '', silent = false, containers }) => [
+      [id, [reason, silent ? 'shim does not answer' : ''].filter(Boolean).join(', ')],
+      ...containers.map((one) => [one.id, endOf(one)] as const),
+    ]),
+  );
+}
+
+function endOf({ state, reason = '', exitCode }: PodFacts['containers'][number]): string {
+  return state === 'exited' && exitCode !== undefined ? `${reason} (${exitCode})`.trim() : reason;
 }
 
 /** Without `all`: what has not ended, and every pod that it is in: one that is not ready may have containers that run. */
@@ -42,15 +87,18 @@ export function shownPods<
     .filter(({ pod, containers: inside }) => all || pod.state === 'SANDBOX_READY' || inside.length > 0);
 }
 
-function podRow(pod: PodSandbox__Output, now: number): string[] {
+function podRow(pod: PodSandbox__Output, why: Reasons, now: number): string[] {
   const name = `${pod.metadata?.namespace ?? ''}/${pod.metadata?.name ?? ''}`;
-  return [shortId(pod.id), name, word(pod.state, 'SANDBOX_'), age(pod.created_at, now), ''];
+  const state = word(pod.state, 'SANDBOX_');
+  return [shortId(pod.id), name, state, why.get(pod.id) ?? '', age(pod.created_at, now), ''];
 }
 
-function containerRow(container: Container__Output, now: number): string[] {
+function containerRow(container: Container__Output, why: Reasons, now: number): string[] {
   const name = `  ${container.metadata?.name ?? ''}`;
   const image = container.image?.user_specified_image || container.image?.image || container.image_ref;
-  return [shortId(container.id), name, word(container.state, 'CONTAINER_'), age(container.created_at, now), image];
+  const { id, created_at } = container;
+  const state = word(container.state, 'CONTAINER_');
+  return [shortId(id), name, state, why.get(id) ?? '', age(created_at, now), image];
 }
 
 export async function listImages(session: Session, options: ListOptions): Promise<void> {

@@ -8,7 +8,7 @@ import { explain, ownFailure } from './failure.ts';
 import { listImages, listPods, type ListOptions } from './list.ts';
 import { check, info, loadImage, version } from './node.ts';
 import { listPulls, pullImage, type PullOptions } from './pull.ts';
-import { runImage, type RunOptions } from './run.ts';
+import { runImage, type RunOptions, volumeOptions } from './run.ts';
 import { shutdown, type ShutdownOptions } from './shutdown.ts';
 import { openSession, type GlobalOptions, type Session } from './session.ts';
 
@@ -43,10 +43,10 @@ program
   .passThroughOptions()
   .option('--name <name>', 'the pod’s name')
   .option('--net <pod|host>', 'a network of its own, or the node’s', 'pod')
-  .option('-e, --env <name=value>', 'an environment variable (again for more)', gather, [])
+  .option('-e, --env <name[=value]>', 'an environment variable; without a value, the one it has here', gather, [])
   .option(
-    '-v, --volume <source:target[:ro]>',
-    'a directory or file of the node, which must be there (again for more)',
+    '-v, --volume <source:target[:options]>',
+    `a directory or file of the node, which must be there (again for more); options: ${volumeOptions}`,
     gather,
     [],
   )
@@ -95,7 +95,8 @@ program
 program
   .command('rm <id...>')
   .description('remove containers, or pods with all that is in them')
-  .action((words: string[]) => inSession((session) => remove(session, words)));
+  .option('-f, --force', 'also what runs: it is killed')
+  .action((words: string[], options: { force?: boolean }) => inSession((session) => remove(session, words, options)));
 program
   .command('images')
   .description('list images')
@@ -170,6 +171,13 @@ function ownVersion(): string {
   return 'unknown';
 }
 
+/** What to do about an option of berth's own behind the command, where it is the command's. */
+function misplaced({ code, message }: CommanderError): string {
+  const [, option] = /'(--(?:socket|admin-socket|config))[='\s]/.exec(message) ?? [];
+  if (code !== 'commander.unknownOption' || option === undefined) return '';
+  return `(${option} goes before the command: berth ${option} ... COMMAND)\n`;
+}
+
 // A reader that has enough (berth ps | head) is no error.
 process.stdout.on('error', () => {
   process.exitCode = 0;
@@ -179,6 +187,7 @@ try {
 } catch (error) {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? 0 : ownFailure;
+    process.stderr.write(misplaced(error));
   } else {
     const { text, exitCode } = explain(error, socket);
     if (text !== '') process.stderr.write(`${text}\n`);

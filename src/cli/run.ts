@@ -125,7 +125,7 @@ async function needFreeName(session: Session, name: string): Promise<void> {
   if (!items.some(({ metadata }) => metadata?.name === name)) return;
   throw new BerthError(
     'ALREADY_EXISTS',
-    `a pod ${name} is there: remove it with berth rm ${name}, or take another name`,
+    `a pod ${name} is there: remove it (berth rm ${name}, with --force while it runs), or take another name`,
   );
 }
 
@@ -158,18 +158,24 @@ function containerConfig(image: string, command: readonly string[], options: Run
     image: { image },
     ...(first === undefined ? {} : { command: [first], args }),
     working_dir: options.workdir ?? '',
-    envs: options.env.map(parseEnv),
+    envs: options.env.map((text) => parseEnv(text)),
     mounts: options.volume.map(parseVolume),
     log_path: 'main.log',
     linux: { security_context: { ...parseUser(options.user), seccomp: { profile_type: 'RuntimeDefault' } } },
   };
 }
 
-/** KEY=VALUE, or KEY for the value it has here. The value is bytes. */
-export function parseEnv(text: string): { key: string; value: Buffer } {
+/** NAME=VALUE, or NAME for the value it has here. The value is bytes. */
+export function parseEnv(text: string, here: NodeJS.ProcessEnv = process.env): { key: string; value: Buffer } {
   const equals = text.indexOf('=');
-  if (equals === 0) throw new BerthError('INVALID_ARGUMENT', `--env ${text}: expected NAME=VALUE`);
-  if (equals < 0) return { key: text, value: Buffer.from(process.env[text] ?? '') };
+  if (equals === 0 || text === '')
+    throw new BerthError('INVALID_ARGUMENT', `--env ${text}: expected NAME=VALUE or NAME`);
+  if (equals < 0) {
+    const value = here[text];
+    if (value !== undefined) return { key: text, value: Buffer.from(value) };
+    const name = shown(text);
+    throw new BerthError('INVALID_ARGUMENT', `--env ${name}: ${name} is not set here: say what it is (${name}=VALUE)`);
+  }
   return { key: text.slice(0, equals), value: Buffer.from(text.slice(equals + 1)) };
 }
 
@@ -179,7 +185,10 @@ const propagations = {
   rshared: 'PROPAGATION_BIDIRECTIONAL',
 } as const;
 
-/** SOURCE:TARGET[:ro][,rslave|rshared] */
+/** What a volume may be followed by, as the help and the errors have it. */
+export const volumeOptions = ['ro', 'rw', ...Object.keys(propagations)].join(', ');
+
+/** SOURCE:TARGET, and options of volumeOptions with commas between. */
 export function parseVolume(text: string): {
   host_path: string;
   container_path: string;
@@ -193,7 +202,7 @@ export function parseVolume(text: string): {
   if (!path.isAbsolute(source) || !path.isAbsolute(target) || unknown !== undefined || more !== undefined) {
     throw new BerthError(
       'INVALID_ARGUMENT',
-      `--volume ${text}: expected /SOURCE:/TARGET[:ro,rslave,rshared]${unknown === undefined ? '' : `, not ${unknown}`}`,
+      `--volume ${text}: expected /SOURCE:/TARGET[:OPTIONS], OPTIONS of ${volumeOptions}${unknown === undefined ? '' : `, not ${unknown}`}`,
     );
   }
   return {

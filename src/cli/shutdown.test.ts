@@ -10,11 +10,13 @@ import { wholeNumber } from './values.ts';
 /** A berthd that says which process it is. */
 function sessionOf(pid: number | undefined) {
   const notes: string[] = [];
+  const printed: string[] = [];
   const session = {
     admin: { call: async () => ({ stopping: true, ...(pid === undefined ? {} : { pid }) }) },
     note: (text: string) => void notes.push(text),
+    print: (text: string) => void printed.push(text),
   } as unknown as Session;
-  return { session, notes };
+  return { session, notes, printed };
 }
 
 const sleepers: ChildProcess[] = [];
@@ -41,9 +43,9 @@ test('shutdown comes back when the process has gone, and says meanwhile what it 
 
 test('its patience has an end, which names the process', async () => {
   const child = sleeper();
-  await expect(shutdown(sessionOf(child.pid).session, { timeout: '0' })).rejects.toMatchObject({
+  await expect(shutdown(sessionOf(child.pid).session, { timeout: '1' })).rejects.toMatchObject({
     code: 'DEADLINE_EXCEEDED',
-    message: expect.stringContaining(`berthd (pid ${child.pid}) has not ended in 0 s`),
+    message: expect.stringContaining(`berthd (pid ${child.pid}) has not ended in 1 s`),
   });
   child.kill('SIGKILL');
 });
@@ -52,8 +54,12 @@ test('a berthd that has gone already, and one that does not say who it is, are n
   const child = sleeper();
   child.kill('SIGKILL');
   await once(child, 'exit');
-  await shutdown(sessionOf(child.pid).session, { timeout: '60' });
-  await shutdown(sessionOf(undefined).session, { timeout: '60' });
+  const gone = sessionOf(child.pid);
+  await shutdown(gone.session, { timeout: '60' });
+  expect(gone.printed).toEqual([`berthd (pid ${child.pid}) has ended; pods go on`]);
+  const nameless = sessionOf(undefined);
+  await shutdown(nameless.session, { timeout: '60', removeAll: true });
+  expect(nameless.printed).toEqual(['berthd ends; every pod, its network and its control groups were removed']);
 });
 
 test('a process is told from a later one of its number by its start', () => {
@@ -63,6 +69,14 @@ test('a process is told from a later one of its number by its start', () => {
 
 test.each(['', '-1', '1.5', '1e3', ' 1', '99999999999999999999', 'x'.repeat(500)])('"%.20s" is no number', (text) => {
   expect(() => wholeNumber('--timeout', text, 'seconds')).toThrow(/^--timeout .{0,120}: expected seconds/);
+});
+
+test('to wait no time at all is refused before anything is asked', async () => {
+  const { session } = sessionOf(process.pid);
+  const asked = { ...session, admin: undefined } as unknown as Session;
+  await expect(shutdown(asked, { timeout: '0' })).rejects.toThrow(
+    '--timeout 0: expected seconds, a whole number from 1',
+  );
 });
 
 test('what the system refused is a sentence, and what somebody typed is cut', () => {

@@ -16,12 +16,16 @@ const pollMs = 50;
 
 /** Ends berthd and waits until its process has gone; with removeAll the pods go first, and every trace of them. */
 export async function shutdown(session: Session, options: ShutdownOptions): Promise<void> {
-  const timeoutMs = wholeNumber('--timeout', options.timeout, 'seconds') * 1000;
+  const timeoutMs = wholeNumber('--timeout', options.timeout, 'seconds', 1) * 1000;
   const removeAll = options.removeAll === true;
   using telling = new Telling(session, removeAll ? 'stopping and removing every pod' : 'waiting for berthd’s answer');
   const { pid } = await session.admin.call('POST', '/shutdown', { removeAll });
-  // A berthd of an earlier version does not say who it is.
-  if (typeof pid !== 'number') return;
+  const left = removeAll ? 'every pod, its network and its control groups were removed' : 'pods go on';
+  if (typeof pid !== 'number') {
+    // Of an earlier version: it does not say who it is.
+    session.print(`berthd ends; ${left}`);
+    return;
+  }
   const identity = startOf(pid);
   telling.say(`waiting for berthd (pid ${pid}) to end its calls`);
   const since = performance.now();
@@ -35,6 +39,7 @@ export async function shutdown(session: Session, options: ShutdownOptions): Prom
     }
     await sleep(pollMs);
   }
+  session.print(`berthd (pid ${pid}) has ended; ${left}`);
 }
 
 /** When a process began, which tells it from a later one of its number; undefined for none, and for one that is only dead. */

@@ -8,6 +8,9 @@ describe('options of run', () => {
     expect(parseEnv('A=b=c')).toEqual({ key: 'A', value: Buffer.from('b=c') });
     expect(parseEnv('A=')).toEqual({ key: 'A', value: Buffer.alloc(0) });
     expect(() => parseEnv('=x')).toThrow('expected NAME=VALUE');
+    expect(() => parseEnv('')).toThrow('expected NAME=VALUE');
+    expect(parseEnv('A', { A: 'here' })).toEqual({ key: 'A', value: Buffer.from('here') });
+    expect(() => parseEnv('A', {})).toThrow('A is not set here: say what it is (A=VALUE)');
   });
 
   test('a volume has source, target and how', () => {
@@ -22,7 +25,7 @@ describe('options of run', () => {
       propagation: 'PROPAGATION_BIDIRECTIONAL',
     });
     expect(() => parseVolume('a:/b')).toThrow('expected /SOURCE:/TARGET');
-    expect(() => parseVolume('/a:/b:rw,noexec')).toThrow('not noexec');
+    expect(() => parseVolume('/a:/b:rw,noexec')).toThrow('OPTIONS of ro, rw, rprivate, rslave, rshared, not noexec');
     expect(() => parseVolume('/a:/b:ro:z')).toThrow('expected /SOURCE:/TARGET');
   });
 

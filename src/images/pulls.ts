@@ -69,6 +69,7 @@ export class Pulls {
   /** Joins the pull under way or begins one; whoever leaves last ends it, and waits until it has cleaned up. */
   async pull(ctx: Ctx, { reference: text, credentials, onProgress }: PullRequest): Promise<Image> {
     const reference = parseReference(text);
+    refuseNoHost(text, reference);
     ctx.signal.throwIfAborted();
     const key = this.#keyOf(reference, credentials);
     const flight = this.#joinable.get(key) ?? this.#start(ctx, key, { reference, credentials });
@@ -172,6 +173,15 @@ export class Pulls {
     const secret = JSON.stringify([username, password, auth, serverAddress, identityToken, registryToken]);
     return `${nameOf(reference)} ${createHmac('sha256', this.#salt).update(secret).digest('base64')}`;
   }
+}
+
+/** To the grammar capitals make the first part of a name a registry; one without a dot or port is a slip of the keyboard. */
+function refuseNoHost(text: string, { domain }: Reference): void {
+  if (/[.:]/.test(domain) || domain === domain.toLowerCase()) return;
+  throw new BerthError(
+    'INVALID_ARGUMENT',
+    `image name ${JSON.stringify(text)}: names are lower case, and ${domain} is no registry: that has a dot or a port`,
+  );
 }
 
 const noCredentials: RegistryCredentials = {

@@ -18,8 +18,8 @@ export interface AdminActions {
   lastReload(): ReloadReport | undefined;
   /** Reads the configuration again and takes over what can be. */
   reloadConfig(): ReloadReport;
-  /** Every pod with its containers and the time each step took. From memory. */
-  pods(): readonly PodTimeline[];
+  /** Every pod with its containers, why they ended and the time each step took. Waits for nobody but a silent shim, for seconds. */
+  pods(ctx: Ctx): Promise<readonly PodTimeline[]>;
   /** Stops and removes every pod, for a berthd that is to leave nothing behind. */
   removeAll(ctx: Ctx): Promise<void>;
   /** Begins the shutdown of berthd; comes back at once. */
@@ -31,11 +31,18 @@ export interface PodTimeline {
   readonly name: string;
   readonly namespace: string;
   readonly state: string;
+  /** docs/reasons.md; "" for none. */
+  readonly reason: string;
+  /** Its shim does not answer: what is told of it may be old. */
+  readonly silent: boolean;
   readonly steps: readonly TimelineStep[];
   readonly containers: readonly {
     readonly id: string;
     readonly name: string;
     readonly state: string;
+    readonly reason: string;
+    /** Of one that has ended. */
+    readonly exitCode: number;
     readonly steps: readonly TimelineStep[];
   }[];
 }

@@ -46,7 +46,11 @@ const routes: readonly Route[] = [
     beforeReady: true,
     answer: (_ctx, _body, lines, actions) => lines.write({ reload: actions.reloadConfig() }),
   },
-  { method: 'GET', path: '/pods', answer: (_ctx, _body, lines, actions) => lines.write({ pods: actions.pods() }) },
+  {
+    method: 'GET',
+    path: '/pods',
+    answer: async (ctx, _body, lines, actions) => lines.write({ pods: await actions.pods(ctx) }),
+  },
   {
     method: 'POST',
     path: '/shutdown',

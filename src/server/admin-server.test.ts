@@ -222,7 +222,7 @@ describe('the other questions', () => {
     await using admin = await startAdmin({
       strays: async () => ['mount /x'],
       config: () => ({ paths: { root: '/var/lib/berth' } }),
-      pods: () => [],
+      pods: async () => [],
     });
     expect(await ask(admin.socket, 'GET', '/check')).toEqual({ status: 200, lines: [{ strays: ['mount /x'] }] });
     expect(await ask(admin.socket, 'GET', '/config')).toEqual({
