@@ -156,6 +156,26 @@ describe('a pod', () => {
     });
   });
 
+  test('with very many interfaces has the numbers of eth0 and some others, and the log says so once', async () => {
+    const crowded = await TestPod.run(berthd);
+    const { id } = await crowded.start(shell('sleep 1000'));
+    const { info } = await berthd.cri.runtime.containerStatus({ container_id: id, verbose: true });
+    const { pid } = JSON.parse(info.info ?? '{}') as { pid: number };
+    const links = Array.from({ length: 40 }, (_, at) => `link add br${at} type bridge\n`).join('');
+    const made = await berthd.node.run(['nsenter', '-t', `${pid}`, '-n', 'ip', '-batch', '-'], { input: links });
+    expect(made).toMatchObject({ code: 0 });
+    await eventually('a sample has them', async () => {
+      const { network } = (await podStats(crowded)).linux ?? {};
+      return network?.default_interface?.name === 'eth0' && network.interfaces.length === 31;
+    });
+    const { pod_metrics } = await berthd.cri.runtime.listPodSandboxMetrics({});
+    const mine = pod_metrics.find(({ pod_sandbox_id }) => pod_sandbox_id === crowded.id);
+    expect(mine?.metrics).toHaveLength(32 * 8);
+    const said = berthd.log.split('\n').filter((line) => line.includes('more network interfaces than the 32'));
+    expect(said).toEqual([expect.stringContaining(crowded.id)]);
+    await crowded.remove();
+  });
+
   test('on the node’s network has none of its own', async () => {
     const host = await TestPod.run(berthd, { linux: { security_context: { namespace_options: { network: 'NODE' } } } });
     expect((await podStats(host)).linux?.network).toBeNull();

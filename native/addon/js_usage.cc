@@ -32,7 +32,9 @@ Napi::Value read_each_call(const Napi::CallbackInfo& info) {
   std::vector<SharedFile> files;
   for (uint32_t i = 0; i < list.Length() && in.ok(); ++i) {
     const Napi::Object file = in.object(list.Get(i), "file");
-    files.push_back({in.text(file.Get("before"), "before"), in.text(file.Get("after"), "after")});
+    const Napi::Value cut = file.Get("cut");
+    if (!cut.IsUndefined() && !cut.IsBoolean()) in.note("cut", "a boolean");
+    files.push_back({in.text(file.Get("before"), "before"), in.text(file.Get("after"), "after"), cut.ToBoolean()});
   }
   if (!in.ok()) return in.refuse();
   auto work = [directories = std::move(directories), files = std::move(files),

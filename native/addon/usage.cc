@@ -31,8 +31,8 @@ struct CloseDirectory {
 };
 using Directory = std::unique_ptr<DIR, CloseDirectory>;
 
-// Appends the file's content, or leaves `out` as it was.
-bool append_file(const char* path, size_t limit, std::string& out) {
+// Appends the file's content, or leaves `out` as it was. `cut`: no more of it than the limit, and the rest is not read.
+bool append_file(const char* path, size_t limit, bool cut, std::string& out) {
   const Fd fd(open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY));
   if (!fd) return false;
   const size_t begin = out.size();
@@ -40,13 +40,15 @@ bool append_file(const char* path, size_t limit, std::string& out) {
     char piece[4096];
     const ssize_t n = read(fd.get(), piece, sizeof piece);
     if (n < 0 && errno == EINTR) continue;
-    const bool too_long = n > 0 && out.size() - begin + static_cast<size_t>(n) > limit;
-    if (n < 0 || too_long) {
+    const size_t left = limit - (out.size() - begin);
+    const bool too_long = n > 0 && static_cast<size_t>(n) > left;
+    if (n < 0 || (too_long && !cut)) {
       out.resize(begin);
       return false;
     }
     if (n == 0) return true;
-    out.append(piece, static_cast<size_t>(n));
+    out.append(piece, too_long ? left : static_cast<size_t>(n));
+    if (too_long) return true;
   }
 }
 
@@ -118,7 +120,7 @@ std::vector<std::string> read_each(const std::vector<std::string>& directories, 
     std::string text;
     for (const SharedFile& file : files) {
       path.assign(file.before).append(directory).append(file.after);
-      if (!append_file(path.c_str(), limit, text)) text += '\1';
+      if (!append_file(path.c_str(), limit, file.cut, text)) text += '\1';
       text += '\0';
     }
     texts.push_back(std::move(text));
@@ -139,7 +141,7 @@ Result<TreeUsage> tree_usage(const std::string& path, uint64_t limit) {
 
 Result<Descriptors> count_descriptors(const std::string& procs_file, uint64_t limit) {
   std::string text;
-  if (!append_file(procs_file.c_str(), 1024 * 1024, text)) return fail_with(ENOENT, "read", procs_file);
+  if (!append_file(procs_file.c_str(), 1024 * 1024, false, text)) return fail_with(ENOENT, "read", procs_file);
   Descriptors all;
   const char* at = text.c_str();
   for (char* end = nullptr;; at = end) {

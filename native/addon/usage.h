@@ -16,6 +16,8 @@ namespace berth::addon {
 struct SharedFile {
   std::string before;
   std::string after;
+  // What is beyond the limit is left out, and no reason to call the file unreadable.
+  bool cut = false;
 };
 
 // For each directory the contents of the same files, each followed by a zero byte. A file that is missing, too long or

@@ -91,8 +91,8 @@ export interface Addon {
 
   /**
    * The same files of many directories, in one trip. For each directory one text: the files' contents in the order of
-   * `files`, each followed by "\0"; a file that is missing, unreadable or longer than `limit` is "\x01". One byte a
-   * character. At most 4096 directories of 64 files.
+   * `files`, each followed by "\0"; a file that is missing, unreadable or longer than `limit` (and not `cut`)
+   * is "\x01". One byte a character. At most 4096 directories of 64 files.
    */
   readEach(directories: readonly string[], files: readonly SharedFile[], limit: number): Promise<string[]>;
 
@@ -211,6 +211,8 @@ export interface LinkCounters {
 export interface SharedFile {
   readonly before: string;
   readonly after: string;
+  /** Of a file that is longer than the limit comes as much as that, and the rest is not read. */
+  readonly cut?: true;
 }
 
 export interface TreeUsage {

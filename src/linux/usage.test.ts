@@ -28,6 +28,8 @@ test('files of many directories are one text for each directory', async () => {
     '\x01\0\x01\0',
   ]);
   expect(await addon.readEach([], files, 100)).toEqual([]);
+  const cut = files.map((file) => ({ ...file, cut: true as const }));
+  expect(await addon.readEach(['a', 'b'], cut, 5)).toEqual(['first\0\x01\0', 'é\0xxxxx\0']);
   expect(() => addon.readEach(['a\0b'], files, 100)).toThrow('directories must be free of NUL bytes');
   const tooMany = Array<string>(4097).fill('a');
   expect(() => addon.readEach(tooMany, files, 1)).toThrow(expect.objectContaining({ code: 'E2BIG' }));

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 
 import { parseMaxOpenFiles, parseNetDev } from './proc-text.ts';
+import { interfaceLimit } from './stats.ts';
 
 const none = { errors: 0n, dropped: 0n };
 
@@ -12,15 +13,33 @@ test('interfaces of a network namespace, without lo', () => {
   net1.100@if5:       1       2    0    0    0     0          0         0        3       4    0    0    0     0       0          0
  torn: 1 2 3
 `;
-  expect(parseNetDev(text)).toEqual([
-    {
-      name: 'eth0',
-      rx: { bytes: 2n ** 64n - 1n, packets: 75930n, errors: 1n, dropped: 2n },
-      tx: { bytes: 8284474n, packets: 56951n, errors: 3n, dropped: 4n },
-    },
-    { name: 'net1.100@if5', rx: { bytes: 1n, packets: 2n, ...none }, tx: { bytes: 3n, packets: 4n, ...none } },
-  ]);
-  expect([parseNetDev(''), parseNetDev('garbage: x\n:\n')]).toEqual([[], []]);
+  expect(parseNetDev(text)).toEqual({
+    more: false,
+    interfaces: [
+      {
+        name: 'eth0',
+        rx: { bytes: 2n ** 64n - 1n, packets: 75930n, errors: 1n, dropped: 2n },
+        tx: { bytes: 8284474n, packets: 56951n, errors: 3n, dropped: 4n },
+      },
+      { name: 'net1.100@if5', rx: { bytes: 1n, packets: 2n, ...none }, tx: { bytes: 3n, packets: 4n, ...none } },
+    ],
+  });
+  const nothing = { interfaces: [], more: false };
+  expect([parseNetDev(''), parseNetDev('garbage: x\n:\n')]).toEqual([nothing, nothing]);
+});
+
+test('of very many interfaces eth0 and the first others, wherever eth0 and the end of the text are', () => {
+  const line = (name: string): string => `${name.padStart(6)}: ${'1 '.repeat(16)}\n`;
+  const others = Array.from({ length: 500 }, (_, at) => `br${at}`);
+  const names = (text: string): string[] => parseNetDev(text).interfaces.map(({ name }) => name);
+  const few = others.slice(0, interfaceLimit - 1);
+  const all = ['lo', ...others, 'eth0', 'veth0'].map(line).join('');
+  expect(names(all)).toEqual(['eth0', ...few]);
+  expect(parseNetDev(all).more).toBe(true);
+  expect(names(all.slice(0, all.indexOf('  eth0:') + 12))).toEqual(others.slice(0, interfaceLimit));
+  const bound = [...few, 'eth0', 'lo'].map(line).join('');
+  expect(parseNetDev(bound)).toMatchObject({ interfaces: { length: interfaceLimit }, more: false });
+  expect(parseNetDev(line('x') + bound)).toMatchObject({ interfaces: { length: interfaceLimit }, more: true });
 });
 
 test('the soft limit on open files; unlimited is none', () => {

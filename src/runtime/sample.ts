@@ -2,13 +2,14 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { Ctx } from '#base/ctx';
 import { Deadline } from '#base/deadline';
-import type { Addon } from '#linux/addon';
+import type { Addon, SharedFile } from '#linux/addon';
 import type { Fd } from '#linux/fd';
 import { parseMaxOpenFiles, parseNetDev } from './proc-text.ts';
 import type { RuntimeParts } from './runtime-parts.ts';
 import type { InterfaceStats, ProcessStats, RuntimeSample, WantedStats } from './stats.ts';
 
-const procLimit = 256 * 1024;
+/** Of net/dev the begin has to do: some five hundred interfaces, among which eth0 is found. */
+const procLimit = 64 * 1024;
 /** Open files counted for one container: more are as many as that. */
 const descriptorLimit = 20_000;
 const chunk = 256;
@@ -23,7 +24,7 @@ export async function sample(parts: RuntimeParts, ctx: Ctx, wanted: WantedStats)
     sampleNetworks(parts, ctx, wanted.networks),
     sampleProcesses(parts, ctx, wanted.processes),
   ]);
-  return { cgroups, networks, processes };
+  return { cgroups, ...networks, processes };
 }
 
 /** A file of another process's network namespace is as good as being in it. */
@@ -31,12 +32,20 @@ async function sampleNetworks(
   parts: RuntimeParts,
   ctx: Ctx,
   podIds: readonly string[],
-): Promise<Map<string, readonly InterfaceStats[]>> {
+): Promise<Pick<RuntimeSample, 'networks' | 'cutNetworks'>> {
   const found = await Promise.all(podIds.map((podId) => findPause(parts, ctx, podId)));
   const pods = found.flatMap((pod) => (pod ? [pod] : []));
   const directories = pods.map(({ pause }) => `self/fd/${pause.number}`);
-  const texts = await readOfProcesses(parts.addon, directories, 'net/dev');
-  return new Map(pods.flatMap(({ podId }, at) => (texts[at] ? [[podId, parseNetDev(texts[at])]] : [])));
+  const texts = await readOfProcesses(parts.addon, directories, { after: '/net/dev', cut: true });
+  const networks = new Map<string, readonly InterfaceStats[]>();
+  const cutNetworks = new Set<string>();
+  for (const [at, { podId }] of pods.entries()) {
+    if (!texts[at]) continue;
+    const { interfaces, more } = parseNetDev(texts[at]);
+    networks.set(podId, interfaces);
+    if (more) cutNetworks.add(podId);
+  }
+  return { networks, cutNetworks };
 }
 
 /** Undefined for one that has none, or whose shim does not answer: the others have their numbers all the same. */
@@ -62,7 +71,7 @@ async function sampleProcesses(
 ): Promise<Map<string, ProcessStats>> {
   const found = new Map<string, ProcessStats>();
   const pids = containers.map(({ pid }) => String(pid));
-  const limits = await readOfProcesses(parts.addon, pids, 'limits');
+  const limits = await readOfProcesses(parts.addon, pids, { after: '/limits' });
   for (const [at, { id, cgroupPath }] of containers.entries()) {
     const procs = path.join(parts.cgroups.handle(cgroupPath).killDir, 'cgroup.procs');
     try {
@@ -81,12 +90,12 @@ async function sampleProcesses(
 async function readOfProcesses(
   addon: Pick<Addon, 'readEach'>,
   directories: readonly string[],
-  file: string,
+  file: Omit<SharedFile, 'before'>,
 ): Promise<string[]> {
   const texts: string[] = [];
   for (let at = 0; at < directories.length; at += chunk) {
     const some = directories.slice(at, at + chunk);
-    const read = await addon.readEach(some, [{ before: '/proc/', after: `/${file}` }], procLimit);
+    const read = await addon.readEach(some, [{ before: '/proc/', ...file }], procLimit);
     texts.push(...read.map((text) => (text === '\x01\0' ? '' : text.slice(0, -1))));
   }
   return texts;

@@ -28,11 +28,16 @@ export interface WantedStats {
 
 export interface RuntimeSample {
   readonly cgroups: ReadonlyMap<string, CgroupStats>;
-  /** By pod id; without `lo`. */
+  /** By pod id; without `lo`, and no more than `interfaceLimit` of each. */
   readonly networks: ReadonlyMap<string, readonly InterfaceStats[]>;
+  /** Pods that have more interfaces than are told of here. */
+  readonly cutNetworks: ReadonlySet<string>;
   /** By container id. */
   readonly processes: ReadonlyMap<string, ProcessStats>;
 }
+
+/** Of one pod: who may make interfaces can make thousands, and each is eight numbers of every answer about metrics. */
+export const interfaceLimit = 32;
 
 export interface InterfaceStats {
   readonly name: string;

@@ -3,7 +3,9 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Clock } from '#base/clock';
 import { createCtx } from '#base/ctx';
+import { silentLogger } from '#base/log';
 import type { CgroupStats } from '#runtime/cgroup/stats';
+import { interfaceLimit } from '#runtime/stats';
 import type { podConfig } from './cri-config.fixture.ts';
 import { containerIdentity, FakeNode, impatient, podIdentity, type TestSandboxes, until } from './sandboxes.fixture.ts';
 
@@ -213,6 +215,40 @@ describe('a pod', () => {
     await it.sandboxes.stats.fresh(ctx);
     expect(it.sandboxes.stats.pod(own.podId)?.network).toEqual(eth0);
     expect(it.sandboxes.stats.pod(node.podId)).not.toHaveProperty('network');
+  });
+});
+
+describe('who has more than is told of', () => {
+  const told: string[] = [];
+  beforeEach(async () => {
+    told.length = 0;
+    const warn = (fields: object, message: string): void =>
+      void told.push(`${Object.values(fields).join(' ')}: ${message}`);
+    const log = { ...silentLogger, warn };
+    it = await new FakeNode().start({ clock, statsIntervalMs: 3_600_000, log });
+  });
+  const samplesWithDetail = async (times: number): Promise<void> => {
+    for (let time = 0; time < times; time++) {
+      clock.ms += 10_000;
+      await it.sandboxes.stats.fresh(ctx, true);
+    }
+  };
+
+  test('a pod with very many interfaces and a container with very many devices are named once each', async () => {
+    const crowded = await start('crowded');
+    const usual = await start('usual');
+    const interfaces = Array.from({ length: interfaceLimit + 1 }, (_, at) => ({
+      ...{ name: `br${at}`, rx: traffic(1n), tx: traffic(2n) },
+    }));
+    it.node.machine.networks.set(crowded.podId, interfaces);
+    it.node.machine.networks.set(usual.podId, interfaces.slice(1));
+    it.node.machine.usage.set(crowded.cgroupPath, { ...group(1n), moreDevices: true });
+    await samplesWithDetail(3);
+    expect(told).toEqual([
+      `${crowded.podId}: the pod has more network interfaces than the 32 that are reported`,
+      `${crowded.podId} ${crowded.id}: the container has used more block devices than the 64 that are reported`,
+    ]);
+    expect(it.sandboxes.stats.pod(crowded.podId)?.network).toHaveLength(interfaceLimit);
   });
 });
 

@@ -10,6 +10,7 @@ import type { RuntimeSample } from '#runtime/stats';
 import type { Container, Pod } from './pod.ts';
 import type { Pods } from './pods.ts';
 import type { ContainerStats, DetailedStats, FilesystemSize, LayerUsage, PodStats } from './stats.ts';
+import { StatsCuts } from './stats-cuts.ts';
 import type { LayerOwner, LayerUsages } from './stats-layers.ts';
 import { hasOwnNetwork, ownGroups, sumOf } from './stats-pods.ts';
 import { nanoCores } from './stats-rates.ts';
@@ -48,6 +49,7 @@ export class StatsSampler implements Disposable {
   #pods: ReadonlyMap<string, PodStats> = new Map();
   /** Processor time of containers that have gone, by pod. */
   readonly #endedCpuNs = new Map<string, bigint>();
+  readonly #cuts: StatsCuts;
   #filesystem: FilesystemSize | undefined;
   #sampledMs = -Infinity;
   #detailedMs = -Infinity;
@@ -56,6 +58,7 @@ export class StatsSampler implements Disposable {
 
   constructor(options: StatsSamplerOptions) {
     this.#options = options;
+    this.#cuts = new StatsCuts(options.log);
     this.#seconds = options.metrics.histogram('stats_sample_seconds', 'Samples of what all pods and containers use');
   }
 
@@ -189,6 +192,7 @@ export class StatsSampler implements Disposable {
       const atNs = clock.nowNs();
       this.#keepContainers(containers, sample, atNs, detail);
       this.#keepPods(pods, groups, sample, atNs);
+      this.#cuts.tell(pods, containers, sample);
     } else {
       this.#containers = new Map();
       this.#detailed = new Map();

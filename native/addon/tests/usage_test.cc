@@ -49,6 +49,10 @@ TEST("the same files of many directories come as one text each, and a missing on
                                 6));
   CHECK(texts[1] == std::string("\1\0\1\0", 4));
   CHECK(texts[2] == std::string("\1\0\1\0", 4));
+  const auto cut = read_each({"/a", "/b", "/none"}, {{root, "/one", true}, {root, "/two", true}}, 8);
+  CHECK(cut[0] == texts[0]);
+  CHECK(cut[1] == std::string("\1\0too long\0", 11));
+  CHECK(cut[2] == texts[2]);
   remove_all(root);
 }
 

@@ -1,4 +1,4 @@
-import type { DeviceIo, Pressure, PressureLine } from './stats.ts';
+import { deviceLimit, type DeviceIo, type Pressure, type PressureLine } from './stats.ts';
 
 // Readers for the kernel's formats of numbers. None throws: what is not there, or not of the form, is undefined. They run
 // for every group of every sample, so they search for what is wanted and split nothing else.
@@ -59,44 +59,57 @@ function pressureLine(text: string, kind: 'some' | 'full'): PressureLine | undef
 const rest = String.raw` avg10=(\d+\.\d+) avg60=(\d+\.\d+) avg300=(\d+\.\d+) total=(\d+)$`;
 const pressureLines = { some: new RegExp(`^some${rest}`, 'm'), full: new RegExp(`^full${rest}`, 'm') };
 
-/** Lines "254:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0" of io.stat. */
-export function toDeviceIo(text: string): DeviceIo[] {
-  return text.split('\n').flatMap((line) => {
-    const device = /^(\d+):(\d+) /.exec(line);
-    const value = (key: string): bigint => toWhole(new RegExp(` ${key}=(\\d+)`).exec(line)?.[1] ?? '') ?? 0n;
-    if (!device) return [];
-    return [
-      {
-        major: Number(device[1]),
-        minor: Number(device[2]),
-        readBytes: value('rbytes'),
-        writeBytes: value('wbytes'),
-        reads: value('rios'),
-        writes: value('wios'),
-      },
-    ];
-  });
+export interface DeviceIos {
+  readonly io?: readonly DeviceIo[];
+  readonly moreDevices?: true;
 }
 
-/** Lines "254:0 Read 4096" of the two blkio files of cgroup v1, bytes and operations. */
-export function blkioDevices(bytesText: string, operationsText: string): DeviceIo[] {
+/** No devices at all are none that are counted. */
+const deviceIos = (io: readonly DeviceIo[], more: boolean): DeviceIos => ({
+  ...(io.length > 0 && { io }),
+  ...(more && { moreDevices: true }),
+});
+
+/** Lines "254:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0" of io.stat, up to `deviceLimit`. */
+export function toDeviceIo(text: string): DeviceIos {
+  const io: DeviceIo[] = [];
+  for (const [line, major, minor] of text.matchAll(/^(\d+):(\d+) .*$/gm)) {
+    if (io.length === deviceLimit) return deviceIos(io, true);
+    const value = (key: string): bigint => toWhole(new RegExp(` ${key}=(\\d+)`).exec(line)?.[1] ?? '') ?? 0n;
+    io.push({
+      major: Number(major),
+      minor: Number(minor),
+      readBytes: value('rbytes'),
+      writeBytes: value('wbytes'),
+      reads: value('rios'),
+      writes: value('wios'),
+    });
+  }
+  return deviceIos(io, false);
+}
+
+/** Lines "254:0 Read 4096" of the two blkio files of cgroup v1, bytes and operations, up to `deviceLimit` devices. */
+export function blkioDevices(bytesText: string, operationsText: string): DeviceIos {
   const bytes = blkioLines(bytesText);
   const operations = blkioLines(operationsText);
-  return [...bytes].map(([device, counts]) => {
+  const io = [...bytes.devices].map(([device, counts]) => {
     const [major = 0, minor = 0] = device.split(':').map(Number);
-    const { read: reads = 0n, write: writes = 0n } = operations.get(device) ?? {};
+    const { read: reads = 0n, write: writes = 0n } = operations.devices.get(device) ?? {};
     return { major, minor, readBytes: counts.read ?? 0n, writeBytes: counts.write ?? 0n, reads, writes };
   });
+  return deviceIos(io, bytes.more);
 }
 
-function blkioLines(text: string): Map<string, { read?: bigint; write?: bigint }> {
+/** The kernel lists a group's devices in the same order in both files: those of the bound are the same ones. */
+function blkioLines(text: string) {
   const devices = new Map<string, { read?: bigint; write?: bigint }>();
   for (const [, device = '', kind, value = ''] of text.matchAll(/^(\d+:\d+) (Read|Write) (\d+)$/gm)) {
     const counts = devices.get(device) ?? {};
+    if (devices.size === deviceLimit && !devices.has(device)) return { devices, more: true };
     counts[kind === 'Read' ? 'read' : 'write'] = toWhole(value) ?? 0n;
     devices.set(device, counts);
   }
-  return devices;
+  return { devices, more: false };
 }
 
 /** How many processes a cgroup.procs file lists. */

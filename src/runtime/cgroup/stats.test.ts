@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 
 import { sampleGroups } from './sample.ts';
-import type { FileTexts } from './stats.ts';
+import { deviceLimit, type FileTexts } from './stats.ts';
 import { field, toLimit, toPressure, toWhole } from './stats-text.ts';
 import { parseV1Stats, v1StatsFormat } from './v1-stats.ts';
 import { parseV2Stats, v2StatsFormat } from './v2-stats.ts';
@@ -129,6 +129,28 @@ describe('numbers of a group', () => {
       processes: 2,
       hugepages: [{ pageSize: '2MB', usage: 2097152n }],
     });
+  });
+
+  test('tells of no more devices than the bound, and that there are more', () => {
+    const v1 = (device: number): string => `8:${device} Read 1\n8:${device} Write 2\n8:${device} Total 3\n`;
+    const v2 = (device: number): string => `8:${device} rbytes=1 wbytes=2 rios=1 wios=2 dbytes=0 dios=0\n`;
+    const parsed = (count: number) => {
+      const devices = Array.from({ length: count }, (_, at) => at);
+      const text = devices.map(v1).join('');
+      const names = ['blkio.throttle.io_service_bytes_recursive', 'blkio.throttle.io_serviced_recursive'];
+      const files = { ...Object.fromEntries(names.map((name) => [name, text])), 'io.stat': devices.map(v2).join('') };
+      return [parseV1Stats(textsOf(files)), parseV2Stats(textsOf(files))];
+    };
+    for (const { io, ...more } of parsed(deviceLimit)) {
+      expect(io).toHaveLength(deviceLimit);
+      expect(more).not.toHaveProperty('moreDevices');
+    }
+    for (const { io, moreDevices } of parsed(deviceLimit + 1)) {
+      expect(io?.map(({ minor, writeBytes, reads }) => [minor, writeBytes, reads])).toEqual(
+        Array.from({ length: deviceLimit }, (_, at) => [at, 2n, 1n]),
+      );
+      expect(moreDevices).toBe(true);
+    }
   });
 
   test.each([

@@ -8,6 +8,8 @@ export interface CgroupStats {
   readonly ioPressure?: Pressure;
   /** Only with `detail`. */
   readonly io?: readonly DeviceIo[];
+  /** There are more devices than `deviceLimit`, of which `io` tells. */
+  readonly moreDevices?: true;
   readonly processes?: number;
   readonly hugepages?: readonly HugepageStats[];
 }
@@ -65,6 +67,9 @@ export interface PressureLine {
   /** Microseconds. */
   readonly total: bigint;
 }
+
+/** Of one group: each device is six numbers of every answer about metrics. */
+export const deviceLimit = 64;
 
 export interface DeviceIo {
   readonly major: number;

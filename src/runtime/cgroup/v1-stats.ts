@@ -52,9 +52,9 @@ export function parseV1Stats(text: FileTexts, pageSizes: readonly string[] = [])
     memory,
     swap: v1Swap(text),
     pids: current === undefined ? undefined : { current, ...defined({ limit: toLimit(text('pids.max')) }) },
-    io: io.length > 0 ? io : undefined,
     processes: procs === '' ? undefined : lineCount(procs),
     hugepages: hugepages.length > 0 ? hugepages : undefined,
+    ...io,
   });
 }
 

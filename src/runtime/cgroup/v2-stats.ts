@@ -46,9 +46,9 @@ export function parseV2Stats(text: FileTexts, pageSizes: readonly string[] = [])
     swap: swapUsage === undefined ? undefined : { usage: swapUsage, ...defined({ limit: swapLimit }) },
     pids: current === undefined ? undefined : { current, ...defined({ limit: toLimit(text('pids.max')) }) },
     ioPressure: toPressure(text('io.pressure')),
-    io: io.length > 0 ? io : undefined,
     processes: procs === '' ? undefined : lineCount(procs),
     hugepages: hugepages.length > 0 ? hugepages : undefined,
+    ...io,
   });
 }
 

@@ -68,7 +68,7 @@ export function usageContract(given: () => RuntimeBench): void {
       expect([...sample.networks.keys()]).toEqual([podId]);
       expect([...sample.processes.keys()]).toEqual([]);
       expect(await bench.runtime.sample(ctx, nothing)).toEqual({
-        ...{ cgroups: new Map(), networks: new Map(), processes: new Map() },
+        ...{ cgroups: new Map(), networks: new Map(), cutNetworks: new Set(), processes: new Map() },
       });
     });
 

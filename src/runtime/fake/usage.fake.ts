@@ -2,7 +2,7 @@ import { BerthError } from '#base/errors';
 import type { CgroupStats } from '../cgroup/stats.ts';
 import type { FakeContainer, FakeMachine } from '../machine.fake.ts';
 import type { LinuxResources } from '../spec/oci.ts';
-import type { ProcessStats, RuntimeSample, WantedStats } from '../stats.ts';
+import { interfaceLimit, type ProcessStats, type RuntimeSample, type WantedStats } from '../stats.ts';
 
 /** What every container of the fake uses. */
 const usedMemory = 1n << 20n;
@@ -17,8 +17,11 @@ export function fakeSample(machine: FakeMachine, wanted: WantedStats): RuntimeSa
     ),
     networks: found(wanted.networks, (podId) => {
       if ((machine.pods.get(podId)?.process.pausePid ?? 0) === 0) return undefined;
-      return machine.networks.get(podId) ?? [];
+      return machine.networks.get(podId)?.slice(0, interfaceLimit) ?? [];
     }),
+    cutNetworks: new Set(
+      wanted.networks.filter((podId) => (machine.networks.get(podId)?.length ?? 0) > interfaceLimit),
+    ),
     processes: found(
       wanted.processes.map(({ id }) => id),
       (id) => machine.processes.get(id) ?? processStats(machine.container(id)),
