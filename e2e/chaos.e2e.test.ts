@@ -33,6 +33,7 @@ afterAll(async () => {
   await berthd.kill9();
   store.removeAll();
   await berthd.start();
+  await berthd.forget();
   // The parents of pods are a kubelet's, who removes them.
   removeCgroups(berthd.node.cgroups().filter((group) => group.includes('-kubepods')));
   await berthd.teardown();

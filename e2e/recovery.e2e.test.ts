@@ -76,6 +76,8 @@ describe('a record that is lost while its process lives', () => {
     const after = await berthd.cri.runtime.podSandboxStatus({ pod_sandbox_id: left.pod.id });
     expect(after.status).toEqual(before.status);
     expect(readdirSync(path.join(berthd.root, 'layers')).length).toBeGreaterThan(1);
+    expect(await berthd.strays()).toEqual([expect.stringMatching(/^the store was missing at .* entr.* lie here/)]);
+    await berthd.forget();
     // Its address is nobody else's.
     await berthd.loadBusybox();
     const other = await TestPod.run(berthd);
@@ -107,6 +109,32 @@ describe('a record that is lost while its process lives', () => {
 });
 
 describe('a database that cannot be read as it is', () => {
+  test('is repaired when only CURRENT is gone: images and pods are there, and the owner is told', async () => {
+    const left = await podWith('no-current');
+    await berthd.kill9();
+    const images = [...(await store.read()).keys()].filter((key) => key.startsWith('image/'));
+    expect(images).not.toEqual([]);
+    store.remove('CURRENT');
+    await berthd.start();
+    expect((await berthd.cri.images.listImages({})).images).toHaveLength(images.length);
+    expect(await berthd.strays()).toEqual([expect.stringMatching(/^the store was damaged and repaired at .*CURRENT/)]);
+    await berthd.forget();
+    await goesWell(left, 'no-current');
+  });
+
+  test('is told of, and its log kept, when that is damaged', async () => {
+    const left = await podWith('log');
+    await berthd.kill9();
+    const logs = store.files().filter((name) => name.endsWith('.log'));
+    for (const file of logs) store.overwrite(file, (bytes) => bytes.fill(0x71, 0, 600));
+    await berthd.start();
+    const lines = await berthd.strays();
+    expect(lines).toEqual([expect.stringMatching(/^the newest part of the store was damaged, .*damaged at byte 0/)]);
+    await berthd.forget();
+    await berthd.loadBusybox();
+    await goesWell(left, 'log');
+  });
+
   test('is repaired: what runs goes on, and the owner is told what is lost until he has seen it', async () => {
     const left = await podWith('repaired');
     await berthd.kill9();

@@ -226,6 +226,7 @@ async function openBase(starting: AsyncDisposableStack, { live, log, metrics }: 
       bootId,
       reserveBytes: live.current.reserveBytes,
       scratch: [run, '/dev/shm', os.tmpdir()],
+      signs: [path.join(root, 'blobs/sha256'), path.join(root, 'containers'), path.join(run, 'pods')],
     }),
   );
   return { ctx, live, log, metrics, addon, store, bootId };

@@ -1,9 +1,11 @@
+import { existsSync } from 'node:fs';
 import { copyFile, mkdir, mkdtemp, readdir, rename, rm, stat, statfs, symlink } from 'node:fs/promises';
 import path from 'node:path';
 import { Level } from 'level';
 import { BerthError, isBerthError, messageOf } from '#base/errors';
 import { freeSpace } from '#base/free-space';
 import type { Logger } from '#base/log';
+import { hasFormerDatabase, keepDamagedLogs } from './level-files.ts';
 import type { Disk, Write } from './records.ts';
 import type { StoreDamage } from './store-damage.ts';
 
@@ -25,21 +27,23 @@ export class LevelDisk implements Disk {
   #level: Level | undefined;
   readonly #directory: string;
   readonly #log: Logger;
+  readonly #damage: StoreDamage;
   #waiting: Waiting[] = [];
   #pump: Promise<void> | undefined;
   /** It has to be opened anew before anything is written. */
   #suspect: boolean;
 
-  private constructor(level: Level | undefined, directory: string, log: Logger) {
+  private constructor(level: Level | undefined, directory: string, log: Logger, damage: StoreDamage) {
     this.#level = level;
     this.#suspect = level === undefined;
     this.#directory = directory;
     this.#log = log;
+    this.#damage = damage;
   }
 
   /**
    * Opens or creates the database and reads all of it. What is corrupt is repaired; what cannot be repaired is set aside
-   * as `<directory>.broken-<time>`, and the store starts empty. LevelDB needs room to open; on a full disk a copy is read,
+   * as `<directory>.broken-<time>`, and the store starts empty. A damaged log is kept in such a place too. LevelDB needs room to open; on a full disk a copy is read,
    * and the database itself is opened by the first write that finds room.
    *
    * @param damage is told of a repair, or where the broken one lies
@@ -55,12 +59,12 @@ export class LevelDisk implements Disk {
     await mkdir(directory, { recursive: true, mode: 0o700 });
     try {
       const { level, content } = await openRepaired(directory, log, damage);
-      return { disk: new LevelDisk(level, directory, log), content };
+      return { disk: new LevelDisk(level, directory, log, damage), content };
     } catch (error) {
       if (!isBerthError(error, 'RESOURCE_EXHAUSTED')) throw error;
       const content = await readCopy(directory, scratch, error);
       log.warn({ directory, err: messageOf(error), records: content.size }, 'the store was read, but cannot be opened');
-      return { disk: new LevelDisk(undefined, directory, log), content };
+      return { disk: new LevelDisk(undefined, directory, log, damage), content };
     }
   }
 
@@ -110,8 +114,11 @@ export class LevelDisk implements Disk {
   async #openAnew(): Promise<Level> {
     await checkRoomToOpen(this.#directory);
     await this.#level?.close();
-    const level = (this.#level ??= new Level(this.#directory, openOptions));
-    await level.open(openOptions);
+    await keepDamagedLogs(this.#directory, this.#log, this.#damage);
+    // What was there at the start is never to be taken for nothing.
+    const options = { ...openOptions, createIfMissing: false };
+    const level = (this.#level ??= new Level(this.#directory, options));
+    await level.open(options);
     this.#suspect = false;
     this.#log.warn({ directory: this.#directory }, 'store opened anew after it could not be written');
     return level;
@@ -190,6 +197,7 @@ async function openRepaired(
 ): Promise<{ level: Level; content: ReadonlyMap<string, string> }> {
   let why: string;
   try {
+    await keepDamagedLogs(directory, log, damage);
     return await openAndRead(directory);
   } catch (error) {
     if (!isCorruption(error)) throw asOpenError(error, directory);
@@ -224,9 +232,13 @@ async function openRepaired(
 }
 
 async function openAndRead(directory: string): Promise<{ level: Level; content: ReadonlyMap<string, string> }> {
-  const level = new Level(directory, openOptions);
+  // LevelDB would delete what lies there. Asked before there is a Level, which opens itself in a moment.
+  const former = await hasFormerDatabase(directory);
+  if (former && !existsSync(path.join(directory, 'CURRENT'))) throw new Error(`no such file: ${directory}/CURRENT`);
+  const options = { ...openOptions, createIfMissing: !former };
+  const level = new Level(directory, options);
   try {
-    await level.open();
+    await level.open(options);
     const content = new Map<string, string>();
     for await (const [key, value] of level.iterator()) content.set(key, value);
     return { level, content };

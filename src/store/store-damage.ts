@@ -7,7 +7,12 @@ import type { Logger } from '#base/log';
 const noteName = 'berth.json';
 const mostLines = 40;
 
+/** Repaired by LevelDB; laid aside; a log with damaged records, which LevelDB drops; gone, while other state was there. */
+const kinds = ['repaired', 'aside', 'log', 'missing'] as const;
+type Kind = (typeof kinds)[number];
+
 interface Note {
+  readonly kind: Kind;
   /** ISO 8601. */
   readonly at: string;
   readonly why: string;
@@ -35,11 +40,31 @@ export class StoreDamage {
 
   /** LevelDB has repaired it, and put what it could not use into `lost`. */
   async repaired(why: string, content: ReadonlyMap<string, string>): Promise<void> {
-    await this.#begin(path.join(this.#directory, 'lost'), why, content);
+    await this.#begin('repaired', path.join(this.#directory, 'lost'), why, content);
   }
 
   async laidAside(place: string, why: string): Promise<void> {
-    await this.#begin(place, why, new Map());
+    await this.#begin('aside', place, why, new Map());
+  }
+
+  /** @param place where the log is kept */
+  async logDamaged(place: string, why: string): Promise<void> {
+    await this.#begin('log', place, why, new Map());
+  }
+
+  /** There is no database at all, and what only a berthd makes lies here. */
+  async missing(signs: readonly string[]): Promise<void> {
+    const why = `${signs.join(', ')} lie here`;
+    this.#log.error(
+      { directory: this.#directory, signs },
+      'the store is missing, and a berthd has been here; starting empty',
+    );
+    await this.#begin(
+      'missing',
+      `${this.#directory}.broken-${new Date().toISOString().replaceAll(':', '')}`,
+      why,
+      new Map(),
+    );
   }
 
   /** No effect when the database was whole at this start. */
@@ -54,8 +79,7 @@ export class StoreDamage {
   /** One line for each broken copy. */
   async list(): Promise<readonly string[]> {
     const lines: string[] = [];
-    for (const place of await this.#places())
-      lines.push(describe(place, path.basename(place) === 'lost', await readNote(place)));
+    for (const place of await this.#places()) lines.push(describe(place, await readNote(place)));
     return lines;
   }
 
@@ -65,15 +89,15 @@ export class StoreDamage {
     this.#here = undefined;
   }
 
-  async #begin(place: string, why: string, content: ReadonlyMap<string, string>): Promise<void> {
+  async #begin(kind: Kind, place: string, why: string, content: ReadonlyMap<string, string>): Promise<void> {
     const left: Record<string, number> = {};
     for (const key of content.keys()) {
-      const kind = key.split('/', 1)[0] ?? '';
-      left[kind] = (left[kind] ?? 0) + 1;
+      const of = key.split('/', 1)[0] ?? '';
+      left[of] = (left[of] ?? 0) + 1;
     }
     // A second repair does not make the first one good.
     const lost = (await readNote(place))?.lost ?? [];
-    this.#here = { place, note: { at: new Date().toISOString(), why, left, lost } };
+    this.#here = { place, note: { kind, at: new Date().toISOString(), why, left, lost } };
     await this.#write();
   }
 
@@ -97,7 +121,8 @@ export class StoreDamage {
   }
 }
 
-async function namesIn(directory: string): Promise<readonly string[]> {
+/** None where there is no directory. */
+export async function namesIn(directory: string): Promise<readonly string[]> {
   try {
     return await readdir(directory);
   } catch (error) {
@@ -107,26 +132,41 @@ async function namesIn(directory: string): Promise<readonly string[]> {
 }
 
 async function readNote(place: string): Promise<Note | undefined> {
+  const guess = path.basename(place) === 'lost' ? 'repaired' : 'aside';
   try {
-    const { at, why, left, lost } = JSON.parse(await readFile(path.join(place, noteName), 'utf8')) as Partial<Note>;
+    const note = JSON.parse(await readFile(path.join(place, noteName), 'utf8')) as Partial<Note>;
+    const { at, why, left, lost } = note;
     if (typeof at !== 'string' || typeof why !== 'string' || typeof left !== 'object' || !Array.isArray(lost))
       throw new Error();
-    return { at, why, left, lost: lost.map(String) };
+    const kind = kinds.find((one) => one === note.kind) ?? guess;
+    return { kind, at, why, left, lost: lost.map(String) };
   } catch {
     const found = await stat(place).catch(() => undefined);
-    return found && { at: found.mtime.toISOString(), why: '', left: {}, lost: [] };
+    return found && { kind: guess, at: found.mtime.toISOString(), why: '', left: {}, lost: [] };
   }
 }
 
-function describe(place: string, repaired: boolean, note: Note | undefined): string {
-  const { at = 'an unknown day', why = '', left = {}, lost = [] } = note ?? {};
-  const kinds = Object.entries(left).map(([kind, count]) => `${count} ${kind}`);
-  const what = repaired
-    ? `the store was damaged and repaired at ${at}${why && ` (${why})`}; records left: ${kinds.join(', ') || 'unknown'}`
-    : `the store was damaged beyond repair at ${at}${why && ` (${why})`}, and berthd went on with an empty one`;
+function describe(place: string, note: Note | undefined): string {
+  const { kind = 'aside', at = 'an unknown day', why = '', left = {}, lost = [] } = note ?? {};
+  const because = why && ` (${why})`;
+  const what = {
+    repaired: `the store was damaged and repaired at ${at}${because}; records left: ${counted(left) || (why ? 'none' : 'unknown')}`,
+    aside: `the store was damaged beyond repair at ${at}${because}, and berthd went on with an empty one`,
+    log: `the newest part of the store was damaged, as found at ${at}${because}, and the records in it were dropped`,
+    missing: `the store was missing at ${at}, though a berthd has been here${because}, and berthd went on with an empty one`,
+  }[kind];
   const missing = lost.length > 0 ? `; known to be lost: ${lost.join('; ')}` : '';
+  const copy = kind === 'missing' ? `${place} only says so` : `the broken copy is ${place}`;
   return (
     `${what}${missing}; images and stopped pods may be gone: compare berth images and berth ps -a with what should be ` +
-    `there, pull or load what is missing; the broken copy is ${place}: berth check --forget deletes it`
+    `there, pull or load what is missing; ${copy}: berth check --forget deletes it`
   );
+}
+
+/** "1 image, 4 addresses". */
+function counted(left: Readonly<Record<string, number>>): string {
+  const plural = (of: string): string => (of.endsWith('s') ? `${of}es` : `${of}s`);
+  return Object.entries(left)
+    .map(([of, count]) => `${count} ${count === 1 ? of : plural(of)}`)
+    .join(', ');
 }
