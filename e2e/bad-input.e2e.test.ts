@@ -62,6 +62,10 @@ describe('containers', () => {
   });
 
   const device = { host_path: '/dev/zero', container_path: '/dev/zero', permissions: 'r' };
+  const mounted = (host_path: string, container_path: string) => ({ host_path, container_path });
+  const seccomp = (localhost_ref: string): ContainerConfig => ({
+    linux: { security_context: { seccomp: { profile_type: 'Localhost', localhost_ref } } },
+  });
   const limited = (resources: LinuxContainerResources): ContainerConfig => ({ linux: { resources } });
   const mistakes: readonly (readonly [string, ContainerConfig, string])[] = [
     ['device permissions that are none', { devices: [{ ...device, permissions: 'zzz' }] }, 'permissions "zzz"'],
@@ -71,12 +75,29 @@ describe('containers', () => {
     ['a device of no path', { devices: [{ ...device, host_path: 'zero' }] }, 'host_path "zero"'],
     ['a directory of no devices', { devices: [{ ...device, host_path: '/etc' }] }, 'device /etc'],
     ['a device where a file lies', { devices: [{ ...device, container_path: '/bin/sh' }] }, '/bin/sh: something else'],
+    [
+      'a file over a directory',
+      { mounts: [mounted('/etc/passwd', '/bin')] },
+      '/bin: it is a directory in the container, but the source a file: /etc/passwd',
+    ],
+    [
+      'a directory over a file',
+      { mounts: [mounted('/etc', '/bin/sh')] },
+      '/bin/sh: it is a file in the container, but the source a directory: /etc',
+    ],
     ['a log path that is its directory', { log_path: '.' }, 'log_path .'],
     ['a log path that ends as a directory', { log_path: 'c/' }, 'log_path c/'],
     ['a stop signal without a name', { stop_signal: 99 as unknown as 'SIGNAL_SIGTERM' }, 'stop_signal 99'],
-    ['a cpu period that no kernel has', limited({ cpu_period: '3', cpu_quota: '2000' }), 'cpu'],
-    ['cpus that are not there', limited({ cpuset_cpus: '65000' }), 'cpuset.cpus'],
-    ['cpus that are none', limited({ cpuset_cpus: 'zzz' }), 'cpuset.cpus'],
+    [
+      'a cpu period that no kernel has',
+      limited({ cpu_period: '3', cpu_quota: '2000' }),
+      'cpu_period 3: expected from 1000 to 1000000',
+    ],
+    ['a cpu quota that no kernel has', limited({ cpu_quota: '5' }), 'cpu_quota 5: expected at least 1000'],
+    ['a negative memory limit', limited({ memory_limit_in_bytes: '-5' }), 'memory_limit_in_bytes -5: expected bytes'],
+    ['a seccomp profile that is not there', seccomp('/nosuch'), 'seccomp profile /nosuch does not exist'],
+    ['cpus that are not there', limited({ cpuset_cpus: '65000' }), 'cpuset_cpus has processors'],
+    ['cpus that are none', limited({ cpuset_cpus: 'zzz' }), 'cpuset_cpus "zzz": expected numbers'],
   ];
   test.each(mistakes)('with %s', async (_what, config, named) => {
     await expect(pod.create(shell('true', config))).rejects.toMatchObject({
@@ -117,6 +138,8 @@ describe('pods', () => {
   });
 
   test.each([
+    ['a hostname of 65 bytes', { hostname: 'a'.repeat(65) }, 'has 65 bytes, at most 64 are possible'],
+    ['a hostname with a slash', { hostname: 'a/b' }, 'white space, a control character or a slash'],
     ['a relative log directory', { log_directory: 'logs' }, 'log_directory "logs"'],
     ['a value that no sysctl has', { linux: { sysctls: { 'net.ipv4.ip_forward': 'zzz' } } }, 'net.ipv4.ip_forward'],
     ['a sysctl that no kernel has', { linux: { sysctls: { 'net.no.such': '1' } } }, 'net.no.such'],

@@ -108,7 +108,7 @@ async function outcomeOf(call: Promise<unknown>): Promise<string> {
     return 'taken';
   } catch (error) {
     const { status, details } = error as { status?: string; details?: string };
-    const limited = /at most \d+ are possible|executes nothing with more than|is not usable/.test(details ?? '');
+    const limited = /at most \d+ are possible|executes nothing with more than/.test(details ?? '');
     return limited && status === 'INVALID_ARGUMENT'
       ? 'refused'
       : `other: ${status} ${(details ?? String(error)).slice(0, 60)}`;

@@ -177,6 +177,21 @@ bool make_image_volumes(Build& build) {
   return true;
 }
 
+// The kernel's word for it is EINVAL, whichever of both is wrong. The source comes last: it may be cut.
+bool check_kind(Build& build, const berth_shim_Mount& mount, Kind source, int at) {
+  struct stat about;
+  if (fstat(at, &about) != 0) return build.fault.kernel("mount", mount.destination, errno);
+  const bool directory = S_ISDIR(about.st_mode);
+  if (directory == (source == Kind::kDirectory)) return true;
+  const bool asked_for = mount.kind == berth_shim_Mount_Kind_BIND && !mount.if_there;
+  Text<sizeof build.fault.message> why;
+  why.add(directory ? "it is a directory in the container, but the source a file: "
+                    : "it is a file in the container, but the source a directory: ");
+  why.add(view_of(mount.source));
+  const FaultKind kind = asked_for ? FaultKind::kRequest : FaultKind::kImage;
+  return build.fault.refuse(kind, "mount", mount.destination, why.view());
+}
+
 }  // namespace
 
 bool attach_tree(Build& build, const berth_shim_Mount& mount, const Fd& tree) {
@@ -186,7 +201,7 @@ bool attach_tree(Build& build, const berth_shim_Mount& mount, const Fd& tree) {
   const OwnMounts* const own = mount.if_there ? &build.own : nullptr;
   const Fd at = make_in_root(build.root.get(), mount.destination, kind, build.fault, own);
   if (!at && own != nullptr && errno == EXDEV) return true;
-  if (!at || !check_destination(build, mount, at.get())) return false;
+  if (!at || !check_destination(build, mount, at.get()) || !check_kind(build, mount, kind, at.get())) return false;
   uint64_t set, clear;
   attributes_of(mount.flags, set, clear);
   const bool done = kernel::set_mount(tree.get(), AT_RECURSIVE, 0, 0, propagation_of(mount.propagation)) &&

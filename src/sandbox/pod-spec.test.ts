@@ -47,8 +47,18 @@ describe('a pod in the runtime’s words', () => {
     expect(podInput('p', podConfig({ metadata }), 'node').hostname).toBe('x'.repeat(62));
   });
 
-  test.each(['a b', 'a/b', 'x'.repeat(65), 'a\nb'])('hostname %j is refused', (hostname) => {
-    expect(() => podInput('p', podConfig({ hostname }), 'node')).toThrow('not usable');
+  test.each([
+    ['a b', 'white space'],
+    ['a/b', 'a slash'],
+    ['a\nb', 'a control character'],
+    ['x'.repeat(65), 'has 65 bytes, at most 64 are possible'],
+    ['é'.repeat(33), 'has 66 bytes, at most 64 are possible'],
+  ])('hostname %j is refused, and it is said why', (hostname, why) => {
+    expect(() => podInput('p', podConfig({ hostname }), 'node')).toThrow(why);
+  });
+
+  test('a hostname of 64 bytes is taken', () => {
+    expect(podInput('p', podConfig({ hostname: 'é'.repeat(32) }), 'node').hostname).toBe('é'.repeat(32));
   });
 });
 

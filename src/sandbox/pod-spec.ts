@@ -48,10 +48,18 @@ export function podHostname(config: PodSandboxConfig__Output, nodeHostname: stri
   if (network === 'node') return nodeHostname;
   // Without a name of its own the pod is called by its metadata; a name is a label of DNS at most 63 long.
   const name = config.hostname === '' ? nameAsHostname(config.metadata?.name ?? '') : config.hostname;
-  if (name.length > 64 || /[\0-\x20/\x7f]/.test(name)) {
-    throw new BerthError('INVALID_ARGUMENT', `hostname ${JSON.stringify(name.slice(0, 80))} is not usable`);
-  }
-  return name;
+  const why = whyNoHostname(name);
+  if (why === '') return name;
+  throw new BerthError('INVALID_ARGUMENT', `hostname ${JSON.stringify(name.slice(0, 80))} ${why}`);
+}
+
+/** HOST_NAME_MAX of the kernel. */
+const hostnameBytes = 64;
+
+function whyNoHostname(name: string): string {
+  const bytes = Buffer.byteLength(name);
+  if (bytes > hostnameBytes) return `has ${bytes} bytes, at most ${hostnameBytes} are possible`;
+  return /[\0-\x20/\x7f]/.test(name) ? 'has white space, a control character or a slash' : '';
 }
 
 const nameAsHostname = (name: string): string => name.slice(0, 63).replace(/[-.]+$/, '');

@@ -1,5 +1,5 @@
 import { readBounded, UnfitFile } from '#base/bounded-file';
-import { BerthError, messageOf } from '#base/errors';
+import { BerthError, errnoOf, messageOf } from '#base/errors';
 import type { OciSeccomp, OciSyscall } from '#runtime/spec/oci';
 
 const maxProfileBytes = 1024 * 1024;
@@ -17,7 +17,11 @@ export async function readSeccompProfile(file: string): Promise<OciSeccomp> {
       const code = cause.tooLong ? 'RESOURCE_EXHAUSTED' : 'INVALID_ARGUMENT';
       throw new BerthError(code, `seccomp profile ${file} ${cause.message}`, { cause });
     }
-    throw new BerthError('INVALID_ARGUMENT', `cannot read seccomp profile ${file}: ${messageOf(cause)}`, { cause });
+    const missing = errnoOf(cause) === 'ENOENT' || errnoOf(cause) === 'ENOTDIR';
+    const why = missing
+      ? `seccomp profile ${file} does not exist`
+      : `cannot read seccomp profile ${file}: ${messageOf(cause)}`;
+    throw new BerthError('INVALID_ARGUMENT', why, { cause });
   }
   try {
     return parseSeccompProfile(text);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { ancestorsOf, checkCgroupPath } from './cgroup-path.ts';
 import { detectLayout } from './detect.ts';
+import { failure } from './tree.ts';
 import { v1Writes } from './v1-writes.ts';
 import { cpuWeight, v2Writes } from './v2-writes.ts';
 
@@ -104,6 +105,19 @@ describe('limits as v1 files', () => {
       ['devices.deny', 'a'],
       ['devices.allow', 'c 136:* rw'],
     ]);
+  });
+
+  test('huge pages of a size that is not there are refused by name, unless none are asked for', () => {
+    for (const writes of [v1Writes, v2Writes]) {
+      const of = (limit: bigint) => writes({ hugepageLimits: [{ pageSize: '3MB', limit }] })[0]?.tolerateMissing;
+      expect([of(0n), of(1n)]).toEqual([true, false]);
+    }
+    const write = { op: 'write', path: '/sys/fs/cgroup/hugetlb/x/hugetlb.3MB.limit_in_bytes', data: '1' } as const;
+    expect(failure(write, 'ENOENT')).toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      message: 'hugepage_limits: this node has no huge pages of 3MB',
+    });
+    expect(failure(write, 'EACCES')).toMatchObject({ code: 'KERNEL' });
   });
 
   test('unified settings and odd page sizes are refused', () => {

@@ -79,11 +79,26 @@ function isSenseless(operation: FileOperation, error: string): boolean {
   return operation.op === 'write' && senseless.has(error) && !isOurs;
 }
 
+/** What was asked for when a kernel's file refuses a value that looks right: it is this node's to say. */
+const meanings: Readonly<Record<string, string>> = {
+  'cpuset.cpus': 'cpuset_cpus has processors that this node does not have, or does not give to pods: ',
+  'cpuset.mems': 'cpuset_mems has memory nodes that this node does not have, or does not give to pods: ',
+  'memory.limit_in_bytes': 'memory_limit_in_bytes is refused by this kernel: ',
+  'memory.memsw.limit_in_bytes': 'memory_swap_limit_in_bytes is refused: it may not be below memory_limit_in_bytes: ',
+  'cpu.cfs_quota_us': 'cpu_quota is more of cpu_period than the group above has: ',
+  'cpu.cfs_period_us': 'cpu_period makes cpu_quota more than the group above has: ',
+};
+
 export function failure(operation: FileOperation, error: string): BerthError {
+  const pageSize = /^hugetlb\.([0-9]+[KMG]B)\./.exec(path.basename(operation.path))?.[1];
+  if (pageSize !== undefined && (error === 'ENOENT' || error === 'EOPNOTSUPP')) {
+    return new BerthError('INVALID_ARGUMENT', `hugepage_limits: this node has no huge pages of ${pageSize}`);
+  }
   const full = error === 'ENOSPC' && operation.op === 'mkdir';
   const code = full ? 'RESOURCE_EXHAUSTED' : isSenseless(operation, error) ? 'INVALID_ARGUMENT' : 'KERNEL';
   const value = operation.op === 'write' ? ` "${operation.data}"` : '';
-  return new BerthError(code, `cgroup: ${operation.op}${value} ${operation.path}: ${error}`, {
+  const meant = code === 'INVALID_ARGUMENT' ? (meanings[path.basename(operation.path)] ?? '') : '';
+  return new BerthError(code, `${meant}cgroup: ${operation.op}${value} ${operation.path}: ${error}`, {
     details: { step: 'cgroup', path: operation.path, errno: error },
   });
 }

@@ -34,7 +34,7 @@ export function v1Writes(resources: LinuxResources): readonly ControllerWrite[] 
     set('pids', 'pids.max', resources.pidsLimit > 0n ? resources.pidsLimit : 'max');
   }
   for (const { pageSize, limit } of resources.hugepageLimits ?? []) {
-    set('hugetlb', `hugetlb.${checkPageSize(pageSize)}.limit_in_bytes`, limit, true);
+    set('hugetlb', `hugetlb.${checkPageSize(pageSize)}.limit_in_bytes`, limit, limit === 0n);
   }
   for (const rule of resources.devices ?? []) {
     set('devices', rule.allow ? 'devices.allow' : 'devices.deny', deviceLine(rule));
@@ -42,7 +42,7 @@ export function v1Writes(resources: LinuxResources): readonly ControllerWrite[] 
   return writes;
 }
 
-/** "2MB", "1GB": it becomes part of a file name. */
+/** "2MB", "1GB": it becomes part of a file name. Who asks for pages of a size that is not there must hear of it; no pages of it is what he gets. */
 export function checkPageSize(pageSize: string): string {
   if (!/^[0-9]+[KMG]B$/.test(pageSize)) {
     throw new BerthError('INVALID_ARGUMENT', `huge page size ${pageSize.slice(0, 32)} is not of the form 2MB`);

@@ -20,7 +20,7 @@ export function v2Writes(resources: LinuxResources): readonly ControllerWrite[] 
     set('pids', 'pids.max', resources.pidsLimit > 0n ? String(resources.pidsLimit) : 'max');
   }
   for (const { pageSize, limit } of resources.hugepageLimits ?? []) {
-    set('hugetlb', `hugetlb.${checkPageSize(pageSize)}.max`, String(limit), true);
+    set('hugetlb', `hugetlb.${checkPageSize(pageSize)}.max`, String(limit), limit === 0n);
   }
   // Last, because who names a file directly means it.
   for (const [file, value] of Object.entries(resources.unified ?? {})) {
