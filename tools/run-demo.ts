@@ -24,7 +24,7 @@ async function main(): Promise<void> {
   }
   const names = { cgroup: daemon.cgroup, directories: daemon.directories };
   const before = await readTraces(names);
-  const settings = new RouterSettings();
+  const settings = new RouterSettings(path.join(daemon.run, 'router-settings.json'));
   const watch = new StopWatch();
   try {
     if (!existsSync(archive)) {
@@ -39,8 +39,16 @@ async function main(): Promise<void> {
     say(`==> running a pod of ${image}\n`);
     await runDemoPod(daemon, watch, image, say);
     say(`\n${watch.toString()}\n`);
-    if (!once) await serve(daemon);
+    if (!once) {
+      const ended = await serve(daemon);
+      if (ended !== undefined) {
+        daemon.leave();
+        settings.keep();
+        throw new BerthdEnded(ended, daemon.logFile);
+      }
+    }
   } catch (error) {
+    if (error instanceof BerthdEnded) throw error;
     say(`\nberthd's last words (${daemon.logFile}):\n${existsSync(daemon.logFile) ? daemon.logTail() : ''}`);
     await daemon.end().catch(() => daemon.kill());
     settings.restore();
@@ -58,23 +66,38 @@ async function main(): Promise<void> {
   say('nothing is left: no process, mount, namespace, control group, link, nftables rule or file');
 }
 
-/** Waits for Ctrl-C. */
-async function serve(daemon: DemoDaemon): Promise<void> {
+/** Somebody else ended berthd: nothing is taken away, so that it can be seen what went on. */
+class BerthdEnded extends Error {
+  constructor(how: string, logFile: string) {
+    super(
+      `berthd was ended by ${how}; its pods go on without it.\n` +
+        `  Its log: ${logFile}; the next make run keeps it as ${path.basename(logFile)}.1\n` +
+        '  make run starts it anew, which takes the pods over; Ctrl-C there removes them all',
+    );
+  }
+}
+
+/** Waits for Ctrl-C. @returns how berthd ended, if that came first */
+async function serve(daemon: DemoDaemon): Promise<string | undefined> {
   const berth = `deploy/berth --socket ${daemon.socket}`;
   say(`berthd serves the CRI at ${daemon.socket} until Ctrl-C. Try, in another shell:
 
   ${berth} run --rm --time ${image} echo hello
   ${berth} ps -a
   ${berth} check
-  .cache/cri-tools-v1.36.0/crictl -r unix://${daemon.socket} info     (make crictl builds it)
-  .cache/cri-tools-v1.36.0/crictl -r unix://${daemon.socket} pods
+  alias crictl='.cache/cri-tools-v1.36.0/crictl --config ${path.relative(top, daemon.crictlFile)}'     (make crictl builds it)
+  crictl info
+  crictl pods
 
 Log: ${daemon.logFile}`);
-  await new Promise<void>((resolve) => {
+  const asked = new Promise<void>((resolve) => {
     process.once('SIGINT', () => resolve());
     process.once('SIGTERM', () => resolve());
   });
+  const ended = await Promise.race([asked, daemon.gone]);
+  if (ended !== undefined) return ended;
   say('\n==> removing all pods and ending berthd');
+  return undefined;
 }
 
 async function proveNothingOwned(daemon: DemoDaemon): Promise<void> {

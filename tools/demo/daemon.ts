@@ -1,5 +1,15 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { AdminClient } from '#cli/admin-client';
@@ -19,6 +29,7 @@ export class DemoDaemon {
   readonly logFile: string;
   readonly #top: string;
   readonly #caches: string;
+  readonly #gone = Promise.withResolvers<string>();
   #process: ChildProcess | undefined;
 
   constructor(top: string) {
@@ -38,6 +49,16 @@ export class DemoDaemon {
     return [this.run, this.state];
   }
 
+  /** For crictl --config. */
+  get crictlFile(): string {
+    return path.join(this.#caches, 'crictl.yaml');
+  }
+
+  /** "signal SIGKILL" or "exit code 70" when berthd has ended, whoever wanted it. */
+  get gone(): Promise<string> {
+    return this.#gone.promise;
+  }
+
   get configFile(): string {
     return path.join(this.#caches, 'config.toml');
   }
@@ -53,17 +74,25 @@ export class DemoDaemon {
   /** Starts berthd and waits until it is ready. */
   async start(): Promise<void> {
     writeFileSync(this.configFile, await this.#config());
+    const endpoint = `unix://${this.socket}`;
+    writeFileSync(
+      this.crictlFile,
+      `# Made by make run.\nruntime-endpoint: ${endpoint}\nimage-endpoint: ${endpoint}\ntimeout: 10\n`,
+    );
+    // What the last one said is what is looked for when it ended badly.
+    if (existsSync(this.logFile)) renameSync(this.logFile, `${this.logFile}.1`);
     const log = openSync(this.logFile, 'w');
     // A process group of its own: Ctrl-C is for us, and we end berthd in order.
     const args = ['--config', this.configFile];
     const child = spawn(path.join(this.#top, 'deploy/berthd'), args, { stdio: ['ignore', log, log], detached: true });
     closeSync(log);
     this.#process = child;
-    const gone = new Promise<never>((_resolve, reject) => {
-      child.once('exit', (code, signal) =>
-        reject(new Error(`berthd ended with ${code ?? signal}:\n${this.logTail()}`)),
-      );
-      child.once('error', reject);
+    child.once('exit', (code, signal) =>
+      this.#gone.resolve(signal === null ? `exit code ${code ?? 0}` : `signal ${signal}`),
+    );
+    child.once('error', (error) => this.#gone.reject(error));
+    const gone = this.gone.then((how) => {
+      throw new Error(`berthd ended with ${how}:\n${this.logTail()}`);
     });
     gone.catch(() => undefined);
     const ready = eventually('berthd is ready', () => this.cri.runtime.listPodSandbox({}, { timeoutMs: 1000 }), 30_000);
@@ -80,6 +109,11 @@ export class DemoDaemon {
     }
     this.cri.close();
     for (const directory of this.directories) rmSync(directory, { recursive: true, force: true });
+  }
+
+  /** Lets go of a berthd that has ended by itself; its pods and records stay. */
+  leave(): void {
+    this.cri.close();
   }
 
   /** When the orderly end failed: at least no process is left. */

@@ -20,10 +20,12 @@ export async function runDemoPod(
   say: (text: string) => void,
 ): Promise<void> {
   const { runtime } = daemon.cri;
-  const logs = path.join(daemon.state, 'logs/hello');
+  const uid = randomUUID();
+  // Its own: one of a run that ended badly is still there.
+  const logs = path.join(daemon.state, `logs/hello_${uid}`);
   mkdirSync(logs, { recursive: true });
   const pod = {
-    metadata: { name: 'hello', namespace: 'default', uid: randomUUID(), attempt: 0 },
+    metadata: { name: 'hello', namespace: 'default', uid, attempt: 0 },
     hostname: 'hello',
     log_directory: logs,
     linux: {},

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 const conf6 = '/proc/sys/net/ipv6/conf';
 
@@ -16,7 +16,20 @@ function settingFiles(): string[] {
  * what it found.
  */
 export class RouterSettings {
-  readonly #before = new Map(settingFiles().map((file) => [file, read(file)]));
+  readonly #file: string;
+  readonly #before: ReadonlyMap<string, string>;
+
+  /** @param file where a run whose pods go on without it kept what it had found; a reboot clears it */
+  constructor(file: string) {
+    this.#file = file;
+    const kept = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as [string, string][]) : undefined;
+    this.#before = new Map(kept ?? settingFiles().map((setting) => [setting, read(setting)]));
+  }
+
+  /** For the next run, which ends what this one leaves. */
+  keep(): void {
+    writeFileSync(this.#file, JSON.stringify([...this.#before]));
+  }
 
   restore(): void {
     for (const [file, value] of this.#before) {
