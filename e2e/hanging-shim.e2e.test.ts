@@ -1,3 +1,5 @@
+import { rmSync } from 'node:fs';
+import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Berthd, startBerthd } from './harness/berthd.ts';
 import { shell, TestPod } from './harness/pods.ts';
@@ -46,4 +48,25 @@ describe('a shim that is stopped while berthd runs', () => {
     expect(berthd.log).toContain('the shim of a pod answers again');
     await pod.remove();
   }, 60_000);
+});
+
+describe('a shim whose socket was deleted', () => {
+  test('is named by the next berthd and by the calls that need it, and goes with its pod', async () => {
+    const pod = await TestPod.run(berthd);
+    const running = await pod.start(shell('while :; do sleep 1; done'));
+    const { info } = await berthd.cri.runtime.podSandboxStatus({ pod_sandbox_id: pod.id, verbose: true });
+    const { shimPid = 0 } = JSON.parse(info['info'] ?? '{}') as { shimPid?: number };
+    await berthd.kill9();
+    rmSync(path.join(berthd.run, 'pods', pod.id, 'shim.sock'));
+    await berthd.start();
+    const named = `the shim of pod ${pod.id} (pid ${shimPid}) lives, but its socket is gone`;
+    expect(await berthd.strays()).toEqual([expect.stringContaining(named)]);
+    expect((await running.status()).state).toBe('CONTAINER_RUNNING');
+    await expect(running.exec(['true'])).rejects.toThrow(named);
+    await expect(running.stop(0)).rejects.toThrow(named);
+    await pod.stop();
+    expect(await running.exited()).toMatchObject({ exit_code: 137, reason: 'ShimDied' });
+    await pod.remove();
+    expect(await berthd.strays()).toEqual([]);
+  });
 });

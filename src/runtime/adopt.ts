@@ -5,6 +5,7 @@ import { connect, killShimTree } from './pods.ts';
 import type { AdoptedContainer, AdoptedPod, AnsweredPod, KnownContainer, LostPod } from './runtime.ts';
 import { type RuntimeParts, shimOf } from './runtime-parts.ts';
 import type { ContainerEntry__Output } from './shim/gen/berth/shim/ContainerEntry.ts';
+import { unreachableShim } from './shim/shim-watch.ts';
 import { findShimPid, mayLive } from './silent-shims.ts';
 import { toExitInfo } from './shim/pod-directory.ts';
 
@@ -14,6 +15,8 @@ const firstPauseMs = 50;
 const longestPauseMs = 2_000;
 /** For what a dead shim left to end when it is killed. */
 const buryMs = 10_000;
+
+const waiting = 'the shim of a pod does not answer; its pod waits for it, nobody else does';
 
 /** Takes over the shims that an earlier berthd left running; ends what has no shim any more. */
 export async function adopt(
@@ -29,12 +32,14 @@ export async function adopt(
     return await Promise.all(
       podIds.map(async (podId): Promise<AdoptedPod> => {
         const known = byPod.get(podId) ?? [];
-        const later = adoptOne(parts, ctx, podId, known);
+        const reach = { unreachable: false };
+        const later = adoptOne(parts, ctx, podId, known, reach);
         const found = await Promise.race([later, late.promise]);
         if (found !== 'late') return found;
         const shimPid = await findShimPid(parts, ctx, podId);
-        ctx.log.error({ podId, shimPid }, 'the shim of a pod does not answer; its pod waits for it, nobody else does');
-        return { podId, shim: 'silent', shimPid, busy: await busyOf(parts, ctx, known), later };
+        const { unreachable } = reach;
+        ctx.log.error({ podId, shimPid }, unreachable ? unreachableShim(podId, shimPid) : waiting);
+        return { podId, shim: 'silent', shimPid, unreachable, busy: await busyOf(parts, ctx, known), later };
       }),
     );
   } finally {
@@ -48,6 +53,7 @@ async function adoptOne(
   ctx: Ctx,
   podId: string,
   containers: readonly KnownContainer[],
+  reach: { unreachable: boolean },
 ): Promise<AnsweredPod | LostPod> {
   for (let pause = firstPauseMs; ; pause = Math.min(2 * pause, longestPauseMs)) {
     try {
@@ -55,6 +61,8 @@ async function adoptOne(
     } catch (error) {
       if (parts.closing.aborted) return await new Promise<never>(() => undefined);
       if (await isDead(parts, ctx, podId, error)) return await bury(parts, ctx, podId, containers, messageOf(error));
+      // Its socket was there before it was, and nobody makes it again.
+      reach.unreachable = isGone(errnoBehind(error));
       ctx.log.debug({ podId, err: error }, 'a shim does not answer');
       await sleep(pause, parts.closing).catch(() => undefined);
     }
@@ -90,11 +98,14 @@ async function greet(parts: RuntimeParts, podId: string, containers: readonly Kn
  * group may be it, it is dead.
  */
 async function isDead(parts: RuntimeParts, ctx: Ctx, podId: string, error: unknown): Promise<boolean> {
-  const errno = errnoOf(error instanceof Error && error.cause !== undefined ? error.cause : error);
-  if (errno === 'ECONNREFUSED') return true;
-  if (errno !== 'ENOENT' && errno !== 'ENOTDIR') return false;
-  return !(await mayLive(parts, ctx, podId));
+  const errno = errnoBehind(error);
+  return errno === 'ECONNREFUSED' || (isGone(errno) && !(await mayLive(parts, ctx, podId)));
 }
+
+const errnoBehind = (error: unknown): string | undefined =>
+  errnoOf(error instanceof Error && error.cause !== undefined ? error.cause : error);
+
+const isGone = (errno: string | undefined): boolean => errno === 'ENOENT' || errno === 'ENOTDIR';
 
 async function busyOf(
   parts: RuntimeParts,

@@ -16,7 +16,7 @@ import * as containers from './containers.ts';
 import { dial, openNetns } from './dial.ts';
 import { exec } from './exec-stream.ts';
 import { execSync } from './exec-sync.ts';
-import { endPod, runPod } from './pods.ts';
+import { endPod, killShimTree, runPod } from './pods.ts';
 import { Graveyard } from './graveyard.ts';
 import type * as face from './runtime.ts';
 import type { RuntimeParts } from './runtime-parts.ts';
@@ -204,6 +204,10 @@ export class LinuxRuntime implements face.Runtime {
     known: readonly face.KnownContainer[] = [],
   ): Promise<readonly face.AdoptedPod[]> {
     return adopt(this.#parts, ctx, podIds, known);
+  }
+
+  async killSilent(ctx: Ctx, podId: string): Promise<void> {
+    if (!this.#parts.shims.has(podId)) await killShimTree(this.#parts, ctx, podId);
   }
 
   strays(ctx: Ctx, known: face.Known): Promise<readonly face.Stray[]> {

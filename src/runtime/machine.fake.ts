@@ -64,6 +64,8 @@ export class FakeMachine {
   readonly documents = new Map<string, FakeDocuments>();
   /** Pods whose shim is stopped: they answer nobody until the promise is resolved. */
   readonly stopped = new Map<string, PromiseWithResolvers<void>>();
+  /** Those of `stopped` whose socket is gone. */
+  readonly unreachable = new Set<string>();
   /** Containers whose processes hang in the kernel: SIGKILL ends them no more than their pod's end does. */
   readonly hung = new Set<string>();
   /** What is said of shims that hang while berthd runs. */

@@ -338,6 +338,11 @@ export class FakeRuntime implements Runtime {
     return [...this.machine.hanging, ...this.#shims.silent()];
   }
 
+  async killSilent(ctx: Ctx, podId: string): Promise<void> {
+    await this.#orders.enter(ctx, 'killSilent', podId);
+    if (!this.#shims.find(podId)) this.machine.loseShim(podId);
+  }
+
   async strays(_ctx: Ctx, known: Known): Promise<readonly Stray[]> {
     return fakeStrays(this.machine, known);
   }

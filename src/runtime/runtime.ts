@@ -62,6 +62,8 @@ export interface Runtime extends RuntimeStats, RuntimeStreams {
    * adopted; where a shim is proven dead, the pod's groups are killed. Never throws for one pod.
    */
   adopt(ctx: Ctx, podIds: readonly string[], containers?: readonly KnownContainer[]): Promise<readonly AdoptedPod[]>;
+  /** Kills the shim that `adopt` found silent, and pause; `later` tells the rest. One that has answered: no effect. */
+  killSilent(ctx: Ctx, podId: string): Promise<void>;
   /** Processes, pod directories, documents and cgroups of Berth's that nobody knows. */
   strays(ctx: Ctx, known: Known): Promise<readonly Stray[]>;
   /** Asks every shim that is connected: a line for each that does not answer. Never throws for one pod. */
@@ -153,6 +155,8 @@ export interface SilentPod {
   readonly shim: 'silent';
   /** 0: not found. */
   readonly shimPid: number;
+  /** It lives, and its socket is gone: nobody can reach it any more. */
+  readonly unreachable: boolean;
   /** Known containers that have processes. */
   readonly busy: ReadonlySet<string>;
   /** When it turns out; never rejects, and never ends if that never happens. */

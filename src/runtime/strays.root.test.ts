@@ -35,11 +35,25 @@ asRoot('what is lost to berthd but not to the kernel', () => {
     await bench.restart();
     rmSync(`${machine.podsDirectory}/${pod.podId}/shim.sock`);
     const [found] = await bench.runtime.adopt(ctx, [pod.podId], [container]);
-    expect(found).toMatchObject({ shim: 'silent', shimPid: pod.shimPid, busy: new Set([container.id]) });
+    const silent = { shim: 'silent', shimPid: pod.shimPid, unreachable: true, busy: new Set([container.id]) };
+    expect(found).toMatchObject(silent);
     expect(await machine.cgroups.processes(ctx, container.cgroupPath)).not.toEqual([]);
     machine.killShim(pod);
     expect(await (found as SilentPod).later).toMatchObject({ shim: 'dead' });
     expect(await machine.cgroups.processes(ctx, container.cgroupPath)).toEqual([]);
+  });
+
+  test('a shim whose socket is gone is killed by who asks for it, and leaves the exits it has seen', async () => {
+    const pod = await bench.runPod();
+    const [running, ended] = [await bench.run(pod.podId, programs.heeds), await bench.run(pod.podId, programs.ends)];
+    const exit = await bench.exitOf(ended);
+    await bench.restart();
+    rmSync(`${machine.podsDirectory}/${pod.podId}/shim.sock`);
+    const [found] = await bench.runtime.adopt(ctx, [pod.podId], [running, ended]);
+    await bench.runtime.killSilent(ctx, pod.podId);
+    expect(await (found as SilentPod).later).toMatchObject({ shim: 'dead', exits: new Map([[ended.id, exit]]) });
+    expect(await machine.cgroups.processes(ctx, running.cgroupPath)).toEqual([]);
+    expect(await machine.cgroups.processes(ctx, `${machine.group}-shims`)).toEqual([]);
   });
 
   test('a process in a group that no container has is found by the shim it descends from, and ended', async () => {

@@ -10,7 +10,7 @@ import type { ImageStore } from '#images/image-store';
 import type { Files } from '#linux/files';
 import type { PodNetwork } from '#network/pod-network';
 import type { Runtime } from '#runtime/runtime';
-import { silentShim } from '#runtime/shim/shim-watch';
+import { silentShim, unreachableShim } from '#runtime/shim/shim-watch';
 import type { Store } from '#store/collection';
 import type { ContainerEvents } from './events.ts';
 import type { IdentityCodec } from './identity.ts';
@@ -107,10 +107,11 @@ export function announceEnd(parts: SandboxParts, id: string, pod: Pod | undefine
 /**
  * Waits for the shim of a pod that was silent when berthd started.
  *
- * @throws UNAVAILABLE when `ctx` ends first
+ * @throws UNAVAILABLE when `ctx` ends first, and at once when nobody can reach that shim any more
  */
 export async function untilAnswered(ctx: Ctx, pod: Pod | undefined): Promise<void> {
   if (!pod?.silent) return;
+  if (pod.unreachable) throw new BerthError('UNAVAILABLE', unreachableShim(pod.id, pod.silentPid));
   try {
     await raceSignal(pod.silent, ctx.signal);
   } catch (cause) {

@@ -22,6 +22,7 @@ export async function stopPod(parts: SandboxParts, ctx: Ctx, id: string): Promis
 }
 
 export async function stopPodNow(parts: SandboxParts, ctx: Ctx, pod: Pod): Promise<void> {
+  await endUnreachable(parts, ctx, pod);
   await untilAnswered(ctx, pod);
   using _held = await parts.locks.acquire(pod.id, ctx.signal);
   if (isStopped(pod.status)) return;
@@ -44,6 +45,14 @@ export async function stopPodNow(parts: SandboxParts, ctx: Ctx, pod: Pod): Promi
   } finally {
     pod.stopping = false;
   }
+}
+
+/** Nobody can ask such a shim to end. Once it is killed recovery finds it dead, with what it has written, and kills the rest. */
+async function endUnreachable(parts: SandboxParts, ctx: Ctx, pod: Pod): Promise<void> {
+  if (!pod.silent || !pod.unreachable) return;
+  ctx.stage('kill the shim');
+  await parts.runtime.killSilent(ctx, pod.id);
+  pod.unreachable = false;
 }
 
 async function killContainers(parts: SandboxParts, ctx: Ctx, pod: Pod): Promise<void> {

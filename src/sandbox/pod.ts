@@ -36,6 +36,8 @@ export class Pod implements PodView {
   silent: Promise<void> | undefined;
   /** Of the shim, while `silent`; 0: not found. */
   silentPid = 0;
+  /** While `silent`: its shim can be reached by nobody any more, and is killed when the pod is stopped. */
+  unreachable = false;
   /** Its record was lost, and is made again from its document. */
   rebuilt = false;
   /** Containers being made: a stop waits until they are undone. */

@@ -128,6 +128,50 @@ describe('a shim that does not answer when berthd starts', () => {
   });
 });
 
+describe('a shim that lives and whose socket is gone', () => {
+  async function leaveUnreachable(): Promise<LeftSilent> {
+    const left = await leaveSilent();
+    left.node.machine.unreachable.add(left.podId);
+    return left;
+  }
+
+  const unreachable = ({ podId, shimPid }: LeftSilent): string =>
+    `the shim of pod ${podId} (pid ${String(shimPid)}) lives, but its socket is gone`;
+
+  test('costs its containers nothing, and is named by check and by every call that needs it, at once', async () => {
+    const left = await leaveUnreachable();
+    const { sandboxes } = await left.node.start();
+    expect(sandboxes.getContainer(left.running).status.state).toBe('running');
+    expect(await sandboxes.check(ctx)).toEqual([expect.stringContaining(unreachable(left))]);
+    const failure = { code: 'UNAVAILABLE', message: expect.stringContaining(unreachable(left)) };
+    const exec = { containerId: left.running, command: ['true'], timeoutMs: 0 };
+    await expect(sandboxes.execSync(ctx, exec)).rejects.toMatchObject(failure);
+    await expect(sandboxes.stopContainer(ctx, left.running, 0)).rejects.toMatchObject(failure);
+    expect(left.node.machine.busy).toHaveLength(2);
+  });
+
+  test.each(['stopPod', 'removePod'] as const)('%s ends it with all that is in the pod', async (verb) => {
+    const { node, podId, running } = await leaveUnreachable();
+    const { sandboxes } = await node.start();
+    await sandboxes[verb](ctx, podId);
+    expect(node.machine.busy).toEqual([]);
+    expect([node.machine.pods.size, node.network.records.size]).toEqual([0, 0]);
+    if (verb === 'stopPod') expect(sandboxes.getContainer(running).status).toMatchObject({ exitCode: 137 });
+    else expect([...node.disk.content.keys()]).toEqual([]);
+    expect(await sandboxes.check(ctx)).toEqual([]);
+  });
+
+  test('that cannot be killed is named again by the next call', async () => {
+    const left = await leaveUnreachable();
+    const { sandboxes, runtime } = await left.node.start();
+    runtime.failNext('killSilent', new Error('it does not go'));
+    await expect(sandboxes.stopPod(ctx, left.podId)).rejects.toThrow('it does not go');
+    await expect(sandboxes.stopContainer(ctx, left.running, 0)).rejects.toThrow(unreachable(left));
+    await sandboxes.removePod(ctx, left.podId);
+    expect(left.node.machine.pods.size).toBe(0);
+  });
+});
+
 test('a shim that hangs while berthd runs is told by check', async () => {
   const node = new FakeNode();
   const it = await node.start();

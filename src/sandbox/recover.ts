@@ -78,12 +78,16 @@ async function takeOver(parts: SandboxParts, ctx: Ctx, pod: Pod, found: AdoptedP
       }),
   );
   pod.silentPid = found.shimPid;
+  pod.unreachable = found.unreachable;
   pod.silent = found.later
     .then((later) => reconcile(parts, ctx, pod, later))
     .catch((error: unknown) =>
       ctx.log.error({ err: error, podId: pod.id }, 'could not take over a pod that was silent'),
     )
-    .finally(() => (pod.silent = undefined));
+    .finally(() => {
+      pod.silent = undefined;
+      pod.unreachable = false;
+    });
 }
 
 async function reconcile(parts: SandboxParts, ctx: Ctx, pod: Pod, found: AnsweredPod | LostPod): Promise<void> {

@@ -5,7 +5,7 @@ import { errnoOf, toBerthError } from '#base/errors';
 import { isId } from '#base/ids';
 import type { HeldImage } from '#images/image-store';
 import type { Known, Stray } from '#runtime/runtime';
-import { silentShim } from '#runtime/shim/shim-watch';
+import { silentShim, unreachableShim } from '#runtime/shim/shim-watch';
 import { removeLayers } from './container-remove.ts';
 import { announceEnd, type SandboxParts } from './parts.ts';
 import { insist, patiently } from './recovery-notes.ts';
@@ -61,7 +61,9 @@ export async function forget(parts: SandboxParts, ctx: Ctx): Promise<void> {
 
 function silentPods(parts: SandboxParts): readonly string[] {
   const silent = parts.pods.allPods().filter((pod) => pod.silent !== undefined);
-  return silent.map(({ id, silentPid }) => silentShim(id, silentPid, 'since berthd started'));
+  return silent.map(({ id, silentPid, unreachable }) =>
+    unreachable ? unreachableShim(id, silentPid) : silentShim(id, silentPid, 'since berthd started'),
+  );
 }
 
 /**

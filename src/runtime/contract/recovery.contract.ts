@@ -130,7 +130,8 @@ export function recoveryContract(given: () => RuntimeBench): void {
         const found = await bench.runtime.adopt(ctx, [podId, other.podId], [running, ended, unknown]);
         expect(found.map(({ shim }) => shim)).toEqual(['silent', 'answers']);
         late = found[0] as SilentPod;
-        expect(late).toMatchObject({ podId, shimPid: pod.shimPid, busy: new Set([running.id]) });
+        const busy = new Set([running.id]);
+        expect(late).toMatchObject({ podId, shimPid: pod.shimPid, unreachable: false, busy });
         await expect(bench.stateOf(running)).rejects.toEqual(code('SHIM_DIED'));
         await bench.run(other.podId);
       }
@@ -142,6 +143,8 @@ export function recoveryContract(given: () => RuntimeBench): void {
           [ended.id, 'exited'],
         ]),
       );
+      // Only one that has not answered is killed.
+      await bench.runtime.killSilent(ctx, podId);
       expect(await bench.stateOf(running)).toBe('running');
     });
 

@@ -5,6 +5,7 @@ import { raceSignal } from '#base/deadline';
 export type FakeCall =
   | 'runPod'
   | 'endPod'
+  | 'killSilent'
   | 'createContainer'
   | 'startContainer'
   | 'signalContainer'

@@ -88,7 +88,8 @@ export class FakeShims {
     if (silent === undefined) return this.#adopt(podId, known);
     const busy = new Set(known.map(({ id }) => id).filter((id) => groups.get(id)?.living));
     const shimPid = pods.get(podId)?.process.shimPid ?? 0;
-    return { podId, shim: 'silent', shimPid, busy, later: silent.then(() => this.#adopt(podId, known)) };
+    const unreachable = this.#machine.unreachable.has(podId);
+    return { podId, shim: 'silent', shimPid, unreachable, busy, later: silent.then(() => this.#adopt(podId, known)) };
   }
 
   #adopt(podId: string, known: readonly KnownContainer[]): AnsweredPod | LostPod {

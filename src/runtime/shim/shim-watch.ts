@@ -115,3 +115,11 @@ export function silentShim(podId: string, pid: number, since: string): string {
     `kill -KILL ${who} ends the pod`
   );
 }
+
+export function unreachableShim(podId: string, pid: number): string {
+  const named = pid > 0 ? ` (pid ${pid})` : '';
+  return (
+    `the shim of pod ${podId}${named} lives, but its socket is gone, so that nobody can reach it: its containers go on and ` +
+    'can no longer be started, stopped or entered; stopping or removing the pod ends all of it'
+  );
+}
