@@ -21,6 +21,7 @@ constexpr int64_t kLongestPauseNs = 50 * kMs;
 constexpr int64_t kFirstPatienceNs = 200 * kMs;
 constexpr int64_t kFirstPatienceUnfrozenNs = 2 * kMs;  // nothing held them: what was born meanwhile must not grow up
 constexpr int64_t kLongestPatienceNs = 5'000 * kMs;
+constexpr int kRefusalsAtTheEnd = 100;  // there is nobody who could wait for memory any more
 
 enum class Freezer { kNone, kThawed, kFreezing, kFrozen };
 
@@ -72,17 +73,37 @@ void begin_round(TreeKill& tree) {
 
 // Each of these is one bounded piece of work. True: the tree is over.
 
+bool is_given_up(const TreeKill& tree) {
+  if (monotonic_ns() - tree.begun_ns <= kGiveUpNs) return false;
+  log_line("a cgroup does not become empty after SIGKILL");
+  return true;
+}
+
+// Memory or descriptors are refused, which says nothing about who is there: the step is tried again.
+bool hold_back(TreeKill& tree) {
+  tree.refusals++;
+  pause(tree);
+  return is_given_up(tree);
+}
+
+// What is found next in the tree, from its beginning where no walk is on its way.
+TreeWalk::Found walk_on(TreeKill& tree) {
+  const TreeWalk::Found found = tree.walking ? tree.walk.next() : tree.walk.start(tree.dir.c_str());
+  tree.walking = tree.walking || found == TreeWalk::Found::kDirectory;
+  if (found == TreeWalk::Found::kEnd) tree.walking = false;
+  return found;
+}
+
 bool look(TreeKill& tree) {
-  if (!tree.walking && !(tree.walking = tree.walk.start(tree.dir.c_str()))) return true;
   for (int i = 0; i < kWorkPerTurn; i++) {
-    const TreeWalk::Found found = tree.walk.next();
+    const TreeWalk::Found found = walk_on(tree);
     if (found == TreeWalk::Found::kDirectory) continue;
+    if (found == TreeWalk::Found::kRefused) return hold_back(tree);
+    if (found == TreeWalk::Found::kEnd) return true;
     tree.walk.stop();
     tree.walking = false;
-    if (found == TreeWalk::Found::kEnd) return true;
-    const int64_t now = monotonic_ns();
-    if (now - tree.begun_ns > kGiveUpNs) return log_line("a cgroup does not become empty after SIGKILL"), true;
-    now - tree.stage_ns >= tree.patience_ns ? begin_round(tree) : pause(tree);
+    if (is_given_up(tree)) return true;
+    monotonic_ns() - tree.stage_ns >= tree.patience_ns ? begin_round(tree) : pause(tree);
     return false;
   }
   return false;
@@ -99,9 +120,9 @@ bool wait_frozen(TreeKill& tree) {
 }
 
 bool kill_some(TreeKill& tree) {
-  if (!tree.walking && !(tree.walking = tree.walk.start(tree.dir.c_str()))) return true;
   for (int work = 0; work < kWorkPerTurn;) {
-    const TreeWalk::Found found = tree.walk.next();
+    const TreeWalk::Found found = walk_on(tree);
+    if (found == TreeWalk::Found::kRefused) return hold_back(tree);
     if (found == TreeWalk::Found::kEnd) {
       if (tree.signal != SIGKILL) return true;
       enter_stage(tree, KillStage::kThawing);
@@ -116,9 +137,10 @@ bool kill_some(TreeKill& tree) {
 }
 
 bool thaw_some(TreeKill& tree) {
-  if (!tree.walking && !(tree.walking = tree.walk.start(tree.dir.c_str()))) return true;
   for (int work = 0; work < kWorkPerTurn; work++) {
-    switch (tree.walk.next()) {
+    switch (walk_on(tree)) {
+      case TreeWalk::Found::kRefused:
+        return hold_back(tree);
       case TreeWalk::Found::kEnd:
         enter_stage(tree, KillStage::kLook);
         return false;
@@ -250,7 +272,8 @@ void kill_trees_abandon(Shim& shim) {
   while (TreeKill* const tree = shim.kills.first()) {
     if (tree->signal == SIGKILL && tree->rounds > 0) {
       enter_stage(*tree, KillStage::kThawing);
-      while (tree->stage == KillStage::kThawing && !thaw_some(*tree)) continue;
+      const int refusals = tree->refusals + kRefusalsAtTheEnd;
+      while (tree->stage == KillStage::kThawing && tree->refusals < refusals && !thaw_some(*tree)) continue;
     }
     shim.kills.take(*tree);
   }

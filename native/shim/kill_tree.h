@@ -7,7 +7,8 @@
 //   cgroup.kill ──────────────────────────▶ kLook          (v2)
 //
 // Frozen, nobody can fork away or hand its number on. Every round ends with the thaw, also of what the container has
-// frozen itself, so that a tree that cannot be ended (a process in D state) is not left frozen.
+// frozen itself, so that a tree that cannot be ended (a process in D state) is not left frozen. What cannot be looked
+// at for want of memory or descriptors counts as inhabited, and is looked at again.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +32,7 @@ struct TreeKill {
   bool walking = false;
   bool frozen = false;  // all of it: numbers stay whose they are
   int rounds = 0;
+  int refusals = 0;  // steps that the kernel had no memory or no descriptor for
   int64_t begun_ns = 0;
   int64_t due_ns = 0;       // when to take the next step
   int64_t stage_ns = 0;     // since when it freezes, or dies

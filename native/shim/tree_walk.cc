@@ -1,55 +1,77 @@
 #include "shim/tree_walk.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <unistd.h>
+
+#include <utility>
 
 namespace berth {
+namespace {
 
-bool TreeWalk::start(const char* dir) {
+// A cgroup is removed while it is looked at; a process list is not kept for one of threads (EOPNOTSUPP).
+bool is_gone(int error) {
+  return error == ENOENT || error == ENODEV || error == EOPNOTSUPP;
+}
+
+}  // namespace
+
+TreeWalk::Found TreeWalk::start(const char* dir) {
   stop();
-  fresh_ = enter(open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  return fresh_;
+  Fd opened(open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!opened) return is_gone(errno) ? Found::kEnd : Found::kRefused;
+  return enter(std::move(opened));
 }
 
 TreeWalk::Found TreeWalk::next() {
-  if (fresh_) {
-    fresh_ = false;
-    return Found::kDirectory;
+  if (processes_) {
+    process_ = processes_.next();
+    if (process_ > 0) return Found::kProcess;
+    if (const int error = processes_.error(); error != 0 && !is_gone(error)) return Found::kRefused;
+    processes_.close();
   }
-  if (processes_ && (process_ = processes_.next()) > 0) return Found::kProcess;
-  processes_.close();
-  return enter_next() ? Found::kDirectory : Found::kEnd;
+  return next_directory();
 }
 
 void TreeWalk::stop() {
-  while (depth_ > 0) closedir(levels_[--depth_]);
+  while (depth_ > 0) levels_[--depth_].dir.reset();
   processes_.close();
-  fresh_ = false;
 }
 
-// Takes the descriptor. Without a list of processes (the group has just gone) it is still a place to go on from.
-bool TreeWalk::enter(int dir) {
-  DIR* const level = dir < 0 || depth_ == kMaxDepth ? nullptr : fdopendir(dir);
-  if (level == nullptr) {
-    Fd close_it(dir);
-    return false;
-  }
-  levels_[depth_++] = level;
-  (void)processes_.open(dir);
-  return true;
+// Without a list of processes (the group has just gone) it is still a place to go on from.
+TreeWalk::Found TreeWalk::enter(Fd dir) {
+  if (!processes_.open(dir.get()) && !is_gone(errno)) return Found::kRefused;
+  Level& level = levels_[depth_++];
+  level.dir = std::move(dir);
+  level.at = level.size = 0;
+  return Found::kDirectory;
 }
 
-bool TreeWalk::enter_next() {
+TreeWalk::Found TreeWalk::next_directory() {
   while (depth_ > 0) {
-    DIR* const level = levels_[depth_ - 1];
-    const dirent* const entry = readdir(level);
-    if (entry == nullptr) {
-      closedir(levels_[--depth_]);
+    Level& level = levels_[depth_ - 1];
+    if (level.at == level.size) {
+      const ssize_t n = getdents64(level.dir.get(), level.entries, sizeof level.entries);
+      if (n < 0 && !is_gone(errno)) return Found::kRefused;
+      level.at = 0;
+      level.size = n > 0 ? static_cast<size_t>(n) : 0;
+      if (n <= 0) levels_[--depth_].dir.reset();
       continue;
     }
-    if (entry->d_type != DT_DIR || entry->d_name[0] == '.') continue;
-    if (enter(openat(dirfd(level), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC))) return true;
+    const auto* const entry = reinterpret_cast<const dirent64*>(level.entries + level.at);
+    if (entry->d_type == DT_DIR && entry->d_name[0] != '.' && depth_ < kMaxDepth) {
+      Fd dir(openat(level.dir.get(), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      const bool gone = !dir && is_gone(errno);
+      const Found found = dir ? enter(std::move(dir)) : Found::kRefused;
+      if (!gone && found == Found::kRefused) return found;  // the entry stays, to be tried again
+      level.at += entry->d_reclen;
+      if (found == Found::kDirectory) return found;
+      continue;
+    }
+    level.at += entry->d_reclen;
   }
-  return false;
+  return Found::kEnd;
 }
 
 }  // namespace berth

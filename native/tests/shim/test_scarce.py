@@ -3,6 +3,7 @@ nothing of it stays, and the shim lives on."""
 
 import errno
 import os
+import resource
 import unittest
 
 from harness import Pod, ShimError, comm, eventually, pb
@@ -152,6 +153,55 @@ class WithoutMemory(unittest.TestCase):
         client.close()
         os.close(out), os.close(err)
         self.assertTrue(eventually(lambda: not os.path.exists(f"{leaves}/{leaf}")))
+
+    def end_of_an_exec_whose_kill_finds(self, refuse, relent):
+        """Where the shim's walk through the cgroup is refused what it needs, nobody is forgotten."""
+        leaves = KILL_DIR.format(self.pod.cgroups.name, "c")
+        client, _, out, err = self.pod.exec("c", ["sh", "-c", "setsid sleep 1000 & setsid sleep 1000 & wait"],
+                                            exec_id="walked", wait=False)
+        (leaf,) = [d for d in os.listdir(leaves) if d.startswith("exec-")]
+        procs = f"{leaves}/{leaf}/cgroup.procs"
+
+        def members():
+            try:
+                with open(procs) as file:
+                    return file.read().split()
+            except OSError:
+                return []
+
+        self.assertTrue(eventually(lambda: [comm(p) for p in members()].count("sleep") == 2))
+        asking = self.pod.connect()
+        asking.call(hello=pb.Hello(protocol=1))
+        refuse()
+        self.pod.client.call(kill_exec=pb.KillExec(exec_id="walked"))
+        for _ in range(20):  # turns of the loop
+            try:
+                asking.call(hello=pb.Hello(protocol=1))
+            except ShimError as error:  # what the kill did not need was for the request that came next
+                self.assertEqual((error.step, error.errno), ("request", errno.ENOMEM))
+        asking.close()
+        relent(members())
+        self.assertTrue(eventually(lambda: not members()), members())
+        self.assertEqual(client.wait_exec("walked").exit_code, 137)
+        client.close()
+        os.close(out), os.close(err)
+        self.assertTrue(eventually(lambda: not os.path.exists(f"{leaves}/{leaf}")))
+        self.nothing_is_kept()
+
+    def test_a_kill_needs_no_memory_on_its_way(self):
+        # The request, the kill and the name of its cgroup are the first three.
+        self.end_of_an_exec_whose_kill_finds(lambda: self.scarcity.refuse(4), lambda _: self.scarcity.felt())
+
+    def test_a_kill_waits_for_descriptors(self):
+        _, hard = limits = resource.prlimit(self.pod.pid, resource.RLIMIT_NOFILE)
+
+        def relent(living):
+            self.assertGreaterEqual(len(living), 2)  # nothing was to be had: nobody could be found
+            resource.prlimit(self.pod.pid, resource.RLIMIT_NOFILE, limits)
+
+        self.addCleanup(resource.prlimit, self.pod.pid, resource.RLIMIT_NOFILE, limits)
+        self.end_of_an_exec_whose_kill_finds(
+            lambda: resource.prlimit(self.pod.pid, resource.RLIMIT_NOFILE, (3, hard)), relent)
 
 
 class AtTheStart(unittest.TestCase):
