@@ -77,6 +77,27 @@ describe('a volume on a mount that never answers', () => {
     await other.remove();
   });
 
+  test('a command that waits for it is answered when its time is over, and goes when the volume answers', async () => {
+    const pod = await TestPod.run(berthd);
+    const mounts = [{ ...volume, host_path: path.join(mount.mountpoint, 'data') }];
+    const container = await pod.start(shell('sleep 1000', { mounts }));
+    mount.hang();
+    const failure = await container.exec(['cat', '/v/file'], 1).then(
+      () => 'it ended',
+      (error: unknown) => String(error),
+    );
+    expect(failure).toMatch(/DEADLINE_EXCEEDED: .* was killed; its process \d+ does not end/);
+    const pid = Number(/its process (\d+)/.exec(failure)?.[1]);
+    expect((await berthd.node.run(['cat', `/proc/${pid}/comm`])).stdout).toBe('cat\n');
+    expect(await container.exec(['echo', 'well'], 5)).toMatchObject({ code: 0, stdout: 'well\n' });
+    mount.answer();
+    await eventually(
+      'the command is gone',
+      async () => (await berthd.node.run(['test', '-e', `/proc/${pid}`])).code !== 0,
+    );
+    await pod.remove();
+  });
+
   test('a pod whose stop failed for it is stopped after a restart of berthd too, as soon as it answers', async () => {
     // Its first process ends when all the others have: until then nobody can say that it has exited.
     const own = { security_context: { namespace_options: { pid: 'CONTAINER' as const } } };

@@ -27,3 +27,14 @@ test('a hundred thousand pieces of one byte are not held one by one', () => {
 test('nothing is nothing', () => {
   expect(new GatheredBytes().toBuffer()).toEqual(Buffer.alloc(0));
 });
+
+test('what is held is what was allocated, and nothing after it was let go', () => {
+  const gathered = new GatheredBytes();
+  for (let piece = 0; piece < 100; piece++) gathered.append(Buffer.alloc(50_000));
+  expect(gathered.held).toBeGreaterThanOrEqual(5_000_000);
+  expect(gathered.held).toBeLessThan(5_000_000 + 1024 * 1024);
+  gathered.clear();
+  expect([gathered.held, gathered.length, gathered.blocks]).toEqual([0, 0, 0]);
+  gathered.append(Buffer.from('again'));
+  expect(gathered.toBuffer().toString()).toBe('again');
+});

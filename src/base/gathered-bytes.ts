@@ -10,6 +10,12 @@ export class GatheredBytes {
   #open = Buffer.alloc(0);
   #used = 0;
   #length = 0;
+  #held = 0;
+
+  /** Bytes of memory: those of the blocks, of which the last is not full. */
+  get held(): number {
+    return this.#held;
+  }
 
   get length(): number {
     return this.#length;
@@ -35,10 +41,17 @@ export class GatheredBytes {
     return Buffer.concat([...this.#blocks, this.#open.subarray(0, this.#used)], this.#length);
   }
 
+  clear(): void {
+    this.#blocks.length = 0;
+    this.#open = Buffer.alloc(0);
+    this.#used = this.#length = this.#held = 0;
+  }
+
   #openBlock(wanted: number): void {
     if (this.#used > 0) this.#blocks.push(this.#open);
     const doubled = Math.max(firstBlock, this.#open.length * 2, wanted);
     this.#open = Buffer.allocUnsafeSlow(Math.min(doubled, largestBlock));
+    this.#held += this.#open.length;
     this.#used = 0;
   }
 }

@@ -1,12 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { Socket } from 'node:net';
 import type { Ctx } from '#base/ctx';
-import { raceSignal, sleep } from '#base/deadline';
+import { Deadline, raceSignal } from '#base/deadline';
 import { BerthError } from '#base/errors';
-import { GatheredBytes } from '#base/gathered-bytes';
-import { Fd } from '#linux/fd';
 import { killExec } from './conversation.ts';
 import { execProcess } from './exec-process.ts';
+import { OutputPipes } from './output-pipes.ts';
 import type { ExecInput, ExecResult } from './runtime.ts';
 import { type RuntimeParts, shimOf } from './runtime-parts.ts';
 import { encodeFrame, frameType } from './shim/frame.ts';
@@ -19,6 +17,17 @@ import { firstStream, ShimConnection } from './shim/shim-connection.ts';
  * hold the pipe for ever (CVE-2026-53495).
  */
 const drainMs = 500;
+/**
+ * How long after its time a command that the shim has killed may take to end. One that hangs in the kernel (a dead mount)
+ * does not; its place in the shim stays taken until it has.
+ */
+const graceMs = 1_000;
+
+/** What it said is nobody's: the call fails. */
+const timedOut: ExecResult = {
+  ...{ stdout: Buffer.alloc(0), stderr: Buffer.alloc(0), truncated: false },
+  ...{ exitCode: 137, timedOut: true },
+};
 
 /** Runs a command in a container to its end and gives what it printed. */
 export async function execSync(
@@ -32,7 +41,15 @@ export async function execSync(
   const doing = `exec in container ${containerId}`;
   const process = await execProcess(parts, input.spec, input.args);
   using _place = shim.places.take('probe', shim.features, doing);
-  using pipes = new OutputPipes(parts, input.outputLimit);
+  // Of whatever ends it before its command does; the first reason stays.
+  using life = new Deadline(input.timeoutMs === 0 ? Infinity : input.timeoutMs + graceMs, doing, ctx.signal);
+  let tooMuch: BerthError | undefined;
+  const share = parts.outputs.open(podId, (error) => {
+    tooMuch = new BerthError(error.code, `${doing}: ${error.message}`);
+    pipes[Symbol.dispose]();
+    life.abort(tooMuch);
+  });
+  using pipes = new OutputPipes(parts.addon, input.outputLimit, share);
   const execId = randomBytes(8).toString('hex');
   const message = encodeRequest({
     exec: { container_id: containerId, exec_id: execId, process, timeout_ms: input.timeoutMs, probe: true },
@@ -53,68 +70,21 @@ export async function execSync(
     },
     onClose: () => exited.reject(new BerthError('SHIM_DIED', `${doing}: the shim of pod ${podId} is gone`)),
   });
+  let pid = 0;
   try {
-    await shim.watch.during(connection.firstAnswer(doing, ctx.signal));
-    const exit = await raceSignal(exited.promise, ctx.signal);
+    const started = await shim.watch.during(connection.firstAnswer(doing, life.signal));
+    pid = started.exec_started?.pid ?? 0;
+    const exit = await raceSignal(exited.promise, life.signal);
+    if (exit.timed_out) return timedOut;
     await pipes.drained(drainMs);
-    return { ...pipes.take(), exitCode: exit.exit_code, timedOut: exit.timed_out };
+    if (tooMuch) throw tooMuch;
+    return { ...pipes.take(), exitCode: exit.exit_code, timedOut: false };
   } catch (error) {
-    // The caller went away or its time is over: the command's whole tree goes as well.
-    if (ctx.signal.aborted) await killExec(shim, execId);
+    // The caller went away, or its output is too much: the command's whole tree goes as well.
+    if (ctx.signal.aborted || tooMuch) await killExec(shim, execId);
+    else if (life.signal.aborted && pid !== 0) return { ...timedOut, hangingPid: pid };
     throw error;
   } finally {
     connection.close();
-  }
-}
-
-/** The two output pipes of a command: bounded together, the rest read and dropped so that the command never blocks. */
-class OutputPipes implements Disposable {
-  readonly #limit: number;
-  readonly #writeEnds: Fd[] = [];
-  readonly #sockets: Socket[] = [];
-  readonly #outputs = [new GatheredBytes(), new GatheredBytes()] as const;
-  readonly #closed: Promise<void>[] = [];
-  #truncated = false;
-
-  constructor(parts: RuntimeParts, limit: number) {
-    this.#limit = limit;
-    for (const output of this.#outputs) {
-      const { read, write } = parts.addon.pipe();
-      this.#writeEnds.push(new Fd(write, (fd) => parts.addon.close(fd)));
-      const socket = new Socket({ fd: read, readable: true, writable: false });
-      this.#sockets.push(socket);
-      this.#closed.push(new Promise((resolve) => socket.once('close', () => resolve())));
-      socket.on('error', () => undefined);
-      socket.on('data', (chunk: Buffer) => this.#keep(output, chunk));
-    }
-  }
-
-  writeEnds(): number[] {
-    return this.#writeEnds.map((fd) => fd.number);
-  }
-
-  /** The shim has them now: without this we would never see the end of the output. */
-  closeWriteEnds(): void {
-    for (const fd of this.#writeEnds) fd[Symbol.dispose]();
-  }
-
-  async drained(ms: number): Promise<void> {
-    await Promise.race([Promise.all(this.#closed), sleep(ms)]);
-  }
-
-  take(): { stdout: Buffer; stderr: Buffer; truncated: boolean } {
-    const [stdout, stderr] = this.#outputs;
-    return { stdout: stdout.toBuffer(), stderr: stderr.toBuffer(), truncated: this.#truncated };
-  }
-
-  [Symbol.dispose](): void {
-    this.closeWriteEnds();
-    for (const socket of this.#sockets) socket.destroy();
-  }
-
-  #keep(output: GatheredBytes, chunk: Buffer): void {
-    const room = this.#limit - this.#outputs[0].length - this.#outputs[1].length;
-    if (chunk.length > room) this.#truncated = true;
-    if (room > 0) output.append(chunk.subarray(0, room));
   }
 }

@@ -18,6 +18,7 @@ import { exec } from './exec-stream.ts';
 import { execSync } from './exec-sync.ts';
 import { endPod, killShimTree, runPod } from './pods.ts';
 import { Graveyard } from './graveyard.ts';
+import { OutputBudget } from './output-budget.ts';
 import type * as face from './runtime.ts';
 import type { RuntimeParts } from './runtime-parts.ts';
 import { askNowAndThen, silentShims } from './silent-shims.ts';
@@ -94,6 +95,7 @@ export class LinuxRuntime implements face.Runtime {
       heldCapabilities: held,
       architectures: nativeArchitectures(process.arch),
       rlimits: rlimitsOf(options, held),
+      outputs: new OutputBudget(),
       buildId: options.buildId,
       shimCgroupParent: options.shimCgroupParent,
       defaultCgroupParent: options.defaultCgroupParent,

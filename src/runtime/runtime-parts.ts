@@ -5,6 +5,7 @@ import type { Logger } from '#base/log';
 import type { Addon } from '#linux/addon';
 import type { Cgroups } from './cgroup/cgroups.ts';
 import type { Graveyard } from './graveyard.ts';
+import type { OutputBudget } from './output-budget.ts';
 import type { RuntimeEvent } from './runtime.ts';
 import type { Rlimit } from './spec/rlimits.ts';
 import type { SeccompFilters } from './seccomp/filters.ts';
@@ -26,6 +27,8 @@ export interface RuntimeParts {
   readonly architectures: readonly string[];
   /** Of every container's processes. */
   readonly rlimits: readonly Rlimit[];
+  /** Of all pods' commands. */
+  readonly outputs: OutputBudget;
   readonly buildId: string;
   /** cgroup path below which every shim has its leaf, outside of all pods: "/berth-shims". */
   readonly shimCgroupParent: string;

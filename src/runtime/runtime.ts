@@ -47,7 +47,10 @@ export interface Runtime extends RuntimeStats, RuntimeStreams {
   removeContainer(ctx: Ctx, podId: string, id: string, cgroupPath: string): Promise<void>;
   /** Ends a container that only the shim knows, whatever it does, with the control groups that it is in. Idempotent. */
   endContainer(ctx: Ctx, podId: string, id: string): Promise<void>;
-  /** Runs a command to its end. Never throws for a command that fails; throws START_ERROR when it could not be started. */
+  /**
+   * Runs a command to its end, or a second past its time-out. Never throws for a command that fails; throws START_ERROR
+   * when it could not be started, RESOURCE_EXHAUSTED when it was killed for its output (OutputBudget).
+   */
   execSync(ctx: Ctx, podId: string, id: string, exec: ExecInput): Promise<ExecResult>;
   /** @throws NOT_FOUND, FAILED_PRECONDITION for a container that has ended */
   reopenLog(ctx: Ctx, podId: string, id: string): Promise<void>;
@@ -111,7 +114,10 @@ export interface ExecResult {
   readonly stdout: Buffer;
   readonly stderr: Buffer;
   readonly exitCode: number;
+  /** It was killed, and nothing of its output is kept. */
   readonly timedOut: boolean;
+  /** Timed out, and its process does not end: it hangs in the kernel. */
+  readonly hangingPid?: number;
   readonly truncated: boolean;
 }
 

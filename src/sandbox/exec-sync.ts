@@ -30,8 +30,13 @@ export async function execSync(parts: SandboxParts, ctx: Ctx, request: ExecSyncR
   if (result.timedOut) {
     throw new BerthError(
       'DEADLINE_EXCEEDED',
-      `command ${JSON.stringify(request.command[0])} in container ${container.id} did not end in ${request.timeoutMs} ms and was killed`,
+      `command ${JSON.stringify(request.command[0])} in container ${container.id} did not end in ${request.timeoutMs} ms and was killed${hanging(result)}`,
     );
   }
   return result;
+}
+
+function hanging({ hangingPid }: ExecResult): string {
+  if (hangingPid === undefined) return '';
+  return `; its process ${hangingPid} does not end: it waits in the kernel, as for a volume that does not answer`;
 }

@@ -95,7 +95,8 @@ export async function runToEnd(
   try {
     playExec(exec, program);
     const { exitCode } = await raceSignal(Promise.race([exited, ended]), ctx.signal);
-    const said = { stdout: Buffer.from(program.stdout ?? ''), stderr: Buffer.from(program.stderr ?? '') };
+    const { stdout = '', stderr = '' } = timedOut ? {} : program;
+    const said = { stdout: Buffer.from(stdout), stderr: Buffer.from(stderr) };
     return withinLimit({ ...said, exitCode, timedOut, truncated: false }, input.outputLimit);
   } finally {
     clearTimeout(timer);
