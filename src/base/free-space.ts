@@ -33,6 +33,12 @@ export function fullDisks(directories: readonly string[]): string {
   return texts.join(', ');
 }
 
+/** For an owner who asks what is wrong; none when there is room. */
+export function fullDiskLines(directories: readonly string[]): readonly string[] {
+  const full = fullDisks(directories);
+  return full === '' ? [] : [`a disk is full: ${full}; make room there: what needs it is refused, the rest goes on`];
+}
+
 function size(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];
   let value = bytes;

@@ -40,9 +40,13 @@ function nameOf(image: unknown): string {
   return [...repoTags, id].join(' ');
 }
 
-/** Lists what berthd does not own, one a line; exit code 1 when there is anything. */
+/** Lists what berthd does not own, one a line; exit code 1 when there is anything. What it forgets goes to stderr. */
 export async function check(session: Session, options: { readonly forget?: boolean } = {}): Promise<void> {
-  if (options.forget === true) await session.admin.call('POST', '/check/forget', {});
+  if (options.forget === true) {
+    const { forgotten } = await session.admin.call('POST', '/check/forget', {});
+    // An older berthd answers `true`.
+    if (Array.isArray(forgotten)) for (const line of forgotten) session.note(`deleted or forgotten: ${line}`);
+  }
   const strays = await session.admin.check();
   for (const stray of strays) session.print(stray);
   if (strays.length > 0) throw new ExitWith(1);

@@ -312,6 +312,23 @@ test('a record under a key of no kind is told until it is forgotten', async () =
   node.disk.content.set('cont/x', '{}');
   const it = await node.start();
   expect(await it.sandboxes.check(ctx)).toEqual([expect.stringMatching('^record cont/x: of a kind that this berthd')]);
-  await it.sandboxes.forget(ctx);
+  expect(await it.sandboxes.forget(ctx)).toEqual([expect.stringMatching('^record cont/x: of a kind')]);
   expect(await it.sandboxes.check(ctx)).toEqual([]);
+});
+
+test('a bad record is told with what became of its pod or container, and what to do', async () => {
+  const node = new FakeNode();
+  const { podId, running } = await leave(node);
+  damage(node, 'container', running, 'damaged');
+  node.disk.content.set(`container/${'0'.repeat(64)}`, 'nonsense');
+  const it = await node.start();
+  const lines = await it.sandboxes.check(ctx);
+  const made =
+    /; the container was made again from its document and is running; berth check --forget deletes the bad copy$/;
+  expect(lines.filter((line) => line.includes(running))).toEqual([expect.stringMatching(made)]);
+  expect(lines.filter((line) => line.includes('000000'))).toEqual([
+    expect.stringMatching(/; nothing is left of this container; berth check --forget deletes/),
+  ]);
+  expect(podId).not.toBe('');
+  expect(await it.sandboxes.forget(ctx)).toEqual(lines);
 });

@@ -283,7 +283,7 @@ export class Sandboxes implements AsyncDisposable {
   }
 
   /** The owner has seen what recovery set aside and ended. */
-  forget(ctx: Ctx): Promise<void> {
+  forget(ctx: Ctx): Promise<readonly string[]> {
     return forget(this.#parts, ctx);
   }
 

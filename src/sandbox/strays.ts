@@ -41,22 +41,43 @@ export async function check(parts: SandboxParts, ctx: Ctx): Promise<readonly str
     ...files.map((id) => `pod files ${path.join(parts.podsDirectory, id)}`),
     ...silentPods(parts),
     ...silent,
-    ...parts.notes.list(),
-    ...parts.store.quarantined.map(({ key, reason }) => `unreadable record ${key}: ${reason}`),
-    ...parts.store.newer.map(({ key, reason }) => `record ${key}: ${reason}`),
-    ...parts.store.unknown.map((key) => `record ${key}: ${unknownKind}`),
-    ...(await parts.store.damages()),
+    ...(await tellable(parts)),
   ];
+}
+
+/** What stays until it is forgotten, and what only looks like that. */
+async function tellable(parts: SandboxParts): Promise<readonly string[]> {
+  const { store } = parts;
+  return [
+    ...parts.notes.list(),
+    ...store.quarantined.map(({ key, reason }) => `unreadable record ${key}: ${reason}; ${fateOf(parts, key)}`),
+    ...store.newer.map(({ key, reason }) => `record ${key}: ${reason}`),
+    ...store.unknown.map((key) => `record ${key}: ${unknownKind}`),
+    ...(await store.damages()),
+  ];
+}
+
+/** What became of the thing itself, and what to do. */
+function fateOf({ pods }: SandboxParts, key: string): string {
+  const [kind = '', id = ''] = key.split('/');
+  const forget = 'berth check --forget deletes the bad copy';
+  if (kind !== 'pod' && kind !== 'container') return forget;
+  const state = kind === 'pod' ? pods.pod(id)?.status.state : pods.container(id)?.status.state;
+  if (state === undefined) return `nothing is left of this ${kind}; ${forget}`;
+  return `the ${kind} was made again from its document and is ${state}; ${forget}`;
 }
 
 const unknownKind =
   'of a kind that this berthd does not know: its key is damaged, or a newer berthd wrote it; left as it is, ' +
   'berth check --forget deletes it';
 
-/** The owner has seen it: what was set aside is deleted, what was ended is told no more. */
-export async function forget(parts: SandboxParts, ctx: Ctx): Promise<void> {
+/** The owner has seen it: what was set aside is deleted, what was ended is told no more. Gives the lines that are gone. */
+export async function forget(parts: SandboxParts, ctx: Ctx): Promise<readonly string[]> {
+  const before = await tellable(parts);
   parts.notes.forget();
   await parts.store.forget(ctx);
+  const after = new Set(await tellable(parts));
+  return before.filter((line) => !after.has(line));
 }
 
 function silentPods(parts: SandboxParts): readonly string[] {

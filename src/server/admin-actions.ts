@@ -10,8 +10,8 @@ export interface AdminActions {
   pulls(): readonly PullStatus[];
   /** Whatever lies on the machine that no record owns. */
   strays(ctx: Ctx): Promise<readonly string[]>;
-  /** The owner has seen what recovery set aside and ended. */
-  forget(ctx: Ctx): Promise<void>;
+  /** The owner has seen what recovery set aside and ended. Gives what is told no more. */
+  forget(ctx: Ctx): Promise<readonly string[]>;
   /** The configuration berthd runs with, paths included, as plain values. */
   config(): object;
   /** How the last reload of the configuration went; undefined: none was tried. */

@@ -29,10 +29,7 @@ const routes: readonly Route[] = [
   {
     method: 'POST',
     path: '/check/forget',
-    answer: async (ctx, _body, lines, actions) => {
-      await actions.forget(ctx);
-      lines.write({ forgotten: true });
-    },
+    answer: async (ctx, _body, lines, actions) => lines.write({ forgotten: await actions.forget(ctx) }),
   },
   {
     method: 'GET',
