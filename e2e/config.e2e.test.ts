@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type Berthd, startBerthd } from './harness/berthd.ts';
+import { top } from './harness/paths.ts';
 import { shell, TestPod } from './harness/pods.ts';
 import { eventually } from './harness/wait.ts';
 
@@ -71,6 +72,24 @@ test('`berth config check` shows what right files say', async () => {
   expect(stdout).toContain(`"root": "${berthd.root}"`);
   expect(stdout).toContain('"pool_size": 4');
 });
+
+test.each(['root', 'run'])(
+  'a %s where nothing can be kept ends berthd at once, and is told by config check',
+  async (key) => {
+    const file = path.join(berthd.node.directory, 'unfit.toml');
+    writeFileSync(
+      file,
+      readFileSync(berthd.configFile, 'utf8').replace(new RegExp(`^${key} = .*`, 'm'), `${key} = "/proc/x"`),
+    );
+    const reason = `${key} = "/proc/x" cannot be used: /proc is on a file system of the kernel's (proc)`;
+    const started = await berthd.node.run([path.join(top, 'deploy/berthd'), '--config', file]);
+    expect(started.code).toBe(78);
+    expect(started.stderr).toContain(reason);
+    const checked = await berthd.berth(['config', 'check', file]);
+    expect(checked.code).not.toBe(0);
+    expect(checked.stderr).toContain(reason);
+  },
+);
 
 test('systemd is told when berthd serves, reloads, lives and ends', async () => {
   await eventually('the watchdog hears', () => manager.said.includes('WATCHDOG=1'));

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -6,7 +6,7 @@ import { systemClock } from '#base/clock';
 import { createCtx, type Ctx } from '#base/ctx';
 import { Deadline } from '#base/deadline';
 import { isBerthError, messageOf } from '#base/errors';
-import { fullDisks } from '#base/free-space';
+import { fullDiskLines, fullDisks } from '#base/free-space';
 import { randomIds } from '#base/ids';
 import { unattended } from '#base/unattended';
 import { createMetrics, type Metrics } from '#base/metrics';
@@ -15,6 +15,7 @@ import { watchForBugs } from '#base/watch-for-bugs';
 import { LiveConfig, liveSlice, type ReloadReport } from '#config/live-config';
 import { loadConfig } from '#config/load';
 import { reloader } from '#config/reloader';
+import { makeStatePlaces } from '#config/state-paths';
 import { LocalImageStore } from '#images/local-image-store';
 import { pinnedBy } from '#images/pinned';
 import { pullMetrics } from '#images/pull-metrics';
@@ -215,7 +216,7 @@ async function openBase(starting: AsyncDisposableStack, { live, log, metrics }: 
   refuseChroot(addon);
   warnOfSharedWatches(addon, log);
   const { root, run } = live.current.paths;
-  for (const directory of [root, run]) mkdirSync(directory, { recursive: true, mode: 0o700 });
+  await makeStatePlaces({ root, run });
   const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
   // The lock of the state directory comes first: a second berthd must not touch a socket of the first. It is berthd's own,
   // because on a full disk nobody can open the database, and so nobody locks that.
@@ -362,6 +363,7 @@ function adminActions(
   sandboxes: Sandboxes,
   owner: OwnersEnd & { readonly reload: () => ReloadReport },
 ): AdminActions {
+  const { root, run } = live.current.paths;
   return {
     loadImage: async (own, source) => {
       using deadline = new Deadline(live.current.images.loadTimeoutMs, `loading ${source.path}`, own.signal);
@@ -369,7 +371,7 @@ function adminActions(
     },
     pullImage: (own, request) => images.pull(own, request),
     pulls: () => images.pulls(),
-    strays: (own) => sandboxes.check(own),
+    strays: async (own) => [...fullDiskLines([root, run]), ...(await sandboxes.check(own))],
     forget: (own) => sandboxes.forget(own),
     config: () => live.current,
     lastReload: () => live.lastReload,

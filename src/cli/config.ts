@@ -1,5 +1,6 @@
 import type { ConfigChange, ReloadReport } from '#config/live-config';
 import { defaultConfigFile, loadConfig } from '#config/load';
+import { checkStatePlaces } from '#config/state-paths';
 import { ExitWith } from './failure.ts';
 import type { Session } from './session.ts';
 
@@ -8,6 +9,7 @@ type Print = (text: string) => void;
 /** Reads the files without berthd and shows what they say. @throws CONFIG_INVALID naming every mistake */
 export function checkConfig(file: string | undefined, print: Print): void {
   const { values, files } = loadConfig({ file });
+  checkStatePlaces(values);
   print(files.length === 0 ? `# no ${defaultConfigFile}: the defaults` : `# from ${files.join(', ')}`);
   print(JSON.stringify(values, null, 2));
 }

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, rm, stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { sleep } from '#base/deadline';
 import { BerthError, errnoOf, isBerthError, messageOf } from '#base/errors';
+import { makeDirectories } from '#base/make-directories';
 import type { ContainerConfig } from '#cri-api/gen/runtime/v1/ContainerConfig';
 import type { ContainerStatus__Output } from '#cri-api/gen/runtime/v1/ContainerStatus';
 import type { PodSandboxConfig } from '#cri-api/gen/runtime/v1/PodSandboxConfig';
@@ -136,7 +137,7 @@ async function podConfig(session: Session, name: string, options: RunOptions): P
   const uid = randomUUID();
   const { root } = await session.paths();
   const logDirectory = path.join(root, 'logs', `${name}_${uid}`);
-  await mkdir(logDirectory, { recursive: true, mode: 0o755 });
+  await makeDirectories(logDirectory, 0o755);
   return {
     metadata: { name, namespace: 'default', uid, attempt: 0 },
     hostname: options.net === 'host' ? '' : name,

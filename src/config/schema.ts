@@ -199,7 +199,9 @@ export const configSchema = z.strictObject({
     .describe(
       'MiB below `root` taken in advance, so that ends, stops and removals are recorded when its disk is full; 0 for none.',
     ),
-  run: absolutePath().default('/run/berth').describe('State that a reboot clears: sockets, running pods.'),
+  run: absolutePath()
+    .default('/run/berth')
+    .describe('State that a reboot clears: sockets, running pods. Another directory than `root`.'),
   socket: z
     .union([z.literal(''), socketPath()])
     .default('')

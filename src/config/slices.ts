@@ -1,5 +1,6 @@
 import { BerthError } from '#base/errors';
 import type { ConfigFile } from './schema.ts';
+import { refuseSharedPlaces } from './state-paths.ts';
 import { durationMs, splitAddress, type HostPort } from './values.ts';
 
 /** What main.ts hands out, one slice to each module: nobody but main sees the whole. */
@@ -130,6 +131,7 @@ const socketPathLimit = 107;
 export function toConfig(file: ConfigFile): Config {
   const { network, cgroup, timeouts, stats, images, registries } = file;
   refuseUnbuilt('cgroup.driver', cgroup.driver, 'systemd');
+  refuseSharedPlaces(file);
   if (network.cni_bin_dirs.length === 0) throw new BerthError('CONFIG_INVALID', 'network.cni_bin_dirs is empty');
   if (network.ipv4_subnet === '' && network.ipv6_subnet === '') {
     throw new BerthError('CONFIG_INVALID', 'network.ipv4_subnet and network.ipv6_subnet are both empty: set one');

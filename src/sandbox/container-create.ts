@@ -1,8 +1,8 @@
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { Ctx } from '#base/ctx';
 import { BerthError, messageOf, toBerthError } from '#base/errors';
+import { makeDirectories } from '#base/make-directories';
 import { Rollback } from '#base/rollback';
 import type { Image, RootfsLayers } from '#images/image-store';
 import { claimPod, createContainerKey } from './claims.ts';
@@ -160,13 +160,13 @@ async function prepare(
   const [layers] = await together([
     parts.images.lease(ctx, image.id, id),
     parts.pods.addContainer(ctx, container),
-    makeDirectories(parts, id, container.made.logPath),
+    makeLayerAndLogs(parts, id, container.made.logPath),
   ]);
   return layers;
 }
 
 /** The writable layer, and the log's directory. */
-async function makeDirectories(parts: SandboxParts, id: string, logPath: string): Promise<void> {
+async function makeLayerAndLogs(parts: SandboxParts, id: string, logPath: string): Promise<void> {
   const directory = path.join(parts.containersDirectory, id);
   const logs = path.dirname(logPath);
   const results = await parts.files.run(
@@ -183,7 +183,7 @@ async function makeDirectories(parts: SandboxParts, id: string, logPath: string)
   const log = results[4];
   if (log === undefined || log.error === undefined || log.error === 'EEXIST') return;
   try {
-    await mkdir(logs, { recursive: true, mode: 0o755 });
+    await makeDirectories(logs, 0o755);
   } catch (error) {
     throw toBerthError(error, `make the log directory ${logs}`);
   }

@@ -1,8 +1,9 @@
-import { chmod, lstat, mkdir, unlink } from 'node:fs/promises';
+import { chmod, lstat, unlink } from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
 import { BerthError, errnoOf, toBerthError } from '#base/errors';
 import type { Logger } from '#base/log';
+import { makeDirectories } from '#base/make-directories';
 
 /** The kernel has 108 bytes for the path and its closing zero; libuv would cut a longer one without a word. */
 const longestPath = 107;
@@ -35,7 +36,7 @@ export class UnixListener {
     const { path: file, log } = options;
     checkLength(file);
     try {
-      await mkdir(path.dirname(file), { recursive: true, mode: 0o700 });
+      await makeDirectories(path.dirname(file), 0o700);
       await removeStale(file);
     } catch (error) {
       throw toBerthError(error, `prepare the socket ${file}`);

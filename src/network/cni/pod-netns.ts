@@ -1,7 +1,8 @@
-import { mkdir, readdir, statfs, unlink } from 'node:fs/promises';
+import { readdir, statfs, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { errnoOf, toBerthError } from '#base/errors';
 import { isId } from '#base/ids';
+import { makeDirectories } from '#base/make-directories';
 import type { Addon } from '#linux/addon';
 
 export interface NamespaceFilesOptions {
@@ -30,7 +31,7 @@ export class NamespaceFiles {
   async bind(netnsFd: number, file: string): Promise<void> {
     const { addon, directory } = this.#options;
     try {
-      await mkdir(directory, { recursive: true, mode: 0o755 });
+      await makeDirectories(directory, 0o755);
       await addon.bindNetns(netnsFd, file);
     } catch (error) {
       throw toBerthError(error, `give a pod's network namespace the file ${file}`);
