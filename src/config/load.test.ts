@@ -128,6 +128,10 @@ describe('loadConfig', () => {
     expect(problemOf(write('config.toml', `run = "/${'r'.repeat(100)}"`))).toContain('too long for a unix socket');
   });
 
+  test('one directory for what a reboot keeps and what it clears is refused', () => {
+    expect(problemOf(write('config.toml', 'root = "/b"\nrun = "/b"\n'))).toContain('root and run are both /b');
+  });
+
   test('cgroup.driver that is not built yet is refused', () => {
     const text = '[cgroup]\ndriver = "systemd"\n';
     expect(problemOf(write('config.toml', text))).toBe('cgroup.driver = "systemd" is not built yet');
