@@ -31,7 +31,7 @@ describe('a shim that is stopped while berthd runs', () => {
       expect(berthd.log).toContain(named);
       expect((await berthd.berth(['ps'])).stdout).toMatch(/ready +shim does not answer/);
       const failures = await Promise.all(
-        [created.start(), running.stop(0)].map((call) =>
+        [created.start(), running.stop(0), running.exec(['true'])].map((call) =>
           call.then(
             () => '',
             (error: unknown) => String(error),

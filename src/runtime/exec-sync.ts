@@ -43,6 +43,7 @@ export async function execSync(
   using _place = shim.places.take('probe', shim.features, doing);
   // Of whatever ends it before its command does; the first reason stays.
   using life = new Deadline(input.timeoutMs === 0 ? Infinity : input.timeoutMs + graceMs, doing, ctx.signal);
+  using starting = new Deadline(input.startTimeoutMs ?? Infinity, `the start of ${doing}`, life.signal);
   let tooMuch: BerthError | undefined;
   const share = parts.outputs.open(podId, (error) => {
     tooMuch = new BerthError(error.code, `${doing}: ${error.message}`);
@@ -72,7 +73,7 @@ export async function execSync(
   });
   let pid = 0;
   try {
-    const started = await shim.watch.during(connection.firstAnswer(doing, life.signal));
+    const started = await shim.watch.during(connection.firstAnswer(doing, starting.signal));
     pid = started.exec_started?.pid ?? 0;
     const exit = await raceSignal(exited.promise, life.signal);
     if (exit.timed_out) return timedOut;
@@ -80,8 +81,8 @@ export async function execSync(
     if (tooMuch) throw tooMuch;
     return { ...pipes.take(), exitCode: exit.exit_code, timedOut: false };
   } catch (error) {
-    // The caller went away, or its output is too much: the command's whole tree goes as well.
-    if (ctx.signal.aborted || tooMuch) await killExec(shim, execId);
+    // The caller went away, its output is too much, or it did not start: the command's whole tree goes as well.
+    if (ctx.signal.aborted || tooMuch || (starting.signal.aborted && !life.signal.aborted)) await killExec(shim, execId);
     else if (life.signal.aborted && pid !== 0) return { ...timedOut, hangingPid: pid };
     throw error;
   } finally {

@@ -104,6 +104,8 @@ export interface ExecInput {
   readonly args: readonly string[];
   /** Milliseconds; 0: none. */
   readonly timeoutMs: number;
+  /** Until the command is executed; none: as long as the caller waits. */
+  readonly startTimeoutMs?: number;
   /** stdout and stderr together; what exceeds it is read and dropped. */
   readonly outputLimit: number;
   /** The container's spec, whose process the exec resembles. */

@@ -25,7 +25,8 @@ export async function execSync(parts: SandboxParts, ctx: Ctx, request: ExecSyncR
   const spec = specOf(parts, container);
   checkExecution({ ...spec.process, args });
   const { timeoutMs } = request;
-  const running = parts.runtime.execSync(ctx, container.podId, container.id, { args, timeoutMs, outputLimit, spec });
+  const input = { args, timeoutMs, outputLimit, spec, startTimeoutMs: parts.timeouts.startContainerMs };
+  const running = parts.runtime.execSync(ctx, container.podId, container.id, input);
   const result = await orItsEnd(container, 'exec', running);
   if (result.timedOut) {
     throw new BerthError(
