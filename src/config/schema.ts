@@ -86,7 +86,9 @@ const log = z.strictObject({
 const timeouts = z.strictObject({
   run_pod: live(duration().default('2m').describe('For a pod to be set up, network included.')),
   create_container: live(duration().default('2m').describe('For a container to be set up.')),
-  start_container: live(duration().default('1m').describe('For a container’s command, and that of an ExecSync, to be executed.')),
+  start_container: live(
+    duration().default('1m').describe('For a container’s command, and that of an ExecSync, to be executed.'),
+  ),
   remove: live(
     duration().default('1m').describe('For a pod or container to be removed, and for a pod’s network to go.'),
   ),

@@ -82,7 +82,8 @@ export async function execSync(
     return { ...pipes.take(), exitCode: exit.exit_code, timedOut: false };
   } catch (error) {
     // The caller went away, its output is too much, or it did not start: the command's whole tree goes as well.
-    if (ctx.signal.aborted || tooMuch || (starting.signal.aborted && !life.signal.aborted)) await killExec(shim, execId);
+    if (ctx.signal.aborted || tooMuch || (starting.signal.aborted && !life.signal.aborted))
+      await killExec(shim, execId);
     else if (life.signal.aborted && pid !== 0) return { ...timedOut, hangingPid: pid };
     throw error;
   } finally {
