@@ -82,7 +82,7 @@ describe('exec over SPDY', () => {
     await gone(client);
   });
 
-  test('a window is opened for every byte that was read, and for none before', async () => {
+  test('a window is opened for what was read, half of it left at most, and for nothing before', async () => {
     const client = await connectSpdy(streaming.exec({ stdin: true, stdout: true }));
     const { stdin } = await openCommand(client, ['error', 'stdin', 'stdout']);
     const chunk = Buffer.alloc(32 * 1024);
@@ -94,7 +94,10 @@ describe('exec over SPDY', () => {
     expect(stdin.window).toBeLessThan(16 * chunk.length);
     exec?.stdin?.on('data', (bytes: Buffer) => (read += bytes.length));
     await until(() => read === 16 * chunk.length);
-    await until(() => stdin.window === read && client.sessionWindow === read);
+    // Frames are cut as the socket delivers them: what is left over at the end is told with what comes next.
+    const left = (window: number): number => read - window;
+    await until(() => left(stdin.window) < 32 * 1024 && left(client.sessionWindow) < 32 * 1024);
+    expect([left(stdin.window), left(client.sessionWindow)].filter((bytes) => bytes < 0)).toEqual([]);
     client.end();
     await gone(client);
   });
