@@ -286,7 +286,7 @@ void exec_in_container(Shim& shim, Connection& connection, CallRef call, std::st
     return reply_fault(shim, call, fault);
   }
   if (!make_leaf(shim, *container, *exec, fault) || !launch(shim, connection, *container, *exec, process, fault)) {
-    if (exec->pid > 0) kill(exec->pid, SIGKILL);
+    if (exec->pid > 0) kill_all_of(*exec);  // it may have come as far as its second, which nobody would hear of
     exec_failed(*exec, fault);
     return retire(*exec);
   }

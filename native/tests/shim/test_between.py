@@ -1,6 +1,7 @@
 """What happens between two steps of a shim or its children: they are held there by the calls they make."""
 
 import ctypes
+import errno
 import os
 import shutil
 import signal
@@ -140,6 +141,29 @@ class TwoOfAnExec(Held):
         self.assertEqual(client.wait(stream).pid, second.tid)
         self.pod.client.call(kill_exec=pb.KillExec(exec_id="orphan"))
         self.assertEqual(client.wait_exec("orphan").exit_code, 137)
+
+    def test_both_end_when_the_shim_is_refused_a_watch(self):
+        """That of its end, or that of its words, when the second is there already."""
+        for allowed in (0, 1):
+            client = self.pod.connect()
+            client.socket.settimeout(10)
+            self.pod.state(client)
+            self.hold("setsid", "close")
+            childs, left = self.wanted, [None] * allowed
+
+            def wants(call):
+                if call.tid != self.pod.pid or not call.adds:
+                    return childs(call)
+                return not left or left.pop() is not None
+            self.wanted = wants
+            stream = self.send_exec(f"unheard{allowed}", client=client)[1]
+            first, second, watch = self.held_at("close"), self.held_at("setsid"), self.held_at("ctl")
+            self.wanted = lambda call: False
+            self.supervisor.let_go(watch, errno.ENOSPC)
+            with self.assertRaises(ShimError) as caught:
+                client.wait(stream)
+            self.assertEqual(caught.exception.errno, errno.ENOSPC)
+            self.end_after(second, first)
 
 
 class TwoOfAContainer(Held):
