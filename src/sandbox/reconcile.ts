@@ -53,7 +53,7 @@ async function endUnknown(parts: SandboxParts, pod: Pod, id: string): Promise<vo
     announceEnd(parts, id, pod);
     own.log.error({ podId: pod.id, containerId: id }, 'ended a container that neither a record nor a document knows');
   });
-  await patiently(work);
+  await patiently(parts, work);
 }
 
 /** One that runs was started by somebody who knows it: the store has lost its newest records. Others are undone later. */
@@ -107,7 +107,7 @@ async function undo(parts: SandboxParts, ctx: Ctx, container: Container): Promis
     removeContainerNow(parts, own, container),
   );
   // Calls to a pod that was silent, as this one is, wait until the table is right.
-  if (!parts.pods.pod(container.podId)?.silent) await patiently(work);
+  if (!parts.pods.pod(container.podId)?.silent) await patiently(parts, work);
 }
 
 async function ended(parts: SandboxParts, ctx: Ctx, container: Container, exit: Exit): Promise<void> {
@@ -171,7 +171,7 @@ async function finishStop(parts: SandboxParts, ctx: Ctx, pod: Pod): Promise<void
   const work = insist(parts, `finish the stop of pod ${pod.id}`, (own) => stopPod(parts, own, pod.id), needed);
   // The stop of a pod that was silent begins when its table is right, which it is after this.
   if (pod.silent) unattended(parts.log, 'finishing a stop', work);
-  else await patiently(work);
+  else await patiently(parts, work);
 }
 
 /**
@@ -186,5 +186,8 @@ export async function reconcileStopped(parts: SandboxParts, pod: Pod): Promise<v
       await ended(parts, own, container, unseenExit(137, parts.clock.nowNs(), 'ContainerDied', endedWithPod));
     }),
   );
-  await patiently(Promise.all(ends).then(() => undefined));
+  await patiently(
+    parts,
+    Promise.all(ends).then(() => undefined),
+  );
 }

@@ -25,12 +25,14 @@ export async function recover(parts: SandboxParts, ctx: Ctx): Promise<void> {
   await restoreNetworks(parts, ctx, documents);
   // Before anything is undone: what that releases may be what others run on.
   await attempt(ctx, 'hold the images of containers', () => parts.images.holdLeases(ctx, heldImages(parts, documents)));
+  // Shims that do not answer have the same second: nothing holds up the start longer.
+  using _start = parts.notes.start();
   ctx.stage('adopt shims');
   await adoptPods(parts, ctx);
   ctx.stage('finish removals');
-  await patiently(finishRemovals(parts, cut));
+  await patiently(parts, finishRemovals(parts, cut));
   ctx.stage('undo the half-made');
-  await patiently(undoHalfMade(parts));
+  await patiently(parts, undoHalfMade(parts));
   await attempt(ctx, 'use the pod CIDRs again', () => parts.podCidrs.restore(ctx));
   ctx.stage('remove strays');
   await attempt(ctx, 'remove strays', () => removeStrays(parts, ctx, documents));

@@ -6,13 +6,29 @@ import { background, type SandboxParts } from './parts.ts';
 
 const firstPauseMs = 1_000;
 const longestPauseMs = 60_000;
-/** What waits for processes to go does not hold up those who want to be served. */
+/** What waits for processes to go does not hold up those who want to be served: all of it together, at a start. */
 const patienceMs = 1_000;
+const leastPatienceMs = 100;
 
 /** What recovery did that an owner should know, and what it has not done yet. */
 export class RecoveryNotes {
   readonly #ended: string[] = [];
   readonly #unfinished = new Map<string, { readonly why: string; readonly needed: () => boolean }>();
+  /** performance.now() at which the start has waited long enough; undefined: berthd does not start just now. */
+  #waitsUntil: number | undefined;
+
+  /** From here on until it is disposed, waiting for what goes on by itself has one end in common. */
+  start(): Disposable {
+    this.#waitsUntil = performance.now() + patienceMs;
+    return { [Symbol.dispose]: () => void (this.#waitsUntil = undefined) };
+  }
+
+  /** Milliseconds. What is done at once is waited for all the same. */
+  patienceLeft(): number {
+    return this.#waitsUntil === undefined
+      ? patienceMs
+      : Math.max(leastPatienceMs, this.#waitsUntil - performance.now());
+  }
 
   /** Something that no source could identify was ended. Shown until it is forgotten, or berthd starts anew. */
   ended(what: string): void {
@@ -84,8 +100,8 @@ export async function insist(
   unattended(parts.log, what, again());
 }
 
-/** Waits a moment for work that goes on by itself. */
-export async function patiently(work: Promise<void>): Promise<void> {
-  using patience = new Deadline(patienceMs, 'recovery');
+/** Waits a moment for work that goes on by itself; at a start no longer than all such work together may hold it up. */
+export async function patiently(parts: SandboxParts, work: Promise<void>): Promise<void> {
+  using patience = new Deadline(parts.notes.patienceLeft(), 'recovery');
   await raceSignal(work, patience.signal).catch(() => undefined);
 }

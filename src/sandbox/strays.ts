@@ -95,7 +95,7 @@ export async function removeStrays(parts: SandboxParts, ctx: Ctx, documents: Doc
   const { podIds, networked, containerIds } = owners(parts);
   const layers = await strayIds(parts.containersDirectory, containerIds);
   const found = await parts.runtime.strays(ctx, knownTo(parts, layers, false));
-  await patiently(endAll(parts, found));
+  await patiently(parts, endAll(parts, found));
   await tellLost(parts, ctx, 'writable layers of containers', layers);
   const [freed, , files] = await together([
     parts.network.keepOnly(ctx, networked),
