@@ -2,25 +2,11 @@ import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { ContainerConfig } from '#cri-api/gen/runtime/v1/ContainerConfig';
-import type { PodSandboxConfig } from '#cri-api/gen/runtime/v1/PodSandboxConfig';
 import { startBerthd, type Berthd } from './harness/berthd.ts';
 import { busyboxLayer, writeImage, type LayerEntry } from './harness/image-archive.ts';
-import { shell, TestPod } from './harness/pods.ts';
+import { ownUsers, shell, TestPod } from './harness/pods.ts';
 
 // Volumes and image VOLUMEs in the places of what every container is given: its root, /dev, /proc, /sys, /etc/hosts.
-
-const range = [{ host_id: 300_000, container_id: 0, length: 65_536 }];
-const ownUsers: PodSandboxConfig = {
-  linux: {
-    security_context: {
-      namespace_options: {
-        network: 'POD',
-        pid: 'CONTAINER',
-        userns_options: { mode: 'POD', uids: range, gids: range },
-      },
-    },
-  },
-};
 
 let berthd: Berthd;
 let pod: TestPod;

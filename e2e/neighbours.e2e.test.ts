@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { PodSandboxConfig } from '#cri-api/gen/runtime/v1/PodSandboxConfig';
 import { startBerthd, type Berthd } from './harness/berthd.ts';
 import type { CommandResult } from './harness/command.ts';
-import { shell, TestPod, type TestContainer } from './harness/pods.ts';
+import { ownUsers, shell, TestPod, type TestContainer } from './harness/pods.ts';
 import { pausePidOf } from './harness/port-server.ts';
 import { eventually } from './harness/wait.ts';
 
@@ -18,18 +18,6 @@ router = struct.pack('!BBHBBHII', 134, 0, 0, 64, 8, 1800, 0, 0)
 prefix = struct.pack('!BBBBIII', 3, 4, 64, 0xc0, 1800, 1800, 0) + socket.inet_pton(socket.AF_INET6, '2001:db8:66::')
 s.sendto(router + prefix, ('ff02::1', 0, 0, socket.if_nametoindex('eth0')))
 `;
-const range = [{ host_id: 300_000, container_id: 0, length: 65_536 }];
-const ownUsers: PodSandboxConfig = {
-  linux: {
-    security_context: {
-      namespace_options: {
-        network: 'POD',
-        pid: 'CONTAINER',
-        userns_options: { mode: 'POD', uids: range, gids: range },
-      },
-    },
-  },
-};
 const listening: PodSandboxConfig = { linux: { sysctls: { 'net.ipv6.conf.eth0.accept_ra': '1' } } };
 
 let berthd: Berthd;

@@ -1,25 +1,12 @@
 import { chmodSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import type { PodSandboxConfig } from '#cri-api/gen/runtime/v1/PodSandboxConfig';
 import { startBerthd, type Berthd } from './harness/berthd.ts';
-import { shell, TestPod } from './harness/pods.ts';
+import { ownUsers, shell, TestPod } from './harness/pods.ts';
 
 // What containers write lies on the node, set-uid programs of their roots among it (CVE-2021-41103): no user of the node
 // but root gets at it.
 
-const range = [{ host_id: 300_000, container_id: 0, length: 65_536 }];
-const ownUsers: PodSandboxConfig = {
-  linux: {
-    security_context: {
-      namespace_options: {
-        network: 'POD',
-        pid: 'CONTAINER',
-        userns_options: { mode: 'POD', uids: range, gids: range },
-      },
-    },
-  },
-};
 // With users of their own the pod's files are nobody's inside.
 const plant =
   'for f in /etc/hosts /etc/hostname /etc/resolv.conf /planted; do cat /bin/busybox >$f && chmod 4777 $f; done 2>/dev/null';

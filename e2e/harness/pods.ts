@@ -7,6 +7,21 @@ import type { Berthd } from './berthd.ts';
 import { busybox } from './paths.ts';
 import { eventually } from './wait.ts';
 
+const range = [{ host_id: 300_000, container_id: 0, length: 65_536 }];
+
+/** A pod with users of its own (hostUsers: false). */
+export const ownUsers: PodSandboxConfig = {
+  linux: {
+    security_context: {
+      namespace_options: {
+        network: 'POD',
+        pid: 'CONTAINER',
+        userns_options: { mode: 'POD', uids: range, gids: range },
+      },
+    },
+  },
+};
+
 let serial = 0;
 
 /** A pod's config as a kubelet would send it: all names differ from call to call. */

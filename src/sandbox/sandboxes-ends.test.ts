@@ -49,14 +49,17 @@ describe('ends', () => {
     expect(it.sandboxes.getContainer(id).status).toMatchObject({ reason: 'OOMKilled', exitCode: 137 });
   });
 
-  test('a pod that loses its shim while its network is made is not made', async () => {
+  test.each([
+    ['loses its shim', 'loseShim'],
+    ['has its pause killed', 'endPause'],
+  ] as const)('a pod that %s while its network is made is not made', async (_name, happens) => {
     const it = await new FakeNode().start();
     const { network } = it.node;
     const setUp = network.setUp.bind(network);
     network.setUp = async (from, request) => {
       const record = await setUp(from, request);
       for (let turns = 0; turns < 5; turns++) await turn();
-      it.runtime.loseShim(request.podId);
+      it.runtime[happens](request.podId);
       return record;
     };
     await expect(it.sandboxes.runPod(ctx, podIdentity())).rejects.toMatchObject({ code: 'SHIM_DIED' });
@@ -87,20 +90,6 @@ describe('ends', () => {
     await it.sandboxes.stopPod(ctx, podId);
     expect(it.sandboxes.getContainer(id).status).toMatchObject({ state: 'exited', exitCode: 137 });
     await it.sandboxes.removePod(ctx, podId);
-    await expectClean(it);
-  });
-
-  test('a pod whose pause is killed while its network is made is not made', async () => {
-    const it = await new FakeNode().start();
-    const { network } = it.node;
-    const setUp = network.setUp.bind(network);
-    network.setUp = async (from, request) => {
-      const record = await setUp(from, request);
-      for (let turns = 0; turns < 5; turns++) await turn();
-      it.runtime.endPause(request.podId);
-      return record;
-    };
-    await expect(it.sandboxes.runPod(ctx, podIdentity())).rejects.toMatchObject({ code: 'SHIM_DIED' });
     await expectClean(it);
   });
 

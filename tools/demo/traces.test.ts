@@ -3,12 +3,12 @@ import { expect, test } from '@jest/globals';
 import { ProcessInfo } from '../../e2e/harness/machine.ts';
 import { isOfRun } from './traces.ts';
 
-const names = { cgroup: 'berth-run', directories: ['/run/berth-run', '/work/state'] };
+const names = { cgroup: 'berth-run', directories: ['/run/berth-run', '/srv/state'] };
 
 test.each([
   ['a shim of the run', 'berth-shim', '0::/berth-run-shims/abc', false, true],
   ['a container of the run', 'sh', '5:memory:/berth-run/abc', false, true],
-  ['berthd of the run', 'node main.js --config /work/state/config.toml', '0::/user.slice', false, true],
+  ['berthd of the run', 'node main.js --config /srv/state/config.toml', '0::/user.slice', false, true],
   ['a shim of another berthd', 'berth-shim', '0::/berth-shims/abc', false, false],
   ['what has ended', '', '0::/berth-run-shims/abc', true, false],
 ])('%s', (_name, commandLine, cgroups, isZombie, expected) => {

@@ -235,12 +235,12 @@ export class BuiltinNetwork implements PodNetwork, AsyncDisposable {
     await Promise.all([this.#namespaces[Symbol.asyncDispose](), this.#sweeper[Symbol.asyncDispose]()]);
   }
 
-  /** The one preparation that everybody waits for; under a context of its own, not of whoever came first. */
   /** A failure is logged where it is noted, and shows in the status. */
   #prepareInBackground(): void {
     this.#prepared().catch(() => undefined);
   }
 
+  /** The one preparation that everybody waits for; under a context of its own, not of whoever came first. */
   #prepared(): Promise<Prepared> {
     const state = this.#state;
     if (state.kind === 'preparing' || state.kind === 'ready') return state.done;
