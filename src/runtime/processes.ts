@@ -9,12 +9,15 @@ export interface SeenProcess {
   readonly group: string;
 }
 
+/** PF_EXITING among the flags of /proc/PID/stat (include/linux/sched.h). */
+const exitingFlag = 0x4;
+
 /** Processes read at once. */
 const batchSize = 64;
 
 /**
- * All descendants of shims, as /proc shows them at this moment: a shim is the subreaper of whatever its containers leave
- * behind, so that nothing escapes it but by the shim's death.
+ * All living descendants of shims, as /proc shows them at this moment: a shim is the subreaper of whatever its containers
+ * leave behind, so that nothing escapes it but by the shim's death.
  *
  * @param roots pids of shims with the ids of their pods
  */
@@ -34,16 +37,29 @@ export async function lookAtProcesses(
   await inBatches(below, async ({ pid, podId }) => {
     if (podId === undefined) return;
     const group = cgroups.groupOf(await read(`${proc}/${pid}/cgroup`));
-    if (group !== undefined) seen.push({ pid, podId, group });
+    // Asked last: a process that was exiting when its group was read is exiting still, or gone.
+    if (group !== undefined && !(await isExiting(pid, proc))) seen.push({ pid, podId, group });
   });
   return seen.toSorted((one, other) => one.pid - other.pid);
 }
 
-/** The name in parentheses may have spaces and parentheses (proc(5)). */
 function parentIn(stat: string): number | undefined {
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const parent = Number(fields[1]);
-  return fields.length > 1 && Number.isInteger(parent) ? parent : undefined;
+  const parent = Number(fieldsOf(stat)[1]);
+  return Number.isInteger(parent) ? parent : undefined;
+}
+
+/**
+ * A process that has ended or is about to, zombies too: every v1 hierarchy then says that it is in "/" (proc_cgroup_show
+ * of the kernel), which is no group that it is in.
+ */
+async function isExiting(pid: number, proc: string): Promise<boolean> {
+  const flags = Number(fieldsOf(await read(`${proc}/${pid}/stat`))[6]);
+  return !Number.isInteger(flags) || (flags & exitingFlag) !== 0;
+}
+
+/** What follows the name, which stands in parentheses and may have spaces and parentheses (proc(5)). */
+function fieldsOf(stat: string): readonly string[] {
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
 function podOf(
