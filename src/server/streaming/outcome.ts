@@ -15,14 +15,14 @@ export function statusJson(outcome: Outcome): string {
   return JSON.stringify({
     metadata: {},
     status: 'Failure',
-    message: `command ended with exit code ${exitCode}`,
+    message: `command terminated with non-zero exit code: ${exitCode}`,
     reason: 'NonZeroExitCode',
     details: { causes: [{ reason: 'ExitCode', message: String(exitCode) }] },
   });
 }
 
-/** The same for versions 2 and 3: a sentence when it failed, nothing when it did not. */
+/** The same for versions 1 to 3: a sentence when it failed, nothing when it did not. */
 export function statusText(outcome: Outcome): string {
   if ('failure' in outcome) return outcome.failure;
-  return outcome.exitCode === 0 ? '' : `command ended with exit code ${outcome.exitCode}`;
+  return outcome.exitCode === 0 ? '' : `command terminated with non-zero exit code: ${outcome.exitCode}`;
 }

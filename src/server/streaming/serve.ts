@@ -48,6 +48,7 @@ function transportOf({ request }: Upgrade): Transport | undefined {
 
 /** What ws costs at start is for those who use it. */
 const webSockets = {
+  protocols: () => import('./websocket/protocols.ts'),
   accept: () => import('./websocket/accept-websocket.ts'),
   command: () => import('./websocket/command-client.ts'),
   portForward: () => import('./websocket/serve-port-forward.ts'),
@@ -72,12 +73,14 @@ const commandClient: Readonly<
     }
   },
   websocket: async ({ session }, upgrade, request) => {
-    const [{ acceptWebSocket, commandProtocols: protocols }, { webSocketCommandClient }] = await Promise.all([
+    const [{ commandProtocols: protocols }, { acceptWebSocket }, { webSocketCommandClient }] = await Promise.all([
+      webSockets.protocols(),
       webSockets.accept(),
       webSockets.command(),
     ]);
-    const accepted = await acceptWebSocket(upgrade, protocols);
-    return accepted && webSocketCommandClient({ ...accepted, session, streams: request });
+    const accepted = await acceptWebSocket(upgrade, [...protocols.keys()]);
+    const protocol = accepted && protocols.get(accepted.protocol);
+    return protocol && webSocketCommandClient({ socket: accepted.socket, protocol, session, streams: request });
   },
 };
 
@@ -93,17 +96,21 @@ const servePortForward: Readonly<
   },
   websocket: async (serving, upgrade, request) => {
     // All before the socket is ours: nobody would see it close while something is loaded.
-    const [{ acceptWebSocket, portForwardProtocols: protocols }, { servePortForwardChannels }, { WebSocketTunnel }] =
-      await Promise.all([webSockets.accept(), webSockets.portForward(), webSockets.tunnel()]);
+    const [{ tunnelProtocol, portProtocols }, { acceptWebSocket }, { servePortForwardChannels }, { WebSocketTunnel }] =
+      await Promise.all([webSockets.protocols(), webSockets.accept(), webSockets.portForward(), webSockets.tunnel()]);
     const ports = request.ports.length > 0 ? request.ports : portsOf(upgrade);
     // Without ports there is nothing to do in the old form.
-    const accepted = await acceptWebSocket(upgrade, ports.length > 0 ? protocols : protocols.slice(0, 1));
+    const accepted = await acceptWebSocket(upgrade, [
+      tunnelProtocol,
+      ...(ports.length > 0 ? portProtocols.keys() : []),
+    ]);
     if (accepted === undefined) return false;
     const options = forwardOptions(serving, request);
-    if (accepted.protocol === 'v4.channel.k8s.io') {
-      await servePortForwardChannels({ ...options, socket: accepted.socket, ports });
-    } else {
+    const protocol = portProtocols.get(accepted.protocol);
+    if (protocol === undefined) {
       await serveSpdyPortForward({ ...options, socket: new WebSocketTunnel(accepted.socket) });
+    } else {
+      await servePortForwardChannels({ ...options, socket: accepted.socket, protocol, ports });
     }
     return true;
   },

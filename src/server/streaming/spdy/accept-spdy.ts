@@ -1,8 +1,16 @@
 import type { Duplex } from 'node:stream';
 import { chooseProtocol, listOf, refuse, type Upgrade } from '../upgrade.ts';
 
-/** Newest first. Version 1 closes streams before they have said all, and nobody speaks it any more. */
-export const commandProtocols = ['v4.channel.k8s.io', 'v3.channel.k8s.io', 'v2.channel.k8s.io'] as const;
+/**
+ * Newest first. Servers of version 1, the last, reset the stream of errors before anything was said on it and did not wait
+ * for the end of stdin; nothing in its clients asks for that, and it is served as version 2.
+ */
+export const commandProtocols = [
+  'v4.channel.k8s.io',
+  'v3.channel.k8s.io',
+  'v2.channel.k8s.io',
+  'channel.k8s.io',
+] as const;
 export type CommandProtocol = (typeof commandProtocols)[number];
 
 export const portForwardProtocols = ['portforward.k8s.io'] as const;

@@ -78,7 +78,8 @@ export async function spdyCommandClient(options: CommandClientOptions): Promise<
 
 function expectedStreams({ streams, protocol }: CommandClientOptions): readonly StreamName[] {
   const { stdin, stdout, stderr, tty } = streams;
-  const wanted = { error: true, stdin, stdout, stderr, resize: tty && protocol !== 'v2.channel.k8s.io' };
+  const resizes = protocol === 'v4.channel.k8s.io' || protocol === 'v3.channel.k8s.io';
+  const wanted = { error: true, stdin, stdout, stderr, resize: tty && resizes };
   return names.filter((name) => wanted[name]);
 }
 

@@ -37,8 +37,8 @@ describe('exec over SPDY', () => {
 
   test.each<[string, string]>([
     ['v4.channel.k8s.io', '{"metadata":{},"status":"Failure"'],
-    ['v3.channel.k8s.io', 'command ended with exit code 7'],
-    ['v2.channel.k8s.io', 'command ended with exit code 7'],
+    ['v3.channel.k8s.io', 'command terminated with non-zero exit code: 7'],
+    ['v2.channel.k8s.io', 'command terminated with non-zero exit code: 7'],
   ])('an exit code in %s', async (protocol, beginning) => {
     fakes().onExec = (exec) => exec.exit(7);
     const client = await connectSpdy(streaming.exec(), protocol);

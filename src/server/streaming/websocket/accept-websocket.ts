@@ -7,11 +7,6 @@ const maxMessage = 1024 * 1024;
 /** For a client to answer our goodbye. */
 const closeTimeout = 5_000;
 
-/** Newest first: version 5 can close one stream, version 4 only all. */
-export const commandProtocols = ['v5.channel.k8s.io', 'v4.channel.k8s.io'] as const;
-/** The second is of clients that predate SPDY in a WebSocket. */
-export const portForwardProtocols = ['SPDY/3.1+portforward.k8s.io', 'v4.channel.k8s.io'] as const;
-
 const options = {
   noServer: true,
   clientTracking: false,
@@ -22,23 +17,25 @@ const options = {
 const acceptor = new WebSocketServer(options);
 const chosen = new WeakMap<IncomingMessage, string>();
 acceptor.on('headers', (headers, request) => {
-  headers.push(`Sec-WebSocket-Protocol: ${chosen.get(request) ?? ''}`);
+  const protocol = chosen.get(request);
+  if (protocol) headers.push(`Sec-WebSocket-Protocol: ${protocol}`);
 });
 
 /**
- * Switches to a WebSocket with the first of the client's protocols that we know; it is paused. Undefined: it was refused,
- * or the client has left.
+ * Switches to a WebSocket with the first of the client's protocols that is one of ours, "" for a client that names none;
+ * it is paused. Undefined: it was refused, or the client has left.
  */
-export async function acceptWebSocket<P extends string>(
+export async function acceptWebSocket(
   upgrade: Upgrade,
-  ours: readonly P[],
-): Promise<{ readonly socket: WebSocket; readonly protocol: P } | undefined> {
+  ours: readonly string[],
+): Promise<{ readonly socket: WebSocket; readonly protocol: string } | undefined> {
   const { request, socket, head } = upgrade;
   const wanted = request.headers['sec-websocket-protocol'];
-  const protocol = chooseProtocol(wanted, ours) as P | undefined;
+  const protocol = listOf(wanted).length === 0 ? ours.find((name) => name === '') : chooseProtocol(wanted, ours);
   if (protocol === undefined) {
     const theirs = listOf(wanted).join(', ') || 'none';
-    refuse(upgrade, 403, `no protocol in common: you offer ${theirs}, we speak ${ours.join(', ')}`);
+    const spoken = ours.map((name) => name || 'none').join(', ');
+    refuse(upgrade, 403, `no protocol in common: you offer ${theirs}, we speak ${spoken}`);
     return undefined;
   }
   // The name of Kubernetes' tunnel has a slash, which ws knows to be wrong: it shall not see it.

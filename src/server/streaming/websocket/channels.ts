@@ -2,13 +2,14 @@ import { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { maxPieces } from '../pieces.ts';
 import type { Meter } from '../sessions.ts';
+import type { Framing } from './framing.ts';
+import type { ChannelProtocol } from './protocols.ts';
 
 export interface ChannelsOptions {
   /** Paused. */
   readonly socket: WebSocket;
   readonly meter: Meter;
-  /** Version 5: a message of 255 and a channel's number says that nothing more comes on it. */
-  readonly closeSignal: boolean;
+  readonly protocol: Pick<ChannelProtocol, 'framing' | 'closeSignal'>;
 }
 
 const closeSignal = 255;
@@ -16,24 +17,24 @@ const channelBuffer = 256 * 1024;
 /** Keeps what lies between us awake, and finds out that a client is gone while nothing is read from it. */
 const pingEveryMs = 30_000;
 const normalClosure = 1000;
-const wrongData = 1003;
+const wrongBytes = 1007;
 
 /** A WebSocket whose messages begin with the number of the channel they belong to. */
 export class WebSocketChannels {
   readonly #socket: WebSocket;
   readonly #meter: Meter;
+  readonly #framing: Framing;
   readonly #channels = new Map<number, Channel>();
   /** Whose consumers have to read first. */
   readonly #full = new Set<Channel>();
   readonly #closed = Promise.withResolvers<string>();
 
-  constructor({ socket, meter, closeSignal: hasCloseSignal }: ChannelsOptions) {
+  constructor({ socket, meter, protocol }: ChannelsOptions) {
     this.#socket = socket;
     this.#meter = meter;
-    socket.on('message', (data, isBinary) => {
-      if (isBinary) this.#take(data as Buffer, hasCloseSignal);
-      else socket.close(wrongData, 'messages are binary');
-    });
+    this.#framing = protocol.framing;
+    // Text or binary: clients send either in every protocol.
+    socket.on('message', (data) => this.#take(data as Buffer, protocol.closeSignal));
     socket.on('ping', () => meter.alive());
     const pings = setInterval(() => {
       if (socket.readyState === socket.OPEN && socket.bufferedAmount === 0) socket.ping();
@@ -79,13 +80,22 @@ export class WebSocketChannels {
   }
 
   #take(message: Buffer, hasCloseSignal: boolean): void {
-    this.#meter.received(Math.max(0, message.length - 1));
+    this.#meter.alive();
+    // What comes while it is being closed belongs to nothing any more.
+    if (message.length === 0 || this.#socket.readyState !== this.#socket.OPEN) return;
     if (hasCloseSignal && message[0] === closeSignal) {
       this.#channels.get(message[1] ?? closeSignal)?.receiveEnd();
       return;
     }
-    const channel = this.#channels.get(message[0] ?? closeSignal);
-    if (channel === undefined || channel.receive(message.subarray(1))) return;
+    const channel = this.#channels.get(this.#framing.channelOf(message));
+    if (channel === undefined) return;
+    const bytes = this.#framing.bytesOf(message);
+    if (bytes === undefined) {
+      this.#socket.close(wrongBytes, 'a message is not a digit and base64');
+      return;
+    }
+    this.#meter.received(bytes.length);
+    if (channel.receive(bytes)) return;
     this.#full.add(channel);
     this.#socket.pause();
   }
@@ -96,7 +106,7 @@ export class WebSocketChannels {
 
   #send(number: number, bytes: Buffer, done: (error?: Error | null) => void): void {
     this.#meter.sent(bytes.length);
-    this.#socket.send(Buffer.concat([Buffer.of(number), bytes]), { binary: true }, done);
+    this.#socket.send(this.#framing.encode(number, bytes), done);
   }
 }
 

@@ -1,14 +1,15 @@
 import { finished } from 'node:stream/promises';
 import type { WebSocket } from 'ws';
-import { statusJson } from '../outcome.ts';
+import { statusJson, statusText } from '../outcome.ts';
 import type { CommandClient } from '../remote-command.ts';
 import type { Session } from '../sessions.ts';
 import { type Channel, WebSocketChannels } from './channels.ts';
+import type { ChannelProtocol } from './protocols.ts';
 
 export interface WebSocketCommandOptions {
   readonly session: Session;
   readonly socket: WebSocket;
-  readonly protocol: 'v5.channel.k8s.io' | 'v4.channel.k8s.io';
+  readonly protocol: ChannelProtocol;
   readonly streams: { readonly stdin: boolean; readonly stdout: boolean; readonly stderr: boolean };
 }
 
@@ -16,7 +17,7 @@ const channelNumbers = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4 } a
 
 /** A client of exec or attach over a WebSocket: each of its streams has a number. */
 export function webSocketCommandClient({ session, socket, protocol, streams }: WebSocketCommandOptions): CommandClient {
-  const channels = new WebSocketChannels({ socket, meter: session, closeSignal: protocol === 'v5.channel.k8s.io' });
+  const channels = new WebSocketChannels({ socket, meter: session, protocol });
   const open = (name: keyof typeof channelNumbers): Channel => channels.open(channelNumbers[name]);
   const stdin = streams.stdin ? open('stdin') : undefined;
   const stdout = streams.stdout ? open('stdout') : undefined;
@@ -32,7 +33,7 @@ export function webSocketCommandClient({ session, socket, protocol, streams }: W
     gone: channels.closed,
     finish: async (outcome) => {
       await Promise.all([end(stdout), end(stderr)]);
-      await end(error, statusJson(outcome));
+      await end(error, protocol.status === 'json' ? statusJson(outcome) : statusText(outcome));
       await channels.close();
     },
   };

@@ -6,10 +6,12 @@ import { messageOf } from '#base/errors';
 import { forward } from '../port-forward.ts';
 import type { Session } from '../sessions.ts';
 import { WebSocketChannels } from './channels.ts';
+import type { ChannelProtocol } from './protocols.ts';
 
 export interface PortForwardChannelsOptions {
   readonly session: Session;
   readonly socket: WebSocket;
+  readonly protocol: ChannelProtocol;
   readonly ports: readonly number[];
   readonly dial: (ctx: Ctx, port: number) => Promise<Duplex>;
 }
@@ -19,8 +21,8 @@ export interface PortForwardChannelsOptions {
  * whose first message is the port. Ends with the last of them. Never fails.
  */
 export async function servePortForwardChannels(options: PortForwardChannelsOptions): Promise<void> {
-  const { session, socket, ports, dial } = options;
-  const channels = new WebSocketChannels({ socket, meter: session, closeSignal: false });
+  const { session, socket, protocol, ports, dial } = options;
+  const channels = new WebSocketChannels({ socket, meter: session, protocol });
   const forwards = ports.map(async (port, index) => {
     const data = channels.open(2 * index);
     const error = channels.open(2 * index + 1);

@@ -1,4 +1,5 @@
 import { WebSocket } from 'ws';
+import { base64Framing, binaryFraming, type Framing } from './framing.ts';
 
 /** A client of channels in a WebSocket, as kubectl is one. */
 export class WebSocketTestClient {
@@ -7,15 +8,19 @@ export class WebSocketTestClient {
   readonly #closed = Promise.withResolvers<number>();
   closeCode: number | undefined;
   protocol: string | undefined;
+  readonly #framing: Framing;
+  /** Of each message that came: whether it was text. */
+  readonly texts = new Set<boolean>();
 
-  private constructor(socket: WebSocket) {
+  private constructor(socket: WebSocket, framing: Framing) {
     this.socket = socket;
+    this.#framing = framing;
     socket.on('error', () => undefined);
-    socket.on('message', (data) => {
+    socket.on('message', (data, isBinary) => {
       const message = data as Buffer;
-      const chunks = this.#output.get(message[0] ?? 0) ?? [];
-      chunks.push(message.subarray(1));
-      this.#output.set(message[0] ?? 0, chunks);
+      this.texts.add(!isBinary);
+      const channel = framing.channelOf(message);
+      this.#output.set(channel, [...(this.#output.get(channel) ?? []), framing.bytesOf(message) ?? Buffer.alloc(0)]);
     });
     socket.once('close', (code) => {
       this.closeCode = code;
@@ -29,9 +34,10 @@ export class WebSocketTestClient {
     protocol: string | readonly string[] = 'v5.channel.k8s.io',
   ): Promise<WebSocketTestClient> {
     // ws knows that names have no slash, but Kubernetes' tunnel has one: it sees neither question nor answer.
-    const headers = { 'Sec-WebSocket-Protocol': [protocol].flat().join(', ') };
+    const names = [protocol].flat();
+    const headers = names.length > 0 ? { 'Sec-WebSocket-Protocol': names.join(', ') } : {};
     const socket = new WebSocket(url.replace(/^http/, 'ws'), { headers });
-    const client = new WebSocketTestClient(socket);
+    const client = new WebSocketTestClient(socket, names[0]?.includes('base64') ? base64Framing : binaryFraming);
     socket.once('upgrade', (response) => {
       client.protocol = response.headers['sec-websocket-protocol'];
       delete response.headers['sec-websocket-protocol'];
@@ -44,7 +50,7 @@ export class WebSocketTestClient {
   }
 
   send(channel: number, data: string | Buffer): void {
-    this.socket.send(Buffer.concat([Buffer.of(channel), Buffer.from(data)]));
+    this.socket.send(this.#framing.encode(channel, Buffer.from(data)));
   }
 
   closeChannel(channel: number): void {

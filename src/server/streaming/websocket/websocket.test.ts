@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { PassThrough } from 'node:stream';
 import { startStreaming, until, type TestStreaming } from '../streaming.fixture.ts';
-import { acceptWebSocket, commandProtocols } from './accept-websocket.ts';
+import { acceptWebSocket } from './accept-websocket.ts';
 import { WebSocketTestClient } from './websocket-client.fixture.ts';
 
 let streaming: TestStreaming;
@@ -220,34 +220,11 @@ test('attach tells a client that it was too slow', async () => {
   expect(status(client)).toMatchObject({ status: 'Failure', message: expect.stringMatching(/cut off/) });
 });
 
-test('protocols that nobody speaks any more are refused', async () => {
-  await expect(WebSocketTestClient.connect(streaming.exec(), 'base64.channel.k8s.io')).rejects.toThrow('403');
-  await until(() => streaming.server.sessions === 0);
-});
-
 test('a message that is larger than any client’s ends the connection', async () => {
   const client = await WebSocketTestClient.connect(streaming.exec({ stdin: true }));
   client.send(0, Buffer.alloc(2 * 1024 * 1024));
   expect(await client.closed).toBe(1009);
   await until(() => fakes().open === 0);
-});
-
-describe('port-forward', () => {
-  test('the old form: two channels for each port, each begins with its number', async () => {
-    fakes().listeners.set(80, (socket) => void socket.on('data', () => socket.end('answer')));
-    const url = `${streaming.portForward()}?port=80&port=81`;
-    const client = await WebSocketTestClient.connect(url, 'v4.channel.k8s.io');
-    client.send(0, 'question');
-    expect(await client.closed).toBe(1000);
-    expect(client.output(0)).toEqual(Buffer.from('P\0answer'));
-    expect(client.output(1)).toEqual(Buffer.from('P\0'));
-    expect(client.text(3)).toMatch(/^Q\0port 81 cannot be forwarded: nobody listens/);
-    await until(() => fakes().open === 0);
-  });
-
-  test('without ports only the tunnel is spoken', async () => {
-    await expect(WebSocketTestClient.connect(streaming.portForward(), 'v4.channel.k8s.io')).rejects.toThrow('403');
-  });
 });
 
 test('a client that has left before its handshake is not waited for', async () => {
@@ -259,10 +236,12 @@ test('a client that has left before its handshake is not waited for', async () =
       upgrade: 'websocket',
       'sec-websocket-version': '13',
       'sec-websocket-key': Buffer.alloc(16).toString('base64'),
-      'sec-websocket-protocol': commandProtocols[0],
+      'sec-websocket-protocol': 'v4.channel.k8s.io',
     },
   } as unknown as IncomingMessage;
-  await expect(acceptWebSocket({ request, socket, head: Buffer.alloc(0) }, commandProtocols)).resolves.toBeUndefined();
+  await expect(
+    acceptWebSocket({ request, socket, head: Buffer.alloc(0) }, ['v4.channel.k8s.io']),
+  ).resolves.toBeUndefined();
 });
 
 test('a client that sends one byte at a time to a process that does not read is held back, and loses nothing', async () => {
