@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -26,6 +26,7 @@ import { loadAddon } from '#linux/load';
 import { lockDirectory } from '#linux/lock-directory';
 import { nativeProgram } from '#linux/native-program';
 import { refuseChroot } from '#linux/refuse-chroot';
+import { securityModules } from '#linux/security-modules';
 import { ServiceManager } from '#linux/service-manager';
 import { warnOfSharedWatches } from '#linux/shared-watches';
 import { attachmentRecords } from '#network/cni/attachments';
@@ -51,6 +52,7 @@ import type { RuntimeServiceDeps } from '#server/runtime-service/deps';
 import { runtimeService } from '#server/runtime-service/runtime-service';
 import { noStreams } from '#server/streaming/no-streams';
 import { StreamingServer } from '#server/streaming/streaming-server';
+import { warnOfModules } from '#sandbox/module-labels';
 import { Sandboxes } from '#sandbox/sandboxes';
 import { LevelStore } from '#store/level-store';
 
@@ -269,6 +271,8 @@ async function openPodNetwork(starting: AsyncDisposableStack, base: Base): Promi
 
 async function openRuntime(starting: AsyncDisposableStack, { live, log, addon }: Base): Promise<LinuxRuntime> {
   const { paths, cgroup } = live.current;
+  const modules = securityModules();
+  warnOfModules(modules, log);
   const runtime = await LinuxRuntime.open({
     addon,
     cgroups: openCgroups(addon),
@@ -279,7 +283,7 @@ async function openRuntime(starting: AsyncDisposableStack, { live, log, addon }:
     defaultCgroupParent: cgroup.defaultParent,
     buildId: version,
     rlimits: live.current.rlimits,
-    features: { apparmor: existsSync('/sys/kernel/security/apparmor'), selinux: existsSync('/sys/fs/selinux/enforce') },
+    features: modules,
   });
   starting.defer(() => runtime.close());
   return runtime;
@@ -340,7 +344,7 @@ async function startCri(
     writableLayers: () => sandboxes.stats.writableLayers(),
   };
   const forRuntime: RuntimeServiceDeps = {
-    ...{ sandboxes, gate, version, bootId, runtimeHandlers },
+    ...{ sandboxes, images, gate, version, bootId, runtimeHandlers },
     clock: systemClock,
     features: runtime.features,
     streams: streams ?? noStreams,

@@ -163,7 +163,9 @@ bool label(const char* file, const char* fallback, std::string_view what, std::s
   Fd attribute(open(file, O_WRONLY | O_CLOEXEC));
   if (!attribute && fallback != nullptr) attribute = Fd(open(fallback, O_WRONLY | O_CLOEXEC));
   Text<512> line(what);
-  return attribute && write_self(attribute, line.add(text).view());
+  line.add(text);
+  if (attribute && line.cut()) errno = ENAMETOOLONG;  // what is left of it may be another one's name
+  return attribute && !line.cut() && write_self(attribute, line.view());
 }
 
 // For the coming execve.

@@ -121,7 +121,7 @@ export interface ImageUsage {
 }
 
 export interface Image {
-  /** `sha256:` + digest of the config: Image.id, image_ref and ContainerStatus.image_id alike. */
+  /** `sha256:` + digest of the config: Image.id, image_id of containers and PullImageResponse.image_ref alike. */
   readonly id: string;
   /** Full names with host and tag: "localhost/busybox:latest". */
   readonly repoTags: readonly string[];

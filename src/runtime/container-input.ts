@@ -118,7 +118,6 @@ export interface MountInput {
   readonly propagation: 'private' | 'hostToContainer' | 'bidirectional';
   /** A volume of the kubelet: may hang, a missing source is created as a directory. Pod files (resolv.conf) are not. */
   readonly volume: boolean;
-  readonly selinuxRelabel: boolean;
   /** Its files belong to the pod's ids. */
   readonly idmapped?: boolean;
   readonly noexec?: boolean;

@@ -125,16 +125,17 @@ async function makeContainer(
         document: (spec) => containerDocument(parts.bootId, container, layers.lowers, toSpec(spec)),
       }),
     );
+    const warnings = [...plan.warnings, ...created.warnings];
     ctx.stage('record');
     checkReady(pod);
     await container.timeline.measure('record', () =>
-      parts.pods.changeContainer(ctx, container, (status) => toCreated(status, created), {
+      parts.pods.changeContainer(ctx, container, (status) => toCreated(status, { pid: created.pid, warnings }), {
         spec: toSpec(created.spec),
         kind: 'intent',
       }),
     );
     rollback.commit();
-    for (const warning of created.warnings) ctx.log.warn({ warning }, 'container created with a restriction');
+    for (const warning of warnings) ctx.log.warn({ warning }, 'container created with a restriction');
   } catch (error) {
     await undo(parts, ctx, container, rollback, error);
     throw error;

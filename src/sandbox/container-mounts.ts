@@ -47,7 +47,6 @@ function volumeMount(mount: Mount__Output, users: UserNamespace | undefined): Mo
     recursiveReadonly: mount.recursive_read_only,
     propagation,
     volume: true,
-    selinuxRelabel: mount.selinux_relabel,
     idmapped: isIdmapped(mount.uidMappings, mount.gidMappings, users, name),
     noexec: mount.mount_options.includes('noexec'),
     nodev: mount.mount_options.includes('nodev'),
@@ -71,7 +70,6 @@ export function podFileMounts(
       recursiveReadonly: false,
       propagation: 'private',
       volume: false,
-      selinuxRelabel: false,
       // They are text. They lie on the node's file system: nothing that a container makes of them runs anywhere.
       nosuid: true,
       nodev: true,

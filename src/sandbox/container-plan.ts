@@ -4,7 +4,7 @@ import { BerthError } from '#base/errors';
 import type { Image } from '#images/image-store';
 import type { ContainerInput } from '#runtime/container-input';
 import { checkExecution } from '#runtime/exec-limits';
-import { containerInput } from './container-spec.ts';
+import { containerWords } from './container-spec.ts';
 import type { ContainerIdentity } from './identity.ts';
 import type { SandboxParts } from './parts.ts';
 import type { Pod } from './pod.ts';
@@ -17,9 +17,10 @@ import { chooseStopSignal } from './stop-signal.ts';
 export interface ContainerPlan {
   readonly made: ContainerMade;
   readonly input: Omit<ContainerInput, 'document'>;
+  readonly warnings: readonly string[];
 }
 
-/** Everything that can be checked is checked here, before anything is made. Throws INVALID_ARGUMENT, UNIMPLEMENTED. */
+/** Everything that can be checked is checked here, before anything is made. Throws INVALID_ARGUMENT, FAILED_PRECONDITION, UNIMPLEMENTED. */
 export async function planContainer(
   parts: SandboxParts,
   ctx: Ctx,
@@ -29,7 +30,7 @@ export async function planContainer(
   image: Image,
 ): Promise<ContainerPlan> {
   checkSupported(parts, pod, config);
-  const input = await containerInput({
+  const { input, warnings } = await containerWords({
     podId: pod.id,
     id,
     pod: pod.identity.config,
@@ -56,6 +57,7 @@ export async function planContainer(
   };
   return {
     made,
+    warnings,
     input: typeof input.pid === 'object' ? { ...input, pid: targetOf(parts, pod, input.pid.target) } : input,
   };
 }

@@ -1,7 +1,6 @@
-import { BerthError } from '#base/errors';
 import type { LinuxContainerSecurityContext__Output } from '#cri-api/gen/runtime/v1/LinuxContainerSecurityContext';
-import type { SecurityProfile__Output } from '#cri-api/gen/runtime/v1/SecurityProfile';
 import type { CapabilityInput, SeccompChoice } from '#runtime/container-input';
+import { checkProfile, profileOfWord, withoutPrefix } from './module-labels.ts';
 import { readSeccompProfile } from './seccomp-profile-file.ts';
 
 type SecurityContext = LinuxContainerSecurityContext__Output | null;
@@ -31,16 +30,19 @@ const defaultReadonlyPaths: readonly string[] = [
 ];
 
 /**
- * Paths to mask and to make read-only. Protobuf cannot tell "none given" from "give none": a list that is empty means
- * the default one. A pod with procMount Unmasked (KEP-4265) has a user namespace, which tells the two apart.
+ * Paths to mask and to make read-only. A kubelet sends its own lists, and empty ones for procMount Unmasked (KEP-4265),
+ * which Kubernetes allows only in pods with users of their own: there nothing is masked then. Protobuf cannot tell "give
+ * none" from "nothing said", so in all other pods the default ones are meant, whoever asks.
  */
-export function maskedPaths(context: SecurityContext): { masked: readonly string[]; readonly: readonly string[] } {
-  const given = context?.masked_paths ?? [];
-  const givenReadonly = context?.readonly_paths ?? [];
-  const none = given.length === 0 && givenReadonly.length === 0;
-  return none
-    ? { masked: defaultMaskedPaths, readonly: defaultReadonlyPaths }
-    : { masked: given, readonly: givenReadonly };
+export function maskedPaths(
+  context: SecurityContext,
+  ownUsers: boolean,
+): { masked: readonly string[]; readonly: readonly string[] } {
+  const masked = context?.masked_paths ?? [];
+  const readonly = context?.readonly_paths ?? [];
+  const given = masked.length + readonly.length > 0;
+  if (given || (context && ownUsers)) return { masked, readonly };
+  return { masked: defaultMaskedPaths, readonly: defaultReadonlyPaths };
 }
 
 const capabilityName = (name: string): string => {
@@ -60,55 +62,15 @@ export function capabilities(context: SecurityContext): CapabilityInput {
 
 /** The seccomp profile; the deprecated path field still counts when the new one is not set. Nothing said: unconfined. */
 export async function seccompChoice(context: SecurityContext): Promise<SeccompChoice> {
-  const profile = context?.seccomp ?? fromPath(context?.seccomp_profile_path ?? '');
+  const profile = context?.seccomp ?? profileOfWord(context?.seccomp_profile_path ?? '', 'seccomp_profile_path');
   if (!profile) return { type: 'unconfined' };
+  checkProfile(profile, 'seccomp');
   switch (profile.profile_type) {
     case 'RuntimeDefault':
       return { type: 'runtimeDefault' };
-    case 'Unconfined':
-      return { type: 'unconfined' };
     case 'Localhost':
-      return { type: 'profile', profile: await readSeccompProfile(profile.localhost_ref) };
+      return { type: 'profile', profile: await readSeccompProfile(withoutPrefix(profile.localhost_ref)) };
     default:
-      throw new BerthError('INVALID_ARGUMENT', `seccomp profile type ${String(profile.profile_type)} is unknown`);
+      return { type: 'unconfined' };
   }
-}
-
-function fromPath(path: string): SecurityProfile__Output | undefined {
-  if (path === '') return undefined;
-  if (path === 'unconfined') return { profile_type: 'Unconfined', localhost_ref: '' };
-  if (path === 'runtime/default' || path === 'docker/default')
-    return { profile_type: 'RuntimeDefault', localhost_ref: '' };
-  if (path.startsWith('localhost/'))
-    return { profile_type: 'Localhost', localhost_ref: path.slice('localhost/'.length) };
-  throw new BerthError(
-    'INVALID_ARGUMENT',
-    `seccomp profile ${path.slice(0, 256)} is not one of unconfined, runtime/default, localhost/<path>`,
-  );
-}
-
-/** Name of the AppArmor profile, "" for none. A profile that was asked for by name is never dropped silently. */
-export function apparmorProfile(context: SecurityContext, supported: boolean): string {
-  const deprecated = context?.apparmor_profile ?? '';
-  const named =
-    context?.apparmor?.profile_type === 'Localhost'
-      ? context.apparmor.localhost_ref
-      : deprecated.startsWith('localhost/')
-        ? deprecated.slice('localhost/'.length)
-        : '';
-  if (named === '' || context?.privileged === true) return '';
-  if (!supported) {
-    throw new BerthError(
-      'FAILED_PRECONDITION',
-      `AppArmor profile ${named} was asked for, but this kernel has no AppArmor`,
-    );
-  }
-  return named;
-}
-
-/** The label of an SELinux context, "" where SELinux is off: kubelets send options whatever the node has. */
-export function selinuxLabel(context: SecurityContext, supported: boolean): string {
-  const options = context?.selinux_options;
-  if (!supported || !options || options.type === '') return '';
-  return [options.user || 'system_u', options.role || 'system_r', options.type, options.level || 's0'].join(':');
 }

@@ -6,7 +6,8 @@ import type { ContainerConfig__Output } from '#cri-api/gen/runtime/v1/ContainerC
 import type { Mount__Output } from '#cri-api/gen/runtime/v1/Mount';
 import type { PodSandboxConfig__Output } from '#cri-api/gen/runtime/v1/PodSandboxConfig';
 import type { Image } from '#images/image-store';
-import { containerInput } from './container-spec.ts';
+import type { ContainerInput } from '#runtime/container-input';
+import { containerWords } from './container-spec.ts';
 import { containerConfig, namespaceOption, podConfig, podWith, securityContext } from './cri-config.fixture.ts';
 import { podFilesIn } from './pod-files.ts';
 import { parseSeccompProfile } from './seccomp-profile-file.ts';
@@ -32,11 +33,11 @@ const image: Image = {
   },
 };
 
-function build(
+async function build(
   config: Partial<ContainerConfig__Output> = {},
   pod: PodSandboxConfig__Output = podConfig(),
-): ReturnType<typeof containerInput> {
-  return containerInput({
+): Promise<Omit<ContainerInput, 'document'>> {
+  const words = await containerWords({
     podId: 'p',
     id: 'c',
     pod,
@@ -51,6 +52,7 @@ function build(
     setupTimeoutMs: 1000,
     kernel: { apparmor: false, selinux: false },
   });
+  return words.input;
 }
 
 const linux = (changes: Parameters<typeof securityContext>[0]): Partial<ContainerConfig__Output> => ({
@@ -113,6 +115,15 @@ describe('a container’s request in the runtime’s words', () => {
   test('no log path without a log directory', async () => {
     expect((await build()).logPath).toBe('/var/log/pods/web/app/0.log');
     expect((await build({}, podConfig({ log_directory: '' }))).logPath).toBe('');
+  });
+
+  test('procMount Unmasked: empty lists in a pod with users of its own mean that nothing is masked', async () => {
+    const uids = [{ container_id: 0, host_id: 65_536, length: 65_536 }];
+    const pod = podWith({ userns_options: { mode: 'POD', uids, gids: uids } });
+    expect(await build(linux({}), pod)).toMatchObject({ maskedPaths: [], readonlyPaths: [] });
+    const masked = linux({ masked_paths: ['/proc/kcore'] });
+    expect(await build(masked, pod)).toMatchObject({ maskedPaths: ['/proc/kcore'], readonlyPaths: [] });
+    expect((await build({}, pod)).maskedPaths).toContain('/proc/kcore');
   });
 
   test('empty lists of masked paths mean the usual ones', async () => {
@@ -216,14 +227,5 @@ describe('security of a container', () => {
     const text =
       '{"defaultAction":"A","syscalls":[{"names":["x"],"action":"B","args":[{"index":0,"value":18446744073709551615,"op":"C"}]}]}';
     expect(parseSeccompProfile(text).syscalls[0]?.args[0]?.value).toBe(0xffff_ffff_ffff_ffffn);
-  });
-
-  test('an AppArmor profile by name is refused where the kernel has none', async () => {
-    await expect(build(linux({ apparmor: { profile_type: 'Localhost', localhost_ref: 'x' } }))).rejects.toThrow(
-      'no AppArmor',
-    );
-    await expect(
-      build(linux({ apparmor: { profile_type: 'RuntimeDefault', localhost_ref: '' } })),
-    ).resolves.toMatchObject({ apparmorProfile: '' });
   });
 });

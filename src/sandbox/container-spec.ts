@@ -9,8 +9,9 @@ import { placeInRoot } from '#runtime/spec/mounts';
 import { containerArgs, containerEnv } from './container-env.ts';
 import { podFileMounts, uncoveredVolumes, volumeMounts } from './container-mounts.ts';
 import { containerResources, oomScoreAdj } from './container-resources.ts';
-import { apparmorProfile, capabilities, maskedPaths, seccompChoice, selinuxLabel } from './container-security.ts';
+import { capabilities, maskedPaths, seccompChoice } from './container-security.ts';
 import { type Accounts, resolveUser } from './container-user.ts';
+import { type ActiveModules, checkSelinux, chooseAppArmor } from './module-labels.ts';
 import type { PodFiles } from './pod-files.ts';
 import { podHostname, podNamespaces } from './pod-spec.ts';
 import { checkSameUsers, userNamespace } from './user-namespace.ts';
@@ -29,11 +30,20 @@ export interface ContainerSpecInput {
   readonly nodeHostname: string;
   readonly defaultCgroupParent: string;
   readonly setupTimeoutMs: number;
-  readonly kernel: { readonly apparmor: boolean; readonly selinux: boolean };
+  readonly kernel: ActiveModules;
 }
 
-/** A container's request, the CRI's words, in the runtime's. Throws INVALID_ARGUMENT or UNIMPLEMENTED, never half-does. */
-export async function containerInput(input: ContainerSpecInput): Promise<Omit<ContainerInput, 'document'>> {
+export interface ContainerWords {
+  readonly input: Omit<ContainerInput, 'document'>;
+  /** What means less on this node than it says. */
+  readonly warnings: readonly string[];
+}
+
+/**
+ * A container's request, the CRI's words, in the runtime's. Throws INVALID_ARGUMENT, FAILED_PRECONDITION or UNIMPLEMENTED,
+ * never half-does.
+ */
+export async function containerWords(input: ContainerSpecInput): Promise<ContainerWords> {
   const { pod, config, image } = input;
   const context = config.linux?.security_context ?? null;
   refuseUnsupported(config);
@@ -45,10 +55,13 @@ export async function containerInput(input: ContainerSpecInput): Promise<Omit<Co
   const volumes = volumeMounts(config.mounts, users);
   const readonly = context?.readonly_rootfs ?? false;
   const mounts = [...podFileMounts(input.podFiles, volumes, readonly), ...volumes];
-  const paths = maskedPaths(context);
+  const paths = maskedPaths(context, users !== undefined);
+  const apparmor = chooseAppArmor(context, input.kernel);
+  const seccomp = await seccompChoice(context);
   const privileged = context?.privileged ?? false;
   refusePrivilegedInPlainPod(pod, privileged);
-  return {
+  checkSelinux(context?.selinux_options ?? null, input.kernel, privileged);
+  const words: ContainerWords['input'] = {
     podId: input.podId,
     id: input.id,
     pid: pidPlace(config, namespaces.pid),
@@ -78,9 +91,9 @@ export async function containerInput(input: ContainerSpecInput): Promise<Omit<Co
     privileged,
     noNewPrivileges: context?.no_new_privs ?? false,
     capabilities: capabilities(context),
-    seccomp: await seccompChoice(context),
-    apparmorProfile: apparmorProfile(context, input.kernel.apparmor),
-    selinuxLabel: selinuxLabel(context, input.kernel.selinux),
+    seccomp,
+    apparmorProfile: apparmor.profile,
+    selinuxLabel: '',
     maskedPaths: paths.masked,
     readonlyPaths: paths.readonly,
     mounts,
@@ -91,6 +104,7 @@ export async function containerInput(input: ContainerSpecInput): Promise<Omit<Co
     logPath: logPath(pod, config),
     setupTimeoutMs: input.setupTimeoutMs,
   };
+  return { input: words, warnings: apparmor.warnings };
 }
 
 function deviceInput({ host_path: hostPath, container_path, permissions }: Device__Output): DeviceInput {

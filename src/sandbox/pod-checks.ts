@@ -1,6 +1,7 @@
 import { BerthError } from '#base/errors';
 import type { PodInput } from '#runtime/container-input';
 import type { PodConfig } from './identity.ts';
+import { type ActiveModules, checkSelinux } from './module-labels.ts';
 
 /** @throws INVALID_ARGUMENT */
 export function checkRuntimeHandler(handler: string, known: readonly string[]): void {
@@ -40,4 +41,10 @@ export function checkLogDirectory({ log_directory: directory }: PodConfig): void
 export function checkUsers({ users }: Pick<PodInput, 'users'>, supported: boolean): void {
   if (!users || supported) return;
   throw new BerthError('UNIMPLEMENTED', 'this kernel cannot give a pod users of its own: 5.19 or newer is needed');
+}
+
+/** Containers without options of their own would have the pod's. @throws INVALID_ARGUMENT, FAILED_PRECONDITION */
+export function checkPodLabels(config: PodConfig, active: ActiveModules): void {
+  const context = config.linux?.security_context;
+  if (context) checkSelinux(context.selinux_options, active, context.privileged);
 }

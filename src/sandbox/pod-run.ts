@@ -11,7 +11,7 @@ import { podDocument, readyDocument } from './documents.ts';
 import { podName, type PodIdentity } from './identity.ts';
 import type { SandboxParts } from './parts.ts';
 import { Pod } from './pod.ts';
-import { checkCgroupParent, checkLogDirectory, checkRuntimeHandler, checkUsers } from './pod-checks.ts';
+import { checkCgroupParent, checkLogDirectory, checkPodLabels, checkRuntimeHandler, checkUsers } from './pod-checks.ts';
 import { writePodFiles } from './pod-files.ts';
 import { removePodNow } from './pod-remove.ts';
 import { networkRequest, portMappings } from './pod-network-request.ts';
@@ -29,6 +29,7 @@ export async function runPod(parts: SandboxParts, ctx: Ctx, identity: PodIdentit
   const name = podName(identity.config);
   // What Berth cannot do is said before anything is made.
   checkUsers(podInput('', identity.config, parts.hostname), parts.runtime.features.userNamespaces);
+  checkPodLabels(identity.config, parts.runtime.features);
   portMappings(identity.config);
   return parts.operations.join(ctx, {
     key: runPodKey(identity),

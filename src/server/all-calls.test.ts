@@ -44,6 +44,7 @@ beforeAll(async () => {
   });
   const runtimeDeps = {
     sandboxes: it.sandboxes,
+    images: node.images,
     gate,
     clock: systemClock,
     version: '1.2.3',
@@ -139,7 +140,10 @@ const containerConfig = {
   envs: [{ key: 'BYTES', value: Buffer.from([0xff, 0xfe]) }],
   labels: { tier: 'back' },
   mounts: [{ container_path: '/data', host_path: '/srv/data', readonly: true }],
-  linux: { resources: { memory_limit_in_bytes: '9007199254740993' } },
+  linux: {
+    resources: { memory_limit_in_bytes: '9007199254740993' },
+    security_context: { apparmor: { profile_type: 'RuntimeDefault' as const } },
+  },
 };
 
 describe('a pod over the socket', () => {
@@ -185,9 +189,15 @@ describe('a pod over the socket', () => {
       stop_signal: 'SIGNAL_SIGTERM',
       finished_at: '0',
     });
-    expect(status?.image_ref).toBe(status?.image_id);
-    const shown = JSON.parse(info['info'] ?? '') as { sandboxID: string; runtimeSpec: { process: { env: string[] } } };
+    const answer = await client.runtime.podSandboxStatus({ pod_sandbox_id: pod });
+    expect(answer.containers_statuses).toEqual([status]);
+    const shown = JSON.parse(info['info'] ?? '') as {
+      sandboxID: string;
+      warnings: string[];
+      runtimeSpec: { process: { env: string[] } };
+    };
     expect(shown.sandboxID).toBe(pod);
+    expect(shown.warnings).toEqual([expect.stringContaining('AppArmor RuntimeDefault: AppArmor is not active')]);
     expect(shown.runtimeSpec.process.env).toContain('BYTES=\u00ff\u00fe');
   });
 
@@ -314,6 +324,10 @@ describe('the node', () => {
       version: '1.2.3',
       kernel: { bootId: 'boot-1', seccomp: true },
       cgroup: { version: 2, driver: 'cgroupfs', controllers: ['cpu', 'memory', 'pids'] },
+      securityModules: {
+        apparmor: expect.stringContaining('not active'),
+        selinux: expect.stringContaining('not active'),
+      },
       network: { ready: true },
       writableLayers: { bytes: expect.any(Number), inodes: expect.any(Number) },
       config: { root: '/var/lib/berth' },

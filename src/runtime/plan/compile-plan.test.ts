@@ -45,7 +45,6 @@ describe('the plan for a container', () => {
         recursiveReadonly: true,
         propagation: 'private',
         volume: true,
-        selinuxRelabel: false,
       },
     ];
     const plan = await planOf({ mounts });

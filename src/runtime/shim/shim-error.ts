@@ -38,10 +38,17 @@ const faultsOfSysctls = new Map([
   [ENOENT, 'this kernel does not have it'],
 ]);
 
+/** A profile is loaded by the node's owner, not by us. */
+const faultsOfAppArmor = new Map([
+  [ENOENT, 'this profile is not loaded on the node'],
+  [ENAMETOOLONG, 'no profile has so long a name'],
+]);
+
 /** Why it is the caller's mistake; undefined when it is not. */
 function faultOfRequest({ kind, step, errno }: Error__Output): string | undefined {
   if (kind !== 'KERNEL') return undefined;
   if (step === 'sysctl') return faultsOfSysctls.get(errno);
+  if (step === 'apparmor') return faultsOfAppArmor.get(errno);
   return stepsOfPaths.has(step) ? faultsOfPaths.get(errno) : undefined;
 }
 
@@ -90,5 +97,6 @@ function codeOf(error: Error__Output): ErrorCode {
 function codeOfErrno(error: Error__Output): ErrorCode {
   if (error.errno === ENOSPC) return 'RESOURCE_EXHAUSTED';
   if (faultOfRequest(error) === undefined) return 'KERNEL';
+  if (error.step === 'apparmor' && error.errno === ENOENT) return 'FAILED_PRECONDITION';
   return error.errno === ENOENT && error.step !== 'sysctl' ? 'NOT_FOUND' : 'INVALID_ARGUMENT';
 }

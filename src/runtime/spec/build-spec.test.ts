@@ -26,7 +26,6 @@ const mount = (destination: string, changes: Partial<MountInput> = {}): MountInp
   recursiveReadonly: false,
   propagation: 'private',
   volume: true,
-  selinuxRelabel: false,
   ...changes,
 });
 

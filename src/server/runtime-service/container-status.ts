@@ -9,10 +9,10 @@ export const containerStatus: UnaryHandler<
   ContainerStatusRequest__Output,
   ContainerStatusResponse,
   RuntimeServiceDeps
-> = (_ctx, request, { sandboxes }) => {
+> = (_ctx, request, { sandboxes, images }) => {
   const container = sandboxes.getContainer(request.container_id);
   return {
-    status: toCriContainerStatus(container),
+    status: toCriContainerStatus(container, images),
     info: request.verbose ? containerInfo(container, sandboxes.factsOf(container)) : {},
   };
 };

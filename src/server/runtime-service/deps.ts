@@ -1,4 +1,5 @@
 import type { Clock } from '#base/clock';
+import type { ImageStore } from '#images/image-store';
 import type { Sandboxes } from '#sandbox/sandboxes';
 import type { ReadyGate } from '../ready-gate.ts';
 import type { StreamUrls } from '../streaming/offers.ts';
@@ -6,6 +7,8 @@ import type { StreamUrls } from '../streaming/offers.ts';
 /** What the handlers of the runtime service need. */
 export interface RuntimeServiceDeps {
   readonly sandboxes: Sandboxes;
+  /** By what names images go. */
+  readonly images: Pick<ImageStore, 'find'>;
   readonly streams: StreamUrls;
   readonly gate: ReadyGate;
   readonly clock: Clock;

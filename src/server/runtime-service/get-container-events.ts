@@ -5,12 +5,14 @@ import type { RuntimeServiceDeps } from './deps.ts';
 import { toCriEvent } from '../to-cri/event.ts';
 
 export const getContainerEvents: StreamHandler<GetEventsRequest__Output, ContainerEventResponse, RuntimeServiceDeps> =
-  async function* (ctx, _request, { sandboxes }) {
+  async function* (ctx, _request, { sandboxes, images }) {
     using subscription = sandboxes.subscribe();
     const leave = (): void => subscription[Symbol.dispose]();
     ctx.signal.addEventListener('abort', leave, { once: true });
     try {
-      for (let event = await subscription.next(); event; event = await subscription.next()) yield toCriEvent(event);
+      for (let event = await subscription.next(); event; event = await subscription.next()) {
+        yield toCriEvent(event, images);
+      }
     } finally {
       ctx.signal.removeEventListener('abort', leave);
     }

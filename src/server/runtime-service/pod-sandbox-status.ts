@@ -16,7 +16,7 @@ export const podSandboxStatus: UnaryHandler<
   return {
     status: toCriPodStatus(pod),
     info: request.verbose ? podInfo(pod) : {},
-    containers_statuses: pod.listed.map(toCriContainerStatus),
+    containers_statuses: pod.listed.map((container) => toCriContainerStatus(container, deps.images)),
     timestamp: toInt64(deps.clock.nowNs()),
   };
 };

@@ -2,6 +2,7 @@ import os from 'node:os';
 import type { StatusRequest__Output } from '#cri-api/gen/runtime/v1/StatusRequest';
 import type { StatusResponse } from '#cri-api/gen/runtime/v1/StatusResponse';
 import type { RuntimeCondition } from '#cri-api/gen/runtime/v1/RuntimeCondition';
+import { modulesInWords } from '#sandbox/module-labels';
 import type { UnaryHandler } from '../handler.ts';
 import type { RuntimeServiceDeps } from './deps.ts';
 import { info } from '../to-cri/info.ts';
@@ -55,6 +56,7 @@ function statusInfo(deps: RuntimeServiceDeps): Record<string, string> {
     node: process.version,
     kernel: { release: os.release(), bootId, ...kernel },
     cgroup: { version: cgroupVersion, driver: cgroupDriver, controllers },
+    securityModules: modulesInWords(features),
     network: networkStatus(),
     pods: countBy(sandboxes.listPods().map(({ status }) => status.state)),
     containers: countBy(sandboxes.listContainers().map(({ status }) => status.state)),

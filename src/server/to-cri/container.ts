@@ -2,9 +2,12 @@ import type { Container } from '#cri-api/gen/runtime/v1/Container';
 import type { ContainerState } from '#cri-api/gen/runtime/v1/ContainerState';
 import type { ContainerStatus } from '#cri-api/gen/runtime/v1/ContainerStatus';
 import type { Signal } from '#cri-api/gen/runtime/v1/Signal';
+import type { ImageSpec } from '#cri-api/gen/runtime/v1/ImageSpec';
+import type { ImageStore } from '#images/image-store';
 import type { ContainerView } from '#sandbox/pod';
 import { signalName } from '#sandbox/stop-signal';
 import { toInt64 } from '../safe-int.ts';
+import { sortedNames } from './image.ts';
 
 const states = {
   creating: 'CONTAINER_UNKNOWN',
@@ -13,7 +16,10 @@ const states = {
   exited: 'CONTAINER_EXITED',
 } as const satisfies Record<ContainerView['status']['state'], ContainerState>;
 
-/** A container in a list. */
+/** Who knows what images are called now. */
+export type KnownImages = Pick<ImageStore, 'find'>;
+
+/** A container in a list: its image as it was asked for, and that image's id twice, as everybody does it. */
 export function toCriContainer({ id, podId, identity, made, status }: ContainerView): Container {
   const { config } = identity;
   return {
@@ -30,7 +36,8 @@ export function toCriContainer({ id, podId, identity, made, status }: ContainerV
   } satisfies Container;
 }
 
-export function toCriContainerStatus({ id, identity, made, status }: ContainerView): ContainerStatus {
+export function toCriContainerStatus(container: ContainerView, images: KnownImages): ContainerStatus {
+  const { id, identity, made, status } = container;
   const { config } = identity;
   const { uid, gid, additionalGids } = made.user;
   const resources = status.resources ?? config.linux?.resources;
@@ -42,8 +49,7 @@ export function toCriContainerStatus({ id, identity, made, status }: ContainerVi
     started_at: toInt64(status.startedAtNs),
     finished_at: toInt64(status.finishedAtNs),
     exit_code: status.exitCode,
-    image: config.image,
-    image_ref: made.imageId,
+    ...imageNames(container, images),
     reason: status.reason,
     message: status.message,
     labels: config.labels,
@@ -55,4 +61,22 @@ export function toCriContainerStatus({ id, identity, made, status }: ContainerVi
     user: { linux: { uid: toInt64(uid), gid: toInt64(gid), supplemental_groups: additionalGids.map(toInt64) } },
     stop_signal: signalName(made.stopSignal) as Signal,
   } satisfies ContainerStatus;
+}
+
+/**
+ * What a pod's status shows: `image` is the name people know, `image_ref` says exactly which image. A container's image is
+ * the one it was made from, whatever its tag means since. Without a tag it is called as it was asked for; one that no
+ * registry has named, or that is not here any more, is told by its id.
+ */
+function imageNames(
+  { identity, made }: ContainerView,
+  images: KnownImages,
+): { readonly image: ImageSpec | null; readonly image_ref: string } {
+  const known = images.find(made.imageId);
+  const [tag] = sortedNames(known?.repoTags ?? []);
+  const [digest] = sortedNames(known?.repoDigests ?? []);
+  return {
+    image: tag === undefined ? identity.config.image : { image: tag },
+    image_ref: digest ?? made.imageId,
+  };
 }

@@ -1,7 +1,7 @@
 import type { ContainerEventResponse } from '#cri-api/gen/runtime/v1/ContainerEventResponse';
 import type { ContainerEvent } from '#sandbox/events';
 import { toInt64 } from '../safe-int.ts';
-import { toCriContainerStatus } from './container.ts';
+import { type KnownImages, toCriContainerStatus } from './container.ts';
 import { toCriPodStatus } from './pod.ts';
 
 const types = {
@@ -11,12 +11,12 @@ const types = {
   deleted: 'CONTAINER_DELETED_EVENT',
 } as const;
 
-export function toCriEvent(event: ContainerEvent): ContainerEventResponse {
+export function toCriEvent(event: ContainerEvent, images: KnownImages): ContainerEventResponse {
   return {
     container_id: event.id,
     container_event_type: types[event.type],
     created_at: toInt64(event.createdAtNs),
     pod_sandbox_status: event.pod ? toCriPodStatus(event.pod) : null,
-    containers_statuses: event.containers.map(toCriContainerStatus),
+    containers_statuses: event.containers.map((container) => toCriContainerStatus(container, images)),
   } satisfies ContainerEventResponse;
 }
