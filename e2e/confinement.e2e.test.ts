@@ -132,14 +132,32 @@ describe('no_new_privs and seccomp', () => {
     const file = path.join(berthd.node.directory, 'no-mkdir.json');
     const profile = {
       defaultAction: 'SCMP_ACT_ALLOW',
-      syscalls: [{ names: ['mkdir', 'mkdirat'], action: 'SCMP_ACT_ERRNO', errnoRet: 1 }],
+      flags: ['SECCOMP_FILTER_FLAG_LOG', 'SECCOMP_FILTER_FLAG_SPEC_ALLOW', 'SECCOMP_FILTER_FLAG_TSYNC'],
+      syscalls: [
+        { names: ['mkdir', 'mkdirat'], action: 'SCMP_ACT_ERRNO', errnoRet: 1 },
+        { names: ['chmod', 'fchmodat'], action: 'SCMP_ACT_ERRNO', includes: { caps: ['CAP_SYS_ADMIN'] } },
+      ],
     };
     writeFileSync(file, JSON.stringify(profile));
     const seccomp = { profile_type: 'Localhost', localhost_ref: file };
+    const chmod = 'chmod 700 /tmp 2>&1 && echo changed';
+    expect(await pod.sh(chmod, secured({ seccomp }))).toBe('changed\n');
+    const admin = { seccomp, capabilities: { add_capabilities: ['SYS_ADMIN'] } };
+    expect(await pod.sh(`${chmod}; true`, secured(admin))).toContain('not permitted');
     expect(await pod.sh('mkdir /tmp/x 2>&1; true', secured({ seccomp }))).toContain('Operation not permitted');
     expect(await pod.sh('mkdir /tmp/x 2>&1; true', secured({ seccomp, no_new_privs: true }))).toContain(
       'not permitted',
     );
+  });
+
+  test('an architecture of the other byte order is the profile’s mistake', async () => {
+    const file = path.join(berthd.node.directory, 'big-endian.json');
+    writeFileSync(file, JSON.stringify({ defaultAction: 'SCMP_ACT_ALLOW', architectures: ['SCMP_ARCH_PPC'] }));
+    const seccomp = { profile_type: 'Localhost', localhost_ref: file };
+    await expect(pod.create(shell('true', secured({ seccomp })))).rejects.toMatchObject({
+      status: 'INVALID_ARGUMENT',
+      details: expect.stringContaining('SCMP_ARCH_PPC') as unknown,
+    });
   });
 
   test('a profile that is not there is refused by name', async () => {

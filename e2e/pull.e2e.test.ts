@@ -86,6 +86,9 @@ describe('crictl pull', () => {
     const container = await pod.start({ ...shell('ls -l /a | tr -s " " | cut -d" " -f5'), image: { image: app.id } });
     await container.exited();
     expect(Number(container.output())).toBeGreaterThan(3 * megabyte);
+    const { status } = await berthd.cri.runtime.containerStatus({ container_id: container.id });
+    // What kubectl shows as image and imageID, and what a kubelet finds images in use by.
+    expect(status).toMatchObject({ image: { image: name }, image_ref: `${repository}@${digest}`, image_id: app.id });
     await berthd.removeAllPods();
     await berthd.crictlOk('rmi', `${repository}@${digest}`);
     expect(await imageIds()).toEqual([]);

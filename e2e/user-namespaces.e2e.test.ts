@@ -103,6 +103,15 @@ describe('a pod with users of its own', () => {
     expect(await container.sh(': < /dev/zero && echo open')).toBe('open\n');
   });
 
+  test('has nothing masked for procMount Unmasked, so that a container in it can have its own /proc', async () => {
+    const pod = await TestPod.run(berthd, withUsers());
+    const line = 'unshare -Urpf --mount-proc ls /proc/1/exe && echo mounted; true';
+    const security = (security_context: object): object => ({ linux: { security_context } });
+    // A kubelet's Default has lists, its Unmasked none.
+    expect(await pod.sh(line, security({ masked_paths: ['/proc/interrupts'] }))).not.toContain('mounted');
+    expect(await pod.sh(line, security({}))).toContain('mounted');
+  });
+
   test('shares one pid namespace when it shall', async () => {
     const pod = await TestPod.run(berthd, withUsers({ pid: 'POD' }));
     await pod.start(shell('exec sleep 4321'));

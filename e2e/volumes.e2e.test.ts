@@ -52,6 +52,15 @@ describe('a volume', () => {
     expect(text).toContain('Read-only file system');
   });
 
+  test('with the options that Status says are possible', async () => {
+    const { features } = await berthd.cri.runtime.status({});
+    expect(features?.mount_options).toBe(true);
+    const mounts = [mount(volume(), { mount_options: ['noexec', 'nosuid', 'nodev'] })];
+    const text = await pod.sh('cp /bin/busybox /data/b; /data/b true 2>&1; grep " /data " /proc/mounts', { mounts });
+    expect(text).toContain('Permission denied');
+    expect(text).toMatch(/nosuid,nodev,noexec/);
+  });
+
   test('read-only for all that is mounted in it, when asked', async () => {
     const directory = volume();
     mkdirSync(path.join(directory, 'sub'));

@@ -160,12 +160,14 @@ void allowed(const berth_shim_Process& process, Confinement& left, ChildPage& pa
 }
 
 bool label(const char* file, const char* fallback, std::string_view what, std::string_view text) {
+  Text<512> line(what);
+  if (line.add(text).cut()) {
+    errno = ENAMETOOLONG;  // what is left of it may be another one's name
+    return false;
+  }
   Fd attribute(open(file, O_WRONLY | O_CLOEXEC));
   if (!attribute && fallback != nullptr) attribute = Fd(open(fallback, O_WRONLY | O_CLOEXEC));
-  Text<512> line(what);
-  line.add(text);
-  if (attribute && line.cut()) errno = ENAMETOOLONG;  // what is left of it may be another one's name
-  return attribute && !line.cut() && write_self(attribute, line.view());
+  return attribute && write_self(attribute, line.view());
 }
 
 // For the coming execve.

@@ -8,7 +8,7 @@ export const errorCodes = {
   INVALID_ARGUMENT: { side: 'user', meaning: 'the request is malformed or asks for a combination that is not allowed' },
   NOT_FOUND: { side: 'user', meaning: 'no pod, container, image or file of that name' },
   ALREADY_EXISTS: { side: 'user', meaning: 'another object holds that identity with a different config' },
-  FAILED_PRECONDITION: { side: 'user', meaning: 'the object is not in a state that allows the call' },
+  FAILED_PRECONDITION: { side: 'user', meaning: 'the object, or the node, is not in a state that allows the call' },
   UNIMPLEMENTED: { side: 'user', meaning: 'Berth does not do this yet' },
   IMAGE_INVALID: { side: 'user', meaning: 'image bytes are corrupt, hostile or of an unknown kind' },
   START_ERROR: {

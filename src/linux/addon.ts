@@ -259,7 +259,6 @@ export type FileResult =
 export interface SeccompInput {
   readonly defaultAction: number;
   readonly architectures: readonly string[];
-  readonly flags: readonly string[];
   readonly rules: readonly SeccompRule[];
 }
 

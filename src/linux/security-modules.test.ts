@@ -33,7 +33,7 @@ describe('AppArmor', () => {
     ['not built in', { [lsm]: 'capability' }, false],
     ['no sysfs at all', {}, false],
   ])('%s', (_what, files, apparmor) => {
-    expect(securityModules(world(files))).toEqual({ apparmor, selinux: false });
+    expect(securityModules(world(files))).toEqual({ apparmor, selinux: false, seccomp: false });
   });
 });
 
@@ -46,6 +46,14 @@ describe('SELinux', () => {
     ['switched off', { [lsm]: 'capability,bpf', [enforce]: '0' }, false],
     ['its file system is not mounted', { [lsm]: 'capability,selinux' }, false],
   ])('%s', (_what, files, selinux) => {
-    expect(securityModules(world(files))).toEqual({ apparmor: false, selinux });
+    expect(securityModules(world(files))).toEqual({ apparmor: false, selinux, seccomp: false });
+  });
+});
+
+test('seccomp is there where the kernel has its actions', () => {
+  expect(securityModules(world({ 'proc/sys/kernel/seccomp/actions_avail': 'kill_process errno allow\n' }))).toEqual({
+    apparmor: false,
+    selinux: false,
+    seccomp: true,
   });
 });

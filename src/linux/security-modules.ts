@@ -7,6 +7,8 @@ export interface SecurityModules {
   readonly apparmor: boolean;
   /** SELinux has a policy. */
   readonly selinux: boolean;
+  /** Filters can be loaded. */
+  readonly seccomp: boolean;
 }
 
 /**
@@ -33,5 +35,6 @@ export function securityModules(root = '/'): SecurityModules {
       mayBeActive('selinux') &&
       existsSync(path.join(root, 'sys/fs/selinux/enforce')) &&
       text('proc/self/attr/current') !== 'kernel',
+    seccomp: existsSync(path.join(root, 'proc/sys/kernel/seccomp/actions_avail')),
   };
 }

@@ -1,5 +1,6 @@
 import type { Fd } from '#linux/fd';
-import type { LinuxResources, OciSeccomp, OciSpec } from '#runtime/spec/oci';
+import type { SeccompProfile } from '#runtime/seccomp/parse-profile';
+import type { LinuxResources, OciSpec } from '#runtime/spec/oci';
 
 /** Where a pod's shared namespace comes from. */
 export type PodNamespace = 'pod' | 'node';
@@ -108,7 +109,7 @@ export interface CapabilityInput {
 export type SeccompChoice =
   | { readonly type: 'unconfined' }
   | { readonly type: 'runtimeDefault' }
-  | { readonly type: 'profile'; readonly profile: OciSeccomp };
+  | { readonly type: 'profile'; readonly profile: SeccompProfile };
 
 export interface MountInput {
   readonly source: string;

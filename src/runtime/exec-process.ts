@@ -1,5 +1,5 @@
 import { encodeProcess } from './shim/protocol.ts';
-import { compileProcess } from './plan/process-plan.ts';
+import { compileProcess, filterFields } from './plan/process-plan.ts';
 import type { RuntimeParts } from './runtime-parts.ts';
 import type { OciProcess, OciSpec } from './spec/oci.ts';
 import type { TerminalSize } from './streams.ts';
@@ -15,7 +15,7 @@ export async function execProcess(
   // Protobuf joins what stands one after the other: only the command and the filter differ from the last time.
   const command = encodeProcess({
     args: args.map((text) => Buffer.from(text, 'latin1')),
-    ...(seccomp === undefined ? {} : { seccomp: Buffer.from(seccomp.buffer, seccomp.byteOffset, seccomp.byteLength) }),
+    ...(seccomp && filterFields(seccomp)),
     ...(terminal === undefined ? {} : onTerminal(spec.process, terminal)),
   });
   return Buffer.concat([confinement(spec.process), command]);

@@ -47,7 +47,7 @@ export interface LinuxRuntimeOptions {
   readonly shimCgroupParent: string;
   readonly defaultCgroupParent: string;
   readonly buildId: string;
-  readonly features: Pick<face.RuntimeFeatures, 'apparmor' | 'selinux'>;
+  readonly features: Pick<face.RuntimeFeatures, 'apparmor' | 'selinux' | 'seccomp'>;
   readonly rlimits: RlimitsConfig;
 }
 
@@ -69,7 +69,6 @@ export class LinuxRuntime implements face.Runtime {
       cgroupVersion: parts.cgroups.version,
       cgroupDriver: parts.cgroups.driver,
       controllers: parts.cgroups.controllers,
-      seccomp: true,
       ...options.features,
       userNamespaces,
       recursiveReadOnlyMounts: true,

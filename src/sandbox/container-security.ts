@@ -1,3 +1,4 @@
+import { BerthError } from '#base/errors';
 import type { LinuxContainerSecurityContext__Output } from '#cri-api/gen/runtime/v1/LinuxContainerSecurityContext';
 import type { CapabilityInput, SeccompChoice } from '#runtime/container-input';
 import { checkProfile, profileOfWord, withoutPrefix } from './module-labels.ts';
@@ -60,17 +61,34 @@ export function capabilities(context: SecurityContext): CapabilityInput {
   };
 }
 
-/** The seccomp profile; the deprecated path field still counts when the new one is not set. Nothing said: unconfined. */
-export async function seccompChoice(context: SecurityContext): Promise<SeccompChoice> {
-  const profile = context?.seccomp ?? profileOfWord(context?.seccomp_profile_path ?? '', 'seccomp_profile_path');
-  if (!profile) return { type: 'unconfined' };
-  checkProfile(profile, 'seccomp');
-  switch (profile.profile_type) {
-    case 'RuntimeDefault':
-      return { type: 'runtimeDefault' };
-    case 'Localhost':
-      return { type: 'profile', profile: await readSeccompProfile(withoutPrefix(profile.localhost_ref)) };
-    default:
-      return { type: 'unconfined' };
+export interface SeccompWords {
+  readonly seccomp: SeccompChoice;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * The seccomp profile; the deprecated path field still counts when the new one is not set. Nothing said, privileged, and a
+ * profile file that says nothing: unconfined, as with everybody.
+ */
+export async function chooseSeccomp(context: SecurityContext, supported: boolean): Promise<SeccompWords> {
+  const unconfined: SeccompWords = { seccomp: { type: 'unconfined' }, warnings: [] };
+  const asked = context?.seccomp ?? profileOfWord(context?.seccomp_profile_path ?? '', 'seccomp_profile_path');
+  if (!asked) return unconfined;
+  checkProfile(asked, 'seccomp');
+  if (asked.profile_type === 'Unconfined' || context?.privileged === true) return unconfined;
+  if (!supported) {
+    throw new BerthError(
+      'FAILED_PRECONDITION',
+      `seccomp profile ${asked.profile_type} was asked for, but this kernel has no seccomp`,
+    );
   }
+  if (asked.profile_type === 'RuntimeDefault') return { seccomp: { type: 'runtimeDefault' }, warnings: [] };
+  const file = withoutPrefix(asked.localhost_ref);
+  const { profile, unknown } = await readSeccompProfile(file);
+  const warnings = unknown.length === 0 ? [] : [`seccomp profile ${file}: unknown fields: ${unknown.join(', ')}`];
+  if (profile) return { seccomp: { type: 'profile', profile }, warnings };
+  return {
+    ...unconfined,
+    warnings: [...warnings, `seccomp profile ${file} says nothing: the container has no filter`],
+  };
 }

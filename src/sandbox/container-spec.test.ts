@@ -9,8 +9,8 @@ import type { Image } from '#images/image-store';
 import type { ContainerInput } from '#runtime/container-input';
 import { containerWords } from './container-spec.ts';
 import { containerConfig, namespaceOption, podConfig, podWith, securityContext } from './cri-config.fixture.ts';
+import type { ActiveModules } from './module-labels.ts';
 import { podFilesIn } from './pod-files.ts';
-import { parseSeccompProfile } from './seccomp-profile-file.ts';
 
 const image: Image = {
   id: 'sha256:1',
@@ -37,7 +37,15 @@ async function build(
   config: Partial<ContainerConfig__Output> = {},
   pod: PodSandboxConfig__Output = podConfig(),
 ): Promise<Omit<ContainerInput, 'document'>> {
-  const words = await containerWords({
+  return (await words(config, pod)).input;
+}
+
+function words(
+  config: Partial<ContainerConfig__Output> = {},
+  pod: PodSandboxConfig__Output = podConfig(),
+  kernel: Partial<ActiveModules> = {},
+): ReturnType<typeof containerWords> {
+  return containerWords({
     podId: 'p',
     id: 'c',
     pod,
@@ -50,9 +58,8 @@ async function build(
     nodeHostname: 'node',
     defaultCgroupParent: '/berth',
     setupTimeoutMs: 1000,
-    kernel: { apparmor: false, selinux: false },
+    kernel: { apparmor: false, selinux: false, seccomp: true, ...kernel },
   });
-  return words.input;
 }
 
 const linux = (changes: Parameters<typeof securityContext>[0]): Partial<ContainerConfig__Output> => ({
@@ -223,9 +230,49 @@ describe('security of a container', () => {
     await expect(build(localhost(await profile('[1]')))).rejects.toThrow('not an object');
   });
 
-  test('64-bit comparison values keep all their digits', () => {
-    const text =
-      '{"defaultAction":"A","syscalls":[{"names":["x"],"action":"B","args":[{"index":0,"value":18446744073709551615,"op":"C"}]}]}';
-    expect(parseSeccompProfile(text).syscalls[0]?.args[0]?.value).toBe(0xffff_ffff_ffff_ffffn);
+  test('where the kernel has no seccomp a filter is refused, and none taken', async () => {
+    const without = (changes: Parameters<typeof linux>[0]): ReturnType<typeof words> =>
+      words(linux(changes), podConfig(), { seccomp: false });
+    await expect(without({ seccomp_profile_path: 'runtime/default' })).rejects.toThrow('this kernel has no seccomp');
+    await expect(without({ seccomp_profile_path: 'unconfined' })).resolves.toBeDefined();
+    await expect(without({})).resolves.toBeDefined();
+  });
+
+  test('what the node’s modules make of the request', async () => {
+    const named = linux({ apparmor: { profile_type: 'Localhost', localhost_ref: 'localhost/web' } });
+    expect((await words(named, podConfig(), { apparmor: true })).input.apparmorProfile).toBe('web');
+    await expect(words(named)).rejects.toThrow('AppArmor is not active');
+    const labelled = linux({ selinux_options: { user: '', role: '', type: 'container_t', level: '' } });
+    await expect(words(labelled, podConfig(), { selinux: true })).rejects.toThrow('selinux_options are set');
+    await expect(words(labelled)).resolves.toBeDefined();
+  });
+
+  test('a privileged container has none, and its profile is not looked for', async () => {
+    const config = linux({ privileged: true, seccomp: { profile_type: 'Localhost', localhost_ref: '/nonexistent/x' } });
+    expect((await build(config, podWith({}, { privileged: true }))).seccomp.type).toBe('unconfined');
+  });
+
+  test('a Localhost profile is found with the prefix of the deprecated field, too', async () => {
+    const file = await profile('{"defaultAction":"SCMP_ACT_ALLOW"}');
+    expect((await build(localhost(`localhost/${file}`))).seccomp.type).toBe('profile');
+    expect((await build(linux({ seccomp_profile_path: `localhost/${file}` }))).seccomp.type).toBe('profile');
+  });
+
+  test('what a profile says for nobody is told: fields that are unknown, or nothing at all', async () => {
+    const odd = await profile('{"defaultAction":"SCMP_ACT_ALLOW","zzz":1}');
+    expect((await words(localhost(odd))).warnings).toEqual([`seccomp profile ${odd}: unknown fields: zzz`]);
+    const empty = await profile('{}');
+    const { input, warnings } = await words(localhost(empty));
+    expect(input.seccomp.type).toBe('unconfined');
+    expect(warnings).toEqual([`seccomp profile ${empty} says nothing: the container has no filter`]);
+  });
+
+  test.each([
+    [{ seccomp: { profile_type: 'RuntimeDefault', localhost_ref: '/x' } }, 'seccomp: localhost_ref is set'],
+    [{ seccomp: { profile_type: 7, localhost_ref: '' } }, 'seccomp: profile_type 7 is unknown'],
+    [{ seccomp: { profile_type: 'Localhost', localhost_ref: '' } }, 'is not an absolute path'],
+    [{ seccomp_profile_path: 'strict' }, 'seccomp_profile_path "strict" is not one of'],
+  ])('%j is refused', async (changes, message) => {
+    await expect(build(linux(changes as Parameters<typeof linux>[0]))).rejects.toThrow(message);
   });
 });

@@ -9,7 +9,7 @@ import { placeInRoot } from '#runtime/spec/mounts';
 import { containerArgs, containerEnv } from './container-env.ts';
 import { podFileMounts, uncoveredVolumes, volumeMounts } from './container-mounts.ts';
 import { containerResources, oomScoreAdj } from './container-resources.ts';
-import { capabilities, maskedPaths, seccompChoice } from './container-security.ts';
+import { capabilities, chooseSeccomp, maskedPaths } from './container-security.ts';
 import { type Accounts, resolveUser } from './container-user.ts';
 import { type ActiveModules, checkSelinux, chooseAppArmor } from './module-labels.ts';
 import type { PodFiles } from './pod-files.ts';
@@ -57,7 +57,7 @@ export async function containerWords(input: ContainerSpecInput): Promise<Contain
   const mounts = [...podFileMounts(input.podFiles, volumes, readonly), ...volumes];
   const paths = maskedPaths(context, users !== undefined);
   const apparmor = chooseAppArmor(context, input.kernel);
-  const seccomp = await seccompChoice(context);
+  const seccomp = await chooseSeccomp(context, input.kernel.seccomp);
   const privileged = context?.privileged ?? false;
   refusePrivilegedInPlainPod(pod, privileged);
   checkSelinux(context?.selinux_options ?? null, input.kernel, privileged);
@@ -91,7 +91,7 @@ export async function containerWords(input: ContainerSpecInput): Promise<Contain
     privileged,
     noNewPrivileges: context?.no_new_privs ?? false,
     capabilities: capabilities(context),
-    seccomp,
+    seccomp: seccomp.seccomp,
     apparmorProfile: apparmor.profile,
     selinuxLabel: '',
     maskedPaths: paths.masked,
@@ -104,7 +104,7 @@ export async function containerWords(input: ContainerSpecInput): Promise<Contain
     logPath: logPath(pod, config),
     setupTimeoutMs: input.setupTimeoutMs,
   };
-  return { input: words, warnings: apparmor.warnings };
+  return { input: words, warnings: [...apparmor.warnings, ...seccomp.warnings] };
 }
 
 function deviceInput({ host_path: hostPath, container_path, permissions }: Device__Output): DeviceInput {

@@ -37,6 +37,13 @@ describe('who a container runs as', () => {
     );
   });
 
+  test('a policy that is none is refused, and not taken for Merge', () => {
+    const supplemental_groups_policy = 7 as unknown as 'Merge';
+    expect(() => resolve('web', securityContext({ supplemental_groups_policy }))).toThrow(
+      'supplemental_groups_policy 7 is not Merge or Strict',
+    );
+  });
+
   test.each(['nobody-here', 'web:nogroup', 'a:b:c', 'big'])('%j does not exist', (image) => {
     expect(() => resolve(image)).toThrow();
   });

@@ -38,8 +38,7 @@ export function resolveUser(
   const entry = findUser(passwd, user);
   const uid = entry?.uid ?? parseId(user, 'user');
   const gid = group === '' ? (entry?.gid ?? 0) : resolveGroup(group, accounts.group);
-  const merged =
-    context?.supplemental_groups_policy === 'Strict' || entry === undefined ? [] : groupsOf(accounts.group, entry.name);
+  const merged = isStrict(context) || entry === undefined ? [] : groupsOf(accounts.group, entry.name);
   const requested = (context?.supplemental_groups ?? []).map((text) => parseId(text, 'group'));
   return {
     uid,
@@ -47,6 +46,13 @@ export function resolveUser(
     additionalGids: [...new Set([gid, ...requested, ...merged])],
     home: entry === undefined || entry.home === '' ? '/' : entry.home,
   };
+}
+
+/** KEP-3619. @throws INVALID_ARGUMENT for a policy that is none: a container must not get groups that nobody meant */
+function isStrict(context: LinuxContainerSecurityContext__Output | null): boolean {
+  const policy = context?.supplemental_groups_policy ?? 'Merge';
+  if (policy === 'Merge' || policy === 'Strict') return policy === 'Strict';
+  throw new BerthError('INVALID_ARGUMENT', `supplemental_groups_policy ${policy as string} is not Merge or Strict`);
 }
 
 /** The words before they are looked up: `user` and `group` of "user[:group]". */

@@ -5,9 +5,9 @@ import { checkSelinux, chooseAppArmor, modulesInWords, warnOfModules } from './m
 import { checkPodLabels } from './pod-checks.ts';
 
 // The three worlds: what the kernel says is a parameter.
-const withAppArmor = { apparmor: true, selinux: false };
-const withSelinux = { apparmor: false, selinux: true };
-const withNeither = { apparmor: false, selinux: false };
+const withAppArmor = { apparmor: true, selinux: false, seccomp: true };
+const withSelinux = { apparmor: false, selinux: true, seccomp: true };
+const withNeither = { apparmor: false, selinux: false, seccomp: true };
 
 type Changes = Parameters<typeof securityContext>[0];
 const profile = (profile_type: string, localhost_ref = ''): Changes => ({
@@ -168,5 +168,6 @@ describe('what is told of the node', () => {
     expect(said(withAppArmor)).toEqual([expect.stringContaining('AppArmor is active: Localhost profiles confine')]);
     expect(said(withSelinux)).toEqual([expect.stringContaining('SELinux is active: selinux_options are refused')]);
     expect(said(withNeither)).toEqual([]);
+    expect(said({ ...withNeither, seccomp: false })).toEqual([expect.stringContaining('seccomp is not active')]);
   });
 });

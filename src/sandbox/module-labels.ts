@@ -4,17 +4,22 @@ import type { LinuxContainerSecurityContext__Output } from '#cri-api/gen/runtime
 import type { SecurityProfile__Output } from '#cri-api/gen/runtime/v1/SecurityProfile';
 import type { SELinuxOption__Output } from '#cri-api/gen/runtime/v1/SELinuxOption';
 
-// AppArmor profiles and SELinux labels: what is asked for is done or refused where the kernel has the module. Where it has
+// AppArmor profiles and SELinux labels, and whether there is seccomp: what is asked for is done or refused where the kernel has the module. Where it has
 // none, what means "as usual" is taken, and a profile by name refused.
 
 /** Which of the modules the kernel uses. */
 export interface ActiveModules {
   readonly apparmor: boolean;
   readonly selinux: boolean;
+  readonly seccomp: boolean;
 }
 
 /** What they do for containers, in a sentence for each that Status tells. */
-export function modulesInWords({ apparmor, selinux }: ActiveModules): Readonly<Record<keyof ActiveModules, string>> {
+export function modulesInWords({
+  apparmor,
+  selinux,
+  seccomp,
+}: ActiveModules): Readonly<Record<keyof ActiveModules, string>> {
   return {
     apparmor: apparmor
       ? 'active: Localhost profiles confine; RuntimeDefault and nothing said run unconfined, there is no default profile yet'
@@ -22,6 +27,9 @@ export function modulesInWords({ apparmor, selinux }: ActiveModules): Readonly<R
     selinux: selinux
       ? 'active: selinux_options are refused, nothing is labelled or relabelled yet'
       : 'not active: selinux_options and selinux_relabel mean nothing',
+    seccomp: seccomp
+      ? 'active: RuntimeDefault and Localhost profiles filter; nothing said is unconfined'
+      : 'not active: RuntimeDefault and Localhost profiles are refused',
   };
 }
 
@@ -30,6 +38,7 @@ export function warnOfModules(active: ActiveModules, log: Pick<Logger, 'warn'>):
   const words = modulesInWords(active);
   if (active.apparmor) log.warn({}, `AppArmor is ${words.apparmor}`);
   if (active.selinux) log.warn({}, `SELinux is ${words.selinux}`);
+  if (!active.seccomp) log.warn({}, `seccomp is ${words.seccomp}`);
 }
 
 export interface AppArmorChoice {

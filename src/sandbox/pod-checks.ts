@@ -40,7 +40,8 @@ export function checkLogDirectory({ log_directory: directory }: PodConfig): void
 /** @throws UNIMPLEMENTED */
 export function checkUsers({ users }: Pick<PodInput, 'users'>, supported: boolean): void {
   if (!users || supported) return;
-  throw new BerthError('UNIMPLEMENTED', 'this kernel cannot give a pod users of its own: 5.19 or newer is needed');
+  const message = 'this node cannot give a pod users of its own: its kernel must map ids of tmpfs, as Linux 6.3 does';
+  throw new BerthError('UNIMPLEMENTED', message);
 }
 
 /** Containers without options of their own would have the pod's. @throws INVALID_ARGUMENT, FAILED_PRECONDITION */

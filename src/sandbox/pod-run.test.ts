@@ -22,3 +22,16 @@ test.each([
   expect(before?.replace(` ${podId}`, '')).toBe(had);
   expect(it.node.machine.pods.has(podId)).toBe(true);
 });
+
+test('a pod’s SELinux options are refused before anything is made, where SELinux is active', async () => {
+  const it = await new FakeNode().start();
+  it.runtime.features = { ...it.runtime.features, selinux: true };
+  const { linux } = podWith({});
+  const security = linux?.security_context ?? null;
+  if (!linux || !security) throw new Error('the fixture has no security context');
+  const selinux_options = { user: '', role: '', type: 'container_t', level: '' };
+  const labelled = podIdentity('web', { linux: { ...linux, security_context: { ...security, selinux_options } } });
+  await expect(it.sandboxes.runPod(createCtx(), labelled)).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' });
+  expect(it.sandboxes.listPods()).toEqual([]);
+  await it.sandboxes.runPod(createCtx(), podIdentity('web', { linux }));
+});

@@ -325,6 +325,8 @@ describe('the node', () => {
       kernel: { bootId: 'boot-1', seccomp: true },
       cgroup: { version: 2, driver: 'cgroupfs', controllers: ['cpu', 'memory', 'pids'] },
       securityModules: {
+        seccomp: expect.stringContaining('active: RuntimeDefault'),
+
         apparmor: expect.stringContaining('not active'),
         selinux: expect.stringContaining('not active'),
       },

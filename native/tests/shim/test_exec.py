@@ -145,6 +145,19 @@ class Exec(unittest.TestCase):
         self.assertEqual((status["NoNewPrivs"], status["Umask"]), ("1", "0077"))
         self.assertEqual(out.split()[-4:], ["0", "1", "2", "3"])
 
+    def test_flags_of_a_filter_reach_the_kernel(self):
+        allow = b"\6\0\0\0\0\0\xff\x7f"
+        log, spec_allow, wait_killable = 1 << 1, 1 << 2, 1 << 5
+        self.assertEqual(self.pod.exec("c", ["true"], seccomp=allow, seccomp_flags=log | spec_allow)[0], 0)
+        with self.assertRaises(ShimError) as caught:  # nobody listens, says the kernel
+            self.pod.exec("c", ["true"], seccomp=allow, seccomp_flags=wait_killable)
+        self.assertEqual((caught.exception.step, caught.exception.errno), ("seccomp", errno.EINVAL))
+
+    def test_a_profile_whose_name_does_not_fit_is_not_cut_to_another_ones(self):
+        with self.assertRaises(ShimError) as caught:
+            self.pod.exec("c", ["true"], apparmor_profile="x" * 600)
+        self.assertEqual((caught.exception.step, caught.exception.errno), ("apparmor", errno.ENAMETOOLONG))
+
     def test_many_at_once_leak_nothing(self):
         def shim_fds():
             return len(os.listdir(f"/proc/{self.pod.pid}/fd"))

@@ -43,7 +43,7 @@ export class LinuxMachine implements RuntimeMachine {
       defaultCgroupParent: this.group,
       rlimits: usualRlimits,
       buildId: 'test',
-      features: { apparmor: false, selinux: false },
+      features: { apparmor: false, selinux: false, seccomp: true },
     });
   }
 

@@ -26,10 +26,14 @@ async function planOf(changes: Partial<ContainerInput>): Promise<ContainerPlan> 
     oomFile: '',
     warnings: [],
   };
-  return compilePlan({ spec, rootfs: input.rootfs, cgroup, seccomp: new Uint8Array([1, 2, 3]) });
+  return compilePlan({ spec, rootfs: input.rootfs, cgroup, seccomp: { program: new Uint8Array([1, 2, 3]), flags: 6 } });
 }
 
 describe('the plan for a container', () => {
+  test('a filter comes with its flags, which were dropped', async () => {
+    expect((await planOf({})).process).toMatchObject({ seccomp: Buffer.from([1, 2, 3]), seccomp_flags: 6 });
+  });
+
   test('bytes of arguments and environment arrive as they were', async () => {
     const plan = await planOf({ args: ['echo', '\xff\xfe'], env: ['A=\xc3\xa4\x80'] });
     expect(plan.process?.args?.[1]).toEqual(Buffer.from([0xff, 0xfe]));

@@ -1,6 +1,7 @@
 import { BerthError } from '#base/errors';
 import type { CgroupHandle } from '#runtime/cgroup/cgroups';
 import type { RootfsInput } from '#runtime/container-input';
+import type { SeccompFilter } from '#runtime/seccomp/filters';
 import type { ContainerPlan } from '#runtime/shim/gen/berth/shim/ContainerPlan';
 import type { Mount } from '#runtime/shim/gen/berth/shim/Mount';
 import type { NsMode } from '#runtime/shim/gen/berth/shim/NsMode';
@@ -13,7 +14,7 @@ export interface PlanInput {
   readonly spec: OciSpec;
   readonly rootfs: RootfsInput;
   readonly cgroup: CgroupHandle;
-  readonly seccomp: Uint8Array | undefined;
+  readonly seccomp: SeccompFilter | undefined;
 }
 
 /** S_IFCHR, S_IFBLK, S_IFIFO */

@@ -1,5 +1,6 @@
 import { BerthError } from '#base/errors';
 import { capabilityMask } from '#runtime/spec/capabilities';
+import type { SeccompFilter } from '#runtime/seccomp/filters';
 import type { OciProcess } from '#runtime/spec/oci';
 import { rlimitNumbers } from '#runtime/spec/rlimits';
 import type { Process } from '#runtime/shim/gen/berth/shim/Process';
@@ -8,7 +9,7 @@ import type { Process } from '#runtime/shim/gen/berth/shim/Process';
 const bytes = (texts: readonly string[]): Buffer[] => texts.map((text) => Buffer.from(text, 'latin1'));
 
 /** The confinement of one process, of a container's init and of its execs alike. */
-export function compileProcess(process: OciProcess, seccomp: Uint8Array | undefined): Process {
+export function compileProcess(process: OciProcess, seccomp: SeccompFilter | undefined): Process {
   const { capabilities } = process;
   return {
     args: bytes(process.args),
@@ -30,13 +31,18 @@ export function compileProcess(process: OciProcess, seccomp: Uint8Array | undefi
       hard: limit.hard.toString(),
     })),
     no_new_privs: process.noNewPrivileges,
-    ...(seccomp === undefined ? {} : { seccomp: Buffer.from(seccomp.buffer, seccomp.byteOffset, seccomp.byteLength) }),
+    ...(seccomp && filterFields(seccomp)),
     set_oom_score_adj: process.oomScoreAdj !== undefined,
     oom_score_adj: process.oomScoreAdj ?? 0,
     tty: process.terminal,
     apparmor_profile: process.apparmorProfile ?? '',
     selinux_label: process.selinuxLabel ?? '',
   };
+}
+
+/** The filter's part of a process. */
+export function filterFields({ program, flags }: SeccompFilter): Pick<Process, 'seccomp' | 'seccomp_flags'> {
+  return { seccomp: Buffer.from(program.buffer, program.byteOffset, program.byteLength), seccomp_flags: flags };
 }
 
 function rlimitNumber(name: string): number {

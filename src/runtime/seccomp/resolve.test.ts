@@ -95,6 +95,22 @@ describe('a profile in libseccomp numbers', () => {
 });
 
 describe('compiled filters', () => {
+  test.each(['E2BIG', 'EDOM', 'EINVAL'])('%s of libseccomp is the profile’s mistake', async (code) => {
+    const filters = new SeccompFilters({
+      compileSeccomp: () => Promise.reject(Object.assign(new Error('seccomp_arch_add'), { code })),
+    });
+    const profile = { defaultAction: 'SCMP_ACT_ALLOW', architectures: ['SCMP_ARCH_PPC'], flags: [], syscalls: [] };
+    await expect(filters.get(profile)).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      message: expect.stringContaining('seccomp profile: '),
+    });
+  });
+
+  test('RuntimeDefault is loaded as runc loads a profile without flags', async () => {
+    const filters = new SeccompFilters({ compileSeccomp: async () => new Uint8Array(8) });
+    expect((await filters.get(defaultProfile(new Set(), []))).flags).toBe(4);
+  });
+
   test('equal profiles are compiled once, a failure is not remembered', async () => {
     let compiled = 0;
     let fail = true;

@@ -12,6 +12,8 @@ import {
 } from './default-profile.ts';
 
 const allow = 'SCMP_ACT_ALLOW';
+/** Of a profile that has no list of its own, as runc has it: since 5.16 it is what the kernel does without a flag, too. */
+export const usualFlags: readonly string[] = ['SECCOMP_FILTER_FLAG_SPEC_ALLOW'];
 const plain = (names: readonly string[]): OciSyscall => ({ names, action: allow, args: [] });
 
 /** RuntimeDefault for a process with these capabilities, as an OCI profile. */
@@ -47,7 +49,7 @@ export function defaultProfile(capabilities: ReadonlySet<string>, architectures:
     defaultAction: 'SCMP_ACT_ERRNO',
     defaultErrnoRet: constants.errno.EPERM,
     architectures,
-    flags: [],
+    flags: usualFlags,
     syscalls,
   };
 }
@@ -101,6 +103,17 @@ function comparisonNumber(name: string): number {
   return op;
 }
 
+/** linux/seccomp.h. What is not here means nothing to us, or was refused. */
+const flagNumbers: Readonly<Record<string, number>> = {
+  SECCOMP_FILTER_FLAG_LOG: 1 << 1,
+  SECCOMP_FILTER_FLAG_SPEC_ALLOW: 1 << 2,
+};
+
+/** With which flags a filter is loaded: seccomp(2). */
+export function filterFlags({ flags }: Pick<OciSeccomp, 'flags'>): number {
+  return flags.reduce((all, name) => all | (flagNumbers[name] ?? 0), 0);
+}
+
 /** A filter has no more instructions; libseccomp takes minutes for a profile that repeats itself often enough. */
 const maxRules = 4096;
 
@@ -132,5 +145,5 @@ export function toSeccompInput(profile: OciSeccomp): SeccompInput {
       args: syscall.args.map((arg) => ({ ...arg, op: comparisonNumber(arg.op) })),
     });
   }
-  return { defaultAction, architectures: profile.architectures, flags: profile.flags, rules };
+  return { defaultAction, architectures: profile.architectures, rules };
 }

@@ -96,6 +96,17 @@ describe('the OCI spec of a container', () => {
     expect(optionsOf('/etc/hosts')).toContain(sourceRequired);
   });
 
+  test('a rule of a profile that wants a capability counts where the container has it', async () => {
+    const rule = { names: ['mount'], action: 'SCMP_ACT_ERRNO', args: [], withCaps: ['CAP_SYS_ADMIN'] };
+    const profile = { defaultAction: 'SCMP_ACT_ALLOW', architectures: [], flags: [], syscalls: [rule] };
+    const rulesWith = async (add: readonly string[]): Promise<number | undefined> => {
+      const capabilities = { add, drop: [], ambient: [] };
+      return (await specOf({ seccomp: { type: 'profile', profile }, capabilities })).linux.seccomp?.syscalls.length;
+    };
+    expect(await rulesWith([])).toBe(0);
+    expect(await rulesWith(['CAP_SYS_ADMIN'])).toBe(1);
+  });
+
   test('privileged: no seccomp, nothing masked, /sys and cgroups writable, every device allowed', async () => {
     const spec = await specOf({ privileged: true });
     expect(spec.linux.seccomp).toBeUndefined();

@@ -1,5 +1,6 @@
 import type { Ctx } from '#base/ctx';
 import type { ContainerInput, IdRange } from '#runtime/container-input';
+import { settleProfile } from '#runtime/seccomp/parse-profile';
 import { defaultProfile } from '#runtime/seccomp/resolve';
 import { resolveCapabilities } from './capabilities.ts';
 import { containerDevices } from './devices.ts';
@@ -81,7 +82,7 @@ function chooseSeccomp(
   architectures: readonly string[],
 ): OciSeccomp | undefined {
   if (input.privileged || input.seccomp.type === 'unconfined') return undefined;
-  if (input.seccomp.type === 'profile') return input.seccomp.profile;
+  if (input.seccomp.type === 'profile') return settleProfile(input.seccomp.profile, capabilities);
   // One object per set of capabilities, so that its compiled filter is found without hashing it again. The number of
   // sets in use on a node is small; a flood of odd ones only costs a new map.
   const key = [...capabilities].join();
