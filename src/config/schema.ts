@@ -137,7 +137,9 @@ const registries = z.strictObject({
       .describe('Files of credentials (docker’s config.json, containers-auth.json) for calls that bring none.'),
   ),
   plain_http: live(
-    listOf(registryHost()).default([]).describe('Registries ("host" or "host:port") spoken to in plain HTTP.'),
+    listOf(registryHost())
+      .default([])
+      .describe('Registries and token servers ("host" or "host:port") spoken to in plain HTTP.'),
   ),
   minimum_throughput: live(
     integer(0, 1_000_000_000)

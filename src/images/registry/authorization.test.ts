@@ -143,6 +143,45 @@ describe('bearer', () => {
     expect(auth.requests.length).toBe(1);
   });
 
+  it.each<[string, Readonly<Record<string, unknown>>, number]>([
+    ['nothing', {}, 1],
+    ['0', { expires_in: 0 }, 1],
+    ['less than nothing', { expires_in: -5 }, 1],
+    ['a text', { expires_in: '300' }, 1],
+    ['no number', { expires_in: 'soon' }, 1],
+    ['null', { expires_in: null }, 1],
+    ['more than there is', { expires_in: 1e300 }, 1],
+    ['a moment', { expires_in: 2 }, 2],
+    ['a time of issue elsewhere', { expires_in: 300, issued_at: '1999-01-01T00:00:00+14:00' }, 1],
+    ['two tokens', { access_token: 'other', expires_in: 300 }, 1],
+  ])('believes a token that says %s of its life', async (_name, fields, asked) => {
+    auth.trick(/^\/token/, giveToken({ token: 'tok', ...fields }));
+    await bench.resolve(name);
+    expect(auth.requests.length).toBe(asked);
+  });
+
+  it.each([
+    ['in lower case, without a service', 'bearer realm=REALM', '/token?scope=repository%3Ateam%2Fapp%3Apull'],
+    ['after Basic', 'Basic realm="x", Bearer realm="REALM",service="reg"', '/token?service=reg&scope='],
+    ['in a header of its own', ['Basic realm="x"', 'Bearer realm="REALM"'], '/token?scope='],
+    ['with an error', 'Bearer realm="REALM",error="invalid_token",error_description="a, b"', '/token?scope='],
+  ])('answers a challenge %s', async (_name, header, url) => {
+    double.trick(/./, (request, response, serve) => {
+      if (request.headers.authorization === 'Bearer tok') {
+        serve();
+        return;
+      }
+      response.setHeader(
+        'www-authenticate',
+        [header].flat().map((one) => one.replace('REALM', realm())),
+      );
+      response.writeHead(401).end();
+    });
+    auth.trick(/^\/token/, giveToken({ token: 'tok' }));
+    await expect(bench.resolve(name, me)).resolves.toBeDefined();
+    expect(auth.requests[0]!.url).toContain(url);
+  });
+
   it('asks again when a token has run out, or is no longer taken', async () => {
     auth.trick(/^\/token/, giveToken({ token: 'tok', expires_in: 1 }));
     await bench.resolve(name);
@@ -214,6 +253,17 @@ describe('who learns the credentials', () => {
       message: expect.stringContaining('not https'),
     });
     expect(auth.requests).toEqual([]);
+  });
+
+  it('is a realm without TLS that the owner lists', async () => {
+    await using secure = await RegistryDouble.start({ tls: true });
+    secure.add({ names: ['x.test/team/app:1'], layers: [] });
+    secure.trick(/./, (request, response, serve) => wantBearer(realm(), 'tok')(request, response, serve));
+    auth.trick(/^\/token/, giveToken({ token: 'tok' }));
+    await bench.hosts(secure.host, 'skip_verify = true\n');
+    bench.configure({ plainHttp: ['other.test', auth.host] });
+    await expect(bench.resolve(`${secure.host}/team/app:1`, me)).resolves.toBeDefined();
+    expect(sent(auth)).toEqual([`Basic ${encoded}`]);
   });
 
   it('is not a mirror, unless they name it', async () => {

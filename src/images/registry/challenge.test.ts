@@ -40,6 +40,25 @@ describe('parseChallenges', () => {
     ['Bearer realm="one",realm="two"', [['bearer', { realm: 'one' }]]],
     ['Bearer realm="no end', [['bearer', { realm: 'no end' }]]],
     ['realm="without a scheme"', []],
+    [
+      'Bearer realm=https://auth.test/token?a=b,service=reg',
+      [['bearer', { realm: 'https://auth.test/token?a=b', service: 'reg' }]],
+    ],
+    [
+      ['Negotiate', 'NTLM', 'bearer realm="b",,scope="repository:a:pull repository:b:pull",error="invalid_token"'],
+      [
+        ['negotiate', {}],
+        ['ntlm', {}],
+        ['bearer', { realm: 'b', scope: 'repository:a:pull repository:b:pull', error: 'invalid_token' }],
+      ],
+    ],
+    [
+      'Digest realm="d", nonce=abc==, qop="auth,auth-int", Basic realm="b"',
+      [
+        ['digest', { nonce: 'abc==', qop: 'auth,auth-int' }],
+        ['basic', { realm: 'b' }],
+      ],
+    ],
   ])('reads %j', (header, expected) => {
     expect(plain(header)).toMatchObject(expected as object);
     expect(parseChallenges(header).length).toBe((expected as unknown[]).length);

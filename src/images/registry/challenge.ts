@@ -39,7 +39,7 @@ class Reader {
       this.#at += 1;
       // A second "=" is the padding of a token68, which no scheme of registries has.
       this.#skip(/[=\s]/);
-      const value = this.#text[this.#at] === '"' ? this.#quoted() : this.#token();
+      const value = this.#text[this.#at] === '"' ? this.#quoted() : this.#value();
       const name = word.toLowerCase();
       if (parameters && !parameters.has(name)) parameters.set(name, value);
     }
@@ -49,10 +49,16 @@ class Reader {
     while (this.#at < this.#text.length && chars.test(this.#text[this.#at] ?? '')) this.#at += 1;
   }
 
-  /** More than RFC 9110 allows in a value: unquoted URLs are met in the wild. */
   #token(): string {
     const start = this.#at;
     this.#skip(tokenChar);
+    return this.#text.slice(start, this.#at);
+  }
+
+  /** More than RFC 9110 allows: URLs without quotes are met in the wild. */
+  #value(): string {
+    const start = this.#at;
+    this.#skip(/[^\s,"]/);
     return this.#text.slice(start, this.#at);
   }
 

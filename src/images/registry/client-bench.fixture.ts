@@ -10,6 +10,7 @@ import { RegistryClient } from './registry-client.ts';
 import { registryConfig } from './registry-config.fixture.ts';
 import type { BlobDescriptor, RegistryCredentials, RemoteImage } from './registry.ts';
 import type { Session } from './source.ts';
+import type { TransportOptions } from './transport.ts';
 
 export const noCredentials: RegistryCredentials = {
   ...{ username: '', password: '', auth: '', serverAddress: '', identityToken: '', registryToken: '' },
@@ -18,19 +19,21 @@ export const noCredentials: RegistryCredentials = {
 /** A client in this thread, with a directory for the owner's files. */
 export class ClientBench implements AsyncDisposable {
   readonly directory: string;
-  readonly client = new RegistryClient({ backOffMs: 1 });
+  readonly client: RegistryClient;
   /** What the log was told. */
   readonly notes: string[] = [];
   readonly stop = new AbortController();
   config: RegistryConfig;
 
-  private constructor(directory: string) {
+  private constructor(directory: string, options: TransportOptions) {
     this.directory = directory;
+    this.client = new RegistryClient({ backOffMs: 1, environment: {}, ...options });
     this.config = registryConfig();
   }
 
-  static async open(): Promise<ClientBench> {
-    return new ClientBench(await mkdtemp(path.join(os.tmpdir(), 'berth-registry-')));
+  /** Without the machine's proxies. */
+  static async open(options: TransportOptions = {}): Promise<ClientBench> {
+    return new ClientBench(await mkdtemp(path.join(os.tmpdir(), 'berth-registry-')), options);
   }
 
   configure(more: Partial<RegistryConfig>): void {

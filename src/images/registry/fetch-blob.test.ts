@@ -132,8 +132,77 @@ describe('lengths', () => {
       response.writeHead(200, { 'content-encoding': 'gzip' });
       response.end('x');
     });
-    await expect(bench.fetch(name, blob)).rejects.toMatchObject({ message: expect.stringContaining('sent as gzip') });
+    await expect(bench.fetch(name, blob)).rejects.toMatchObject({
+      message: expect.stringContaining('sent with Content-Encoding "gzip"'),
+    });
     expect(double.requests[0]!.headers['accept-encoding']).toBe('identity');
+  });
+});
+
+describe('odd answers', () => {
+  const framed = Buffer.from('HTTP/1.0 200 OK\r\n\r\n');
+
+  it.each<[string, Readonly<Record<string, string>>]>([
+    ['no Content-Length', { 'transfer-encoding': 'chunked' }],
+    ['a Content-Type of another kind', { 'content-type': 'text/html', 'content-length': String(bytes.length) }],
+    ['a coding that changes nothing', { 'content-encoding': 'identity' }],
+    ['an empty coding', { 'content-encoding': '' }],
+    ['a coding of what is stored, not sent', { 'content-encoding': 'gzip', 'content-length': String(bytes.length) }],
+    ['a coding of an upload', { 'content-encoding': 'aws-chunked', 'content-length': String(bytes.length) }],
+    ['a digest that is none', { 'docker-content-digest': 'sha512:nonsense' }],
+  ])('with %s are taken', async (_name, headers) => {
+    double.trick(/blobs/, (_request, response) => {
+      response.writeHead(200, headers);
+      response.end(bytes);
+    });
+    expect((await bench.fetch(name, blob)).equals(bytes)).toBe(true);
+  });
+
+  it('of HTTP/1.0 are taken', async () => {
+    double.trick(/blobs/, (_request, response) => response.socket!.end(Buffer.concat([framed, bytes])));
+    expect((await bench.fetch(name, blob)).equals(bytes)).toBe(true);
+  });
+
+  it.each(['gzip', 'br', 'zstd, gzip', 'x'.repeat(5000)])(
+    'with the coding %.20s are refused by its name',
+    async (coding) => {
+      double.trick(/blobs/, (_request, response) => {
+        response.writeHead(200, { 'content-encoding': coding });
+        response.end(bytes);
+      });
+      await expect(bench.fetch(name, blob)).rejects.toMatchObject({
+        code: 'UNAVAILABLE',
+        message: expect.stringContaining(`Content-Encoding "${coding.slice(0, 64)}", which was not asked for`),
+      });
+      expect(double.requests.length).toBe(1);
+    },
+  );
+
+  it('to a range that refuse it are asked for all', async () => {
+    double.trick(/blobs/, (request, response, serve) => {
+      if (request.headers.range === undefined) serve();
+      else fail(416)(request, response);
+    });
+    double.trick(/blobs/, breakAfter(bytes, 5), 1);
+    expect((await bench.fetch(name, blob)).equals(bytes)).toBe(true);
+    expect(double.requests.map(({ headers }) => headers.range)).toEqual([undefined, 'bytes=5-', undefined]);
+  });
+});
+
+describe('a layer with urls', () => {
+  const elsewhere = { ...blob, hasUrls: true };
+
+  it('is taken from the registry that has it', async () => {
+    expect((await bench.fetch(name, elsewhere)).equals(bytes)).toBe(true);
+  });
+
+  it('is not looked for outside, and that is said', async () => {
+    double.blobs.clear();
+    await expect(bench.fetch(name, elsewhere)).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+      message: expect.stringContaining('its descriptor has urls'),
+    });
+    await expect(bench.fetch(name, blob)).rejects.toMatchObject({ message: expect.not.stringContaining('urls') });
   });
 });
 

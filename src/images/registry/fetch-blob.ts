@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import type { Writable } from 'node:stream';
-import { BerthError } from '#base/errors';
+import { BerthError, isBerthError } from '#base/errors';
 import { repositoryOf } from '../reference.ts';
 import { withEndpoints, type Call } from './attempts.ts';
+import { codingError } from './content-coding.ts';
 import type { Endpoint } from './endpoint.ts';
 import { drop, headerOf, type Answer } from './follow.ts';
 import { judgeRange } from './range.ts';
@@ -44,6 +45,8 @@ class BlobFetch {
   /** What the last host called these bytes, for asking it again. */
   #seen: { readonly origin: string; readonly etag: string } | undefined;
   #readerError: unknown;
+  /** Origins that refuse to send a rest. */
+  readonly #wholeOnly = new Set<string>();
 
   constructor(call: Call, source: Source, blob: BlobDescriptor, sink: Writable, onProgress: OnBytes) {
     this.#call = call;
@@ -65,7 +68,9 @@ class BlobFetch {
       endpoints: endpoints.filter(({ canPull }) => canPull),
     };
     if (this.#blob.size > 0) {
-      await withEndpoints(this.#call, options, (endpoint) => this.#attempt(endpoint));
+      await withEndpoints(this.#call, options, (endpoint) => this.#attempt(endpoint)).catch((error: unknown) => {
+        throw this.#blob.hasUrls === true ? outside(error) : error;
+      });
     }
     await this.#finish();
   }
@@ -75,11 +80,15 @@ class BlobFetch {
     const { config, exchange } = this.#source;
     this.#throwIfReaderGone();
     const login = await this.#source.login(endpoint);
-    const answer = await exchange.get({
-      ...{ endpoint, path: `/blobs/${this.#blob.digest}`, what: this.#what, login, silentMs: config.stallMs },
-      headers: this.#rangeHeaders(endpoint),
-      signal: this.#call.signal,
-    });
+    const answer = await exchange
+      .get({
+        ...{ endpoint, path: `/blobs/${this.#blob.digest}`, what: this.#what, login, silentMs: config.stallMs },
+        ...{ headers: this.#rangeHeaders(endpoint), byDigest: true, plainHttp: config.plainHttp },
+        signal: this.#call.signal,
+      })
+      .catch((error: unknown) => {
+        throw this.#judgeRefusal(error, endpoint);
+      });
     const shown = shownUrl(answer.url);
     try {
       const skip = this.#judge(endpoint, answer, shown);
@@ -98,8 +107,16 @@ class BlobFetch {
     }
   }
 
+  /** A host that cannot send the rest may send all of it once more. */
+  #judgeRefusal(error: unknown, endpoint: Endpoint): unknown {
+    const status = error instanceof Setback ? error.error.details['status'] : undefined;
+    if (!(error instanceof Setback) || status !== 416 || this.#wholeOnly.has(endpoint.origin)) return error;
+    this.#wholeOnly.add(endpoint.origin);
+    return new Setback(error.error, true);
+  }
+
   #rangeHeaders(endpoint: Endpoint): Record<string, string> {
-    if (this.#offset === 0) return {};
+    if (this.#offset === 0 || this.#wholeOnly.has(endpoint.origin)) return {};
     const range = { range: `bytes=${this.#offset}-` };
     // Bytes are named by digest, so another host's tag is no reason to start over.
     return this.#seen?.origin === endpoint.origin ? { ...range, 'if-range': this.#seen.etag } : range;
@@ -107,10 +124,10 @@ class BlobFetch {
 
   /** @returns how many bytes at the start of the body we have already */
   #judge(endpoint: Endpoint, answer: Answer, shown: string): number {
-    const encoding = headerOf(answer, 'content-encoding') ?? 'identity';
-    if (encoding !== 'identity') {
-      throw new BerthError('UNAVAILABLE', `${this.#what}: ${shown}: sent as ${encoding.slice(0, 32)}, not as it is`);
-    }
+    // Storage may keep a name for the coding of what it stores: of the right length it is the blob itself.
+    const rest = answer.status === 206 ? this.#blob.size - this.#offset : this.#blob.size;
+    const coded = codingError(answer, `${this.#what}: ${shown}`);
+    if (coded && headerOf(answer, 'content-length') !== String(rest)) throw coded;
     const judged = judgeRange(
       {
         status: answer.status,
@@ -218,6 +235,13 @@ class BlobFetch {
       `${this.#what} is longer than the ${this.#blob.size} bytes of its descriptor`,
     );
   }
+}
+
+/** Where an image's author says that a layer lies is no place for a node to send requests to. */
+function outside(error: unknown): unknown {
+  if (!isBerthError(error, 'NOT_FOUND')) return error;
+  const why = 'the layer may lie outside the registry (its descriptor has urls), where nothing is fetched from';
+  return new BerthError(error.code, `${error.message}: ${why}`, { cause: error, details: error.details });
 }
 
 /** Until a stream has ended; rejects with what it was destroyed with. */

@@ -1,6 +1,7 @@
 import { request, type Dispatcher } from 'undici';
 import { Deadline } from '#base/deadline';
 import { BerthError } from '#base/errors';
+import { FailedHop } from './network-failure.ts';
 import { Setback } from './setback.ts';
 import { shownUrl } from './shown-url.ts';
 import type { Route, Transport } from './transport.ts';
@@ -19,6 +20,8 @@ export interface Outgoing extends Route {
   /** How long the host may be silent before its answer, and within a body that is being read. */
   readonly silentMs: number;
   readonly signal: AbortSignal;
+  /** A redirect may lead from TLS to plain HTTP: what comes is compared with a digest that came over TLS. */
+  readonly mayLeaveTls?: boolean;
 }
 
 export type HeaderMap = Readonly<Record<string, string | readonly string[]>>;
@@ -37,9 +40,10 @@ const userAgent = 'berth';
 
 /**
  * Sends a request and follows its redirects. After the first step to another origin no credential, no header of the owner
- * and no client certificate is sent any more, wherever the next steps lead; a step from TLS to plain HTTP is refused.
+ * and no client certificate is sent any more, wherever the next steps lead; a step from TLS to plain HTTP is refused, unless a
+ * digest protects what comes.
  *
- * @throws Setback, or whatever broke the connection
+ * @throws Setback, BerthError, FailedHop
  */
 export async function follow(transport: Transport, out: Outgoing): Promise<Answer> {
   let url = out.url;
@@ -57,8 +61,16 @@ export async function follow(transport: Transport, out: Outgoing): Promise<Answe
 
 async function send(transport: Transport, out: Outgoing, url: URL, left: boolean): Promise<Answer> {
   const tls = left ? { ...out.tls, clients: [] } : out.tls;
+  try {
+    return await requested(transport, { ...out, tls }, url, left);
+  } catch (error) {
+    throw error instanceof BerthError ? error : new FailedHop(url, error);
+  }
+}
+
+async function requested(transport: Transport, out: Outgoing, url: URL, left: boolean): Promise<Answer> {
   const { statusCode, headers, body } = await request(url, {
-    dispatcher: await transport.dispatcher(url, { ...out, tls }),
+    dispatcher: await transport.dispatcher(url, out),
     method: out.method,
     headers: {
       'user-agent': userAgent,
@@ -86,7 +98,7 @@ function nextUrl(out: Outgoing, url: URL, answer: Answer): URL {
   }
   if (location === undefined) throw refused(out, url, 'a redirect that does not say where');
   if (next.protocol !== 'https:' && next.protocol !== 'http:') throw refused(out, url, 'a redirect that leaves HTTP');
-  if (url.protocol === 'https:' && next.protocol === 'http:') {
+  if (url.protocol === 'https:' && next.protocol === 'http:' && out.mayLeaveTls !== true) {
     throw refused(out, url, `a redirect from TLS to plain HTTP, ${shownUrl(next)}`);
   }
   // undici would send them; a link with a password in it is not ours to use.

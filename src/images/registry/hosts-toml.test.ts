@@ -52,7 +52,7 @@ describe('parseHostsToml', () => {
         },
         headers: { 'x-one': ['1'], 'x-two': ['a', 'b'] },
         dialMs: 61_500,
-        proxy: 'http://proxy.test:3128',
+        proxy: 'http://proxy.test:3128/',
       },
     ]);
   });

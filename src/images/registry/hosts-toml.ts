@@ -3,6 +3,7 @@ import { BerthError } from '#base/errors';
 import type { Endpoint, TlsFiles } from './endpoint.ts';
 import { plainTls, portOf, secureFirst } from './endpoint.ts';
 import { isTexts, OwnerTable } from './owner-table.ts';
+import { parseProxy, proxyForms } from './proxy-rules.ts';
 
 /** One host of a hosts.toml; all but the repository. */
 export type HostEntry = Omit<Endpoint, 'repository' | 'namespace' | 'primary'>;
@@ -111,9 +112,9 @@ function headersOf(table: OwnerTable): Endpoint['headers'] {
 function proxyOf(table: OwnerTable): string | undefined {
   const text = table.text('proxy');
   if (text === undefined) return undefined;
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url && /^(https?|socks5h?):$/.test(url.protocol) && url.hostname !== '') return text;
-  throw table.wrong('proxy', 'the URL of a proxy such as "http://proxy.example:3128"');
+  const proxy = parseProxy(text);
+  if (proxy) return proxy.href;
+  throw table.wrong('proxy', `the URL of a proxy: ${proxyForms}`);
 }
 
 const unitMs: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };

@@ -107,21 +107,16 @@ export function configOf(root: UntrustedObject): Descriptor {
   return descriptor;
 }
 
-/** @throws IMAGE_INVALID for layers that cannot be unpacked or lie elsewhere */
+/** @throws IMAGE_INVALID for layers that cannot be unpacked */
 export function layersOf(root: UntrustedObject): readonly Descriptor[] {
   return root.objects('layers').map((layer) => {
     const descriptor = descriptorOf(layer);
     const { digest, mediaType } = descriptor;
-    if (layer.texts('urls').length > 0) {
-      throw invalid(
-        `layer ${digest}`,
-        'lies outside the registry (its descriptor has urls), where nothing is fetched from',
-      );
-    }
     if (mediaType.includes('+encrypted'))
       throw invalid(`layer ${digest}`, 'is encrypted, and there are no keys for it');
     if (!layerTypes.test(mediaType)) throw invalid(`layer ${digest}`, `is of type ${shown(mediaType)}, not a layer`);
-    return descriptor;
+    // The registry may have it all the same.
+    return layer.texts('urls').length > 0 ? { ...descriptor, hasUrls: true } : descriptor;
   });
 }
 

@@ -1,7 +1,15 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { digestOf } from '../config.ts';
 import { ClientBench } from './client-bench.fixture.ts';
-import { breakAfter, redirect, RegistryDouble, sendBlob, wantBasic } from './registry-double.fixture.ts';
+import {
+  breakAfter,
+  giveToken,
+  redirect,
+  RegistryDouble,
+  sendBlob,
+  wantBasic,
+  wantBearer,
+} from './registry-double.fixture.ts';
 
 const bytes = Buffer.from('a blob of some length');
 const blob = { digest: digestOf(bytes), size: bytes.length };
@@ -95,19 +103,124 @@ describe('a redirect', () => {
     expect(double.requests.length).toBe(1);
   });
 
-  it('from TLS to plain HTTP is refused, and its query is not shown', async () => {
+  it('from TLS to plain HTTP is followed for what has a digest, without credentials', async () => {
+    await using secure = await RegistryDouble.start({ tls: true });
+    await bench.hosts(secure.host, 'skip_verify = true\n[header]\nx-owner = "secret"\n');
+    secure.trick(/blobs/, redirect(`${storage.origin}/stored`));
+    secure.trick(/blobs/, wantBasic('me', 'sesame'), 1);
+    expect((await bench.fetch(`${secure.host}/team/app:1`, blob, { credentials: me })).equals(bytes)).toBe(true);
+    expect(secure.requests.at(-1)!.headers.authorization).toBeDefined();
+    expect(storage.requests[0]!.headers).not.toHaveProperty('authorization');
+    expect(storage.requests[0]!.headers).not.toHaveProperty('x-owner');
+  });
+
+  it('from TLS to plain HTTP is refused for a tag, which anybody on the way could answer', async () => {
     await using secure = await RegistryDouble.start({ tls: true });
     await bench.hosts(secure.host, 'skip_verify = true\n');
-    secure.trick(/blobs/, redirect(`${storage.origin}/stored?X-Signature=secret`));
-    const fetching = bench.fetch(`${secure.host}/team/app:1`, blob);
-    await expect(fetching).rejects.toMatchObject({
+    secure.trick(/manifests/, redirect(`${storage.origin}/stored?X-Signature=secret`));
+    const resolving = bench.resolve(`${secure.host}/team/app:1`);
+    await expect(resolving).rejects.toMatchObject({
       message: expect.stringContaining(`from TLS to plain HTTP, ${storage.origin}/stored,`),
     });
-    await expect(fetching).rejects.toMatchObject({ message: expect.not.stringContaining('secret') });
+    await expect(resolving).rejects.toMatchObject({ message: expect.not.stringContaining('secret') });
     expect(storage.requests).toEqual([]);
   });
 
-  it('that asks for credentials elsewhere gets none', async () => {
+  it('to a host that is not there is told with that host', async () => {
+    bench.configure({ attempts: 1 });
+    double.trick(/blobs/, redirect('http://127.0.0.1:9/stored?X-Signature=secret'));
+    await expect(bench.fetch(name, blob)).rejects.toMatchObject({
+      message: expect.stringContaining('http://127.0.0.1:9/stored: connection refused'),
+    });
+  });
+
+  it('in a circle ends', async () => {
+    storage.trick(/^\/there/, redirect(`${double.origin}/here`));
+    double.trick(/^\/here/, redirect(`${storage.origin}/there`));
+    double.trick(/blobs/, redirect('/here'));
+    await expect(bench.fetch(name, blob)).rejects.toMatchObject({ message: expect.stringContaining('redirects') });
+    expect(double.requests.length + storage.requests.length).toBe(6);
+  });
+
+  it('with a user in its URL is followed without', async () => {
+    double.trick(/blobs/, redirect(`${storage.origin.replace('//', '//them:secret@')}/stored`));
+    expect((await bench.fetch(name, blob)).equals(bytes)).toBe(true);
+    expect(storage.requests[0]!.headers.authorization).toBeUndefined();
+  });
+});
+
+describe('a host that a redirect leads to and that wants a token of its own', () => {
+  let auth: RegistryDouble;
+  beforeEach(async () => {
+    auth = await RegistryDouble.start();
+    storage.trick(/^\/v2/, wantBearer(`${auth.origin}/token`, 'theirs', ''));
+    storage.blobs.set(blob.digest, bytes);
+  });
+  afterEach(() => auth[Symbol.asyncDispose]());
+  const away = (): string => `${storage.origin}/v2/else/where/blobs/${blob.digest}?sig=secret`;
+
+  it('gets one, and learns nothing of our credentials', async () => {
+    auth.trick(/^\/token/, giveToken({ token: 'theirs' }));
+    double.trick(/blobs/, redirect(away()));
+    double.trick(/blobs/, wantBasic('me', 'sesame'), 1);
+    expect((await bench.fetch(name, blob, { credentials: me })).equals(bytes)).toBe(true);
+    expect(auth.requests).toMatchObject([{ url: '/token?service=reg&scope=repository%3Aelse%2Fwhere%3Apull' }]);
+    expect(auth.requests[0]!.headers.authorization).toBeUndefined();
+    expect(storage.requests.map(({ headers }) => headers.authorization)).toEqual([undefined, 'Bearer theirs']);
+    expect(storage.requests.map(({ url }) => url)).toEqual(
+      [away(), away()].map((url) => url.slice(storage.origin.length)),
+    );
+  });
+
+  it('gets the one that is kept, and a new one when that is no longer taken', async () => {
+    auth.trick(/^\/token/, giveToken({ token: 'theirs', expires_in: 300 }));
+    double.trick(/blobs/, redirect(away()));
+    for (const _ of [1, 2]) await bench.fetch(name, blob);
+    expect(auth.requests.length).toBe(1);
+    storage.trick(/^\/v2/, wantBearer(`${auth.origin}/token`, 'new', ''));
+    auth.trick(/^\/token/, giveToken({ token: 'new', expires_in: 300 }));
+    expect((await bench.fetch(name, blob)).equals(bytes)).toBe(true);
+    expect(auth.requests.length).toBe(2);
+  });
+
+  it('is asked no more than twice when its own tokens do not please it', async () => {
+    auth.trick(/^\/token/, giveToken({ token: 'wrong' }));
+    double.trick(/blobs/, redirect(away()));
+    await expect(bench.fetch(name, blob)).rejects.toMatchObject({
+      code: 'UNAUTHENTICATED',
+      message: expect.stringContaining(`${storage.origin}/v2/else/where/blobs/`),
+    });
+    expect(storage.requests.length).toBe(2);
+    expect(auth.requests.length).toBe(1);
+  });
+
+  it('may lead further, where its token is not shown', async () => {
+    await using third = await RegistryDouble.start();
+    third.trick(/^\/third/, (request, response) => sendBlob(request, response, bytes));
+    auth.trick(/^\/token/, giveToken({ token: 'theirs' }));
+    storage.trick(/^\/v2/, (request, response, serve) =>
+      request.headers.authorization === 'Bearer theirs'
+        ? redirect(`${third.origin}/third`)(request, response, serve)
+        : wantBearer(`${auth.origin}/token`, 'theirs')(request, response, serve),
+    );
+    double.trick(/blobs/, redirect(away()));
+    expect((await bench.fetch(name, blob)).equals(bytes)).toBe(true);
+    expect(third.requests[0]!.headers.authorization).toBeUndefined();
+  });
+
+  it('may be one that we came from, as a stranger', async () => {
+    auth.trick(/^\/token/, giveToken({ token: 'theirs' }));
+    storage.trick(/^\/v2/, redirect(`${double.origin}/home`));
+    double.trick(/^\/home/, wantBasic('me', 'sesame'));
+    double.trick(/blobs/, redirect(away()));
+    double.trick(/blobs/, wantBasic('me', 'sesame'), 1);
+    await expect(bench.fetch(name, blob, { credentials: me })).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+    expect(double.requests.filter(({ url }) => url === '/home').map(({ headers }) => headers.authorization)).toEqual([
+      undefined,
+    ]);
+  });
+
+  it('and wants a password gets none', async () => {
     double.trick(/blobs/, redirect(`${storage.origin}/locked`));
     storage.trick(/^\/locked/, wantBasic('me', 'sesame'));
     await expect(bench.fetch(name, blob, { credentials: me })).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });

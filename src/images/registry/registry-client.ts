@@ -7,16 +7,17 @@ import { fetchBlob } from './fetch-blob.ts';
 import type { BlobDescriptor, OnBytes, RemoteImage } from './registry.ts';
 import { resolveImage, type WantedImage } from './resolve-image.ts';
 import { openSource, type Session, type SourceParts } from './source.ts';
-import { Transport } from './transport.ts';
+import { Transport, type TransportOptions } from './transport.ts';
 
 const defaultBackOffMs = 250;
 
 /** The client itself, as it runs in the worker. */
 export class RegistryClient {
-  readonly #transport = new Transport();
+  readonly #transport: Transport;
   readonly #parts: SourceParts;
 
-  constructor(options: { readonly backOffMs?: number } = {}) {
+  constructor(options: { readonly backOffMs?: number } & TransportOptions = {}) {
+    this.#transport = new Transport(options);
     this.#parts = {
       endpoints: new Endpoints(),
       authFiles: new AuthFiles(),

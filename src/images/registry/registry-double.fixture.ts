@@ -28,6 +28,8 @@ export interface DoubleOptions {
   readonly tls?: boolean;
   /** Asks for a certificate of the test authority. */
   readonly clientCertificates?: boolean;
+  /** With `serverKeyPem`, and others below it. Default: one that the test authority signed. */
+  readonly certificate?: string;
   /** Default: 127.0.0.1, which its certificate is for. */
   readonly address?: string;
 }
@@ -51,10 +53,10 @@ export class RegistryDouble implements AsyncDisposable {
   }
 
   static async start(options: DoubleOptions = {}): Promise<RegistryDouble> {
-    const { tls = false, clientCertificates = false, address = '127.0.0.1' } = options;
+    const { tls = false, clientCertificates = false, certificate = serverCertPem, address = '127.0.0.1' } = options;
     const server = tls
       ? createTlsServer({
-          ...{ key: serverKeyPem, cert: serverCertPem, ca: authorityPem },
+          ...{ key: serverKeyPem, cert: certificate, ca: authorityPem },
           ...{ requestCert: clientCertificates, rejectUnauthorized: clientCertificates },
         })
       : createServer();

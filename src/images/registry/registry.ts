@@ -54,6 +54,8 @@ export interface BlobDescriptor {
   readonly digest: string;
   readonly size: number;
   readonly mediaType: string;
+  /** Its descriptor has URLs outside the registry, which are not followed. */
+  readonly hasUrls?: boolean;
 }
 
 export interface RemoteImage {

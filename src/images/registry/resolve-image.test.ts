@@ -135,12 +135,6 @@ describe('media types', () => {
       'an artifact of type "application/x-sbom"',
     ],
     [
-      'a layer from elsewhere',
-      { ...manifest, layers: [{ ...layer, urls: ['https://elsewhere.test/x'] }] },
-      undefined,
-      'outside the registry',
-    ],
-    [
       'an encrypted layer',
       { ...manifest, layers: [{ ...layer, mediaType: `${String(layer['mediaType'])}+gzip+encrypted` }] },
       undefined,
@@ -160,7 +154,8 @@ describe('media types', () => {
       undefined,
       '2 layers where its config has 1',
     ],
-    ['not JSON', Buffer.from('<html>'), 'text/html', 'not JSON'],
+    ['not JSON', Buffer.from('<html>'), 'text/html', 'of type "text/html" that is no manifest'],
+    ['not quite JSON', Buffer.from('{'), 'text/html', 'not JSON'],
   ];
   it.each(refused)('refuses a document that is %s', async (_name, document, type, why) => {
     if (Buffer.isBuffer(document)) double.manifests.set('team/app 1', { bytes: document, type: type! });

@@ -1,10 +1,11 @@
 import { Deadline } from '#base/deadline';
-import { BerthError } from '#base/errors';
+import { BerthError, isBerthError } from '#base/errors';
 import { digestOf, parseConfig } from '../config.ts';
 import type { Platform } from '../platform.ts';
 import { repositoryOf, type Reference } from '../reference.ts';
 import { maxDocumentBytes } from '../untrusted.ts';
 import { withEndpoints, type Call } from './attempts.ts';
+import { codingError } from './content-coding.ts';
 import type { Endpoint } from './endpoint.ts';
 import { drop, headerOf, readBody, type Answer } from './follow.ts';
 import { acceptedTypes, configOf, entriesFor, layersOf, parseDocument, type Descriptor } from './manifest.ts';
@@ -150,8 +151,10 @@ class Walk {
     try {
       const login = await this.#source.login(endpoint);
       const headers = accept === undefined ? {} : { accept };
-      const { signal } = patience;
-      const answer = await this.#source.exchange.get({ endpoint, path, what, headers, login, silentMs, signal });
+      const answer = await this.#source.exchange.get({
+        ...{ endpoint, path, what, headers, login, silentMs, signal: patience.signal },
+        ...{ byDigest: wanted.digest !== undefined, plainHttp: this.#source.config.plainHttp },
+      });
       return await checked(answer, wanted);
     } catch (error) {
       this.#call.signal.throwIfAborted();
@@ -174,6 +177,16 @@ async function checked(answer: Answer, wanted: Wanted): Promise<Found> {
     throw tooLarge(what);
   }
   const bytes = await readBody(answer, wanted.size ?? maxDocumentBytes);
+  try {
+    return compared(bytes, answer, wanted, shown);
+  } catch (error) {
+    // What was coded on the way is another document: say the cause, not its consequence.
+    throw isBerthError(error) ? (codingError(answer, `${what} from ${shown}`) ?? error) : error;
+  }
+}
+
+function compared(bytes: Buffer | undefined, answer: Answer, wanted: Wanted, shown: string): Found {
+  const { what } = wanted;
   if (!bytes)
     throw wanted.size === undefined ? tooLarge(what) : wrong(what, shown, `is longer than ${wanted.size} bytes`);
   if (wanted.size !== undefined && bytes.length !== wanted.size) {
@@ -185,7 +198,20 @@ async function checked(answer: Answer, wanted: Wanted): Promise<Found> {
   if (wanted.digest === undefined && named?.startsWith('sha256:') && named !== digest) {
     throw wrong(what, shown, `is ${digest}, not what its header says`);
   }
-  return { bytes, digest, contentType: headerOf(answer, 'content-type') ?? '' };
+  const contentType = headerOf(answer, 'content-type') ?? '';
+  if (wanted.digest === undefined && !startsAsJson(bytes)) throw noDocument(answer, what, shown, contentType);
+  return { bytes, digest, contentType };
+}
+
+function startsAsJson(bytes: Buffer): boolean {
+  return /^\s*\{/.test(bytes.subarray(0, 256).toString('latin1'));
+}
+
+/** A page to log in at, an error of a gateway with status 200. */
+function noDocument(answer: Answer, what: string, shown: string, contentType: string): BerthError {
+  const type = JSON.stringify(contentType.slice(0, 64));
+  const why = `answered with something of type ${type} that is no manifest: is it a registry, or a gateway before it?`;
+  return codingError(answer, `${what} from ${shown}`) ?? new BerthError('IMAGE_INVALID', `${what}: ${shown}: ${why}`);
 }
 
 function tooLarge(what: string): BerthError {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { networkSentence, retryAfterMs, statusSetback, toSetback } from './setback.ts';
+import { networkSentence } from './network-failure.ts';
+import { retryAfterMs, statusSetback, toSetback } from './setback.ts';
 
 describe('retryAfterMs', () => {
   it.each([

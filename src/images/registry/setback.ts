@@ -1,5 +1,7 @@
 import { BerthError, isBerthError, messageOf } from '#base/errors';
 import type { ErrorCode } from '#base/error-codes';
+import { FailedHop, isLasting, networkSentence } from './network-failure.ts';
+import { shownUrl } from './shown-url.ts';
 
 /** One attempt with one host that failed. What follows depends on the two flags. */
 export class Setback extends Error {
@@ -22,59 +24,9 @@ export class Setback extends Error {
 export function toSetback(error: unknown, what: string, shown: string): Setback {
   if (error instanceof Setback) return error;
   if (isBerthError(error)) return new Setback(error);
-  return new Setback(new BerthError('UNAVAILABLE', `${what}: ${shown}: ${networkSentence(error)}`), true);
-}
-
-const sentences: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'connection refused',
-  ECONNRESET: 'connection broken',
-  ENOTFOUND: 'no such host',
-  EAI_AGAIN: 'the host name could not be looked up',
-  EHOSTUNREACH: 'no route to the host',
-  ENETUNREACH: 'no route to the network',
-  ETIMEDOUT: 'connection timed out',
-  UND_ERR_CONNECT_TIMEOUT: 'connection timed out',
-  UND_ERR_HEADERS_TIMEOUT: 'no answer in time',
-  UND_ERR_BODY_TIMEOUT: 'no data in time',
-  UND_ERR_SOCKET: 'connection broken',
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is signed by itself: configure its ca',
-  SELF_SIGNED_CERT_IN_CHAIN: 'its certificate is signed by an unknown authority: configure its ca',
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its certificate is signed by an unknown authority: configure its ca',
-  UNABLE_TO_GET_ISSUER_CERT: 'its certificate is signed by an unknown authority: configure its ca',
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its certificate is signed by an unknown authority: configure its ca',
-  CERT_HAS_EXPIRED: 'its certificate has expired',
-  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name',
-  EPROTO: 'it does not speak TLS, or not ours',
-};
-
-/**
- * What happened to a connection, in words of ours: messages of libraries may quote URLs or headers.
- */
-export function networkSentence(error: unknown): string {
-  const code = networkCode(error);
-  if (code === undefined) return 'the request failed';
-  const known = sentences[code] ?? (code.startsWith('ERR_SSL') ? sentences.EPROTO : undefined);
-  return known ?? `the request failed (${code})`;
-}
-
-/** The most telling code in a chain of causes: that of the socket below what the HTTP client made of it. */
-export function networkCode(error: unknown): string | undefined {
-  let code: string | undefined;
-  let current: unknown = error;
-  for (let depth = 0; depth < 5 && typeof current === 'object' && current !== null; depth += 1) {
-    const own: unknown = 'code' in current ? current.code : undefined;
-    if (typeof own === 'string' && /^[A-Z][A-Z0-9_]{1,60}$/.test(own)) code = own;
-    const list: unknown = 'errors' in current ? current.errors : undefined;
-    const first: unknown = Array.isArray(list) ? list[0] : undefined;
-    current = first ?? ('cause' in current ? current.cause : undefined);
-  }
-  return code;
-}
-
-/** Certificates and names do not mend by themselves in the seconds a retry waits. */
-export function isLasting(error: unknown): boolean {
-  const code = networkCode(error) ?? '';
-  return /CERT|SIGNATURE|^ENOTFOUND$|ALTNAME/.test(code);
+  const where = error instanceof FailedHop ? shownUrl(error.url) : shown;
+  const sentence = `${what}: ${where}: ${networkSentence(error)}`;
+  return new Setback(new BerthError('UNAVAILABLE', sentence), !isLasting(error));
 }
 
 interface StatusRule {
@@ -99,6 +51,8 @@ function ruleOf(status: number, anonymous: boolean): StatusRule {
       return { code: 'NOT_FOUND', says: 'not found' };
     case 408:
       return { code: 'UNAVAILABLE', says: 'it gave up waiting', retry: true };
+    case 407:
+      return { code: 'UNAVAILABLE', says: 'the proxy wants credentials, or other ones, in its URL' };
     case 429:
       return { code: 'UNAVAILABLE', says: 'it wants fewer requests', retry: true };
     default:

@@ -24,6 +24,8 @@ export interface TokenAsk {
   /** The origin that asked: the endpoint's, or its fallback. */
   readonly origin: string;
   readonly login: Login | undefined;
+  /** Hosts that the owner lets us speak to in plain HTTP. */
+  readonly plainHttp: readonly string[];
   readonly silentMs: number;
   readonly signal: AbortSignal;
 }
@@ -126,7 +128,7 @@ export class Tokens {
   }
 }
 
-/** Where to ask. TLS is a must, unless the registry itself does without. */
+/** Where to ask. TLS is a must, unless the registry itself does without or the owner says so: credentials go there. */
 function realmOf(ask: TokenAsk, challenge: Challenge, what: string): URL {
   const { host } = ask.endpoint;
   let realm: URL;
@@ -135,10 +137,11 @@ function realmOf(ask: TokenAsk, challenge: Challenge, what: string): URL {
   } catch {
     throw new Setback(new BerthError('UNAVAILABLE', `${what}: ${host}: it asks for a token but not where to get it`));
   }
-  const plainAllowed = ask.origin.startsWith('http:');
+  const plainAllowed = ask.origin.startsWith('http:') || ask.plainHttp.includes(realm.host);
   if (realm.protocol !== 'https:' && !(plainAllowed && realm.protocol === 'http:')) {
-    const error = new BerthError('UNAVAILABLE', `${what}: ${host}: its realm ${shownUrl(realm)} is not https`);
-    throw new Setback(error);
+    const hint = realm.protocol === 'http:' ? `: list ${realm.host} in plain_http to send credentials there` : '';
+    const why = `its realm ${shownUrl(realm)} is not https${hint}`;
+    throw new Setback(new BerthError('UNAVAILABLE', `${what}: ${host}: ${why}`));
   }
   realm.username = '';
   realm.password = '';

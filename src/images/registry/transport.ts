@@ -1,8 +1,10 @@
-import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
-import { Agent, EnvHttpProxyAgent, ProxyAgent, type Dispatcher } from 'undici';
-import { BerthError, messageOf } from '#base/errors';
-import { isLoopback, type TlsFiles } from './endpoint.ts';
-import { OwnerFiles } from './owner-files.ts';
+import { Agent, type Dispatcher } from 'undici';
+import { plainTls, type TlsFiles } from './endpoint.ts';
+import { realWires, type Wires } from './connect-first.ts';
+import { hostConnector, proxyConnector, type TlsConnect, type Way } from './connector.ts';
+import { proxyFor, type Environment, type Proxy } from './proxy-rules.ts';
+import { emptyPems, PemFiles, secureContextOf, type Pems } from './tls-context.ts';
+import { proxyAuthorization } from './tunnel.ts';
 
 /** Connections to one host: enough for the blobs of several images, and what they ask in between. */
 const maxConnections = 32;
@@ -19,30 +21,52 @@ export interface Route {
   readonly proxy?: string | undefined;
 }
 
+export interface TransportOptions {
+  readonly wires?: Wires | undefined;
+  /** Default: the process's. */
+  readonly environment?: Environment | undefined;
+}
+
 /** Connections, kept open and shared by all that have the same certificates. */
 export class Transport {
   readonly #agents = new Map<string, Dispatcher>();
-  readonly #pems = new OwnerFiles((text) => text);
+  readonly #pems = new PemFiles();
+  readonly #wires: Wires;
+  readonly #environment: Environment;
+
+  constructor({ wires = realWires, environment = process.env }: TransportOptions = {}) {
+    this.#wires = wires;
+    this.#environment = environment;
+  }
 
   /**
    * The way to a host.
    *
-   * @throws CONFIG_INVALID for certificates that cannot be read
+   * @throws CONFIG_INVALID for certificates that cannot be read, or a variable that names no proxy
    */
-  async dispatcher(url: URL, route: Route): Promise<Dispatcher> {
-    const { tls, dialMs = defaultDialMs, proxy } = route;
+  async dispatcher(url: URL, { tls, dialMs = defaultDialMs, proxy: own }: Route): Promise<Dispatcher> {
     const secure = url.protocol === 'https:';
-    const direct = isLoopback(url.host);
-    const pems = secure ? await this.#read(tls) : emptyPems;
+    const proxy = own !== undefined ? { url: new URL(own), from: 'hosts.toml' } : proxyFor(url, this.#environment);
+    const files = secure || proxy?.url.protocol === 'https:' ? tls : plainTls;
+    const pems = await this.#pems.read(files);
     // Contents, not names: a certificate that was renewed needs new connections.
-    const key = JSON.stringify([secure && [pems, tls.skipVerify], direct, dialMs, proxy]);
+    const key = JSON.stringify([secure, pems, files.skipVerify, dialMs, proxy?.url.href, proxy?.from]);
     const known = this.#agents.get(key);
     if (known) {
       this.#agents.delete(key);
       this.#agents.set(key, known);
       return known;
     }
-    const made = makeAgent({ direct, dialMs, proxy }, secure ? contextOptions(pems, tls) : {});
+    const made = makeAgent(
+      {
+        wires: this.#wires,
+        dialMs,
+        proxy,
+        tls: secure ? toHost(pems, files) : {},
+        proxyTls: toProxy(proxy, pems, files),
+      },
+      secure,
+    );
     this.#agents.set(key, made);
     for (const [oldest, agent] of this.#agents) {
       if (this.#agents.size <= maxAgents) break;
@@ -59,73 +83,45 @@ export class Transport {
     this.#agents.clear();
     await Promise.all(agents.map((agent) => agent.destroy()));
   }
-
-  async #read(tls: TlsFiles): Promise<Pems> {
-    const ca = await Promise.all(tls.ca.map((file) => this.#pem(file)));
-    const cert = await Promise.all(tls.clients.map((client) => this.#pem(client.cert)));
-    const key = await Promise.all(tls.clients.map((client) => this.#pem(client.key === '' ? client.cert : client.key)));
-    return { ca, cert, key };
-  }
-
-  async #pem(file: string): Promise<string> {
-    const text = await this.#pems.read(file);
-    if (text === undefined) throw new BerthError('CONFIG_INVALID', `certificate file ${file} does not exist`);
-    return text;
-  }
 }
 
-interface Pems {
-  readonly ca: readonly string[];
-  readonly cert: readonly string[];
-  readonly key: readonly string[];
+function toHost(pems: Pems, files: TlsFiles): TlsConnect {
+  return { secureContext: secureContextOf(pems, files), rejectUnauthorized: !files.skipVerify };
 }
 
-const emptyPems: Pems = { ca: [], cert: [], key: [] };
-
-interface TlsConnect {
-  readonly secureContext?: SecureContext;
-  readonly rejectUnauthorized?: boolean;
+/** A proxy is always verified, and is not told who we are to the registry. */
+function toProxy(proxy: Proxy | undefined, pems: Pems, files: TlsFiles): TlsConnect {
+  if (proxy?.url.protocol !== 'https:') return {};
+  return { secureContext: secureContextOf({ ...emptyPems, ca: pems.ca }, { ca: files.ca, clients: [] }) };
 }
 
-function contextOptions(pems: Pems, tls: TlsFiles): TlsConnect {
-  try {
-    const secureContext = createSecureContext({
-      // The machine's authorities count as well as those that Node brings.
-      ca: [...getCACertificates('default'), ...getCACertificates('system'), ...pems.ca],
-      cert: [...pems.cert],
-      key: [...pems.key],
-      minVersion: 'TLSv1.2',
-    });
-    return { secureContext, rejectUnauthorized: !tls.skipVerify };
-  } catch (error) {
-    const names = [...tls.ca, ...tls.clients.map(({ cert }) => cert)].join(', ');
-    throw new BerthError('CONFIG_INVALID', `certificates cannot be used (${names}): ${messageOf(error)}`, {
-      cause: error,
-    });
-  }
-}
-
-interface Way {
-  readonly direct: boolean;
-  readonly dialMs: number;
-  readonly proxy: string | undefined;
-}
-
-function makeAgent({ direct, dialMs, proxy }: Way, tls: TlsConnect): Dispatcher {
-  const options = {
-    connect: { timeout: dialMs, ...tls },
+function makeAgent(way: Way, secure: boolean): Dispatcher {
+  const { proxy } = way;
+  const asksProxy = proxy !== undefined && !secure && !proxy.url.protocol.startsWith('socks5');
+  const agent = new Agent({
+    connect: asksProxy ? proxyConnector(way, proxy) : hostConnector(way),
     connections: maxConnections,
     keepAliveTimeout: keepAliveMs,
     // Several plain connections are faster than one with streams that share its window.
     allowH2: false,
     pipelining: 1,
-  };
-  if (proxy !== undefined) return new ProxyAgent({ ...options, uri: proxy, requestTls: tls });
-  if (direct) return new Agent(options);
-  try {
-    return new EnvHttpProxyAgent({ ...options, requestTls: tls });
-  } catch {
-    // The error would quote the variable, which may hold a password.
-    throw new BerthError('CONFIG_INVALID', 'HTTPS_PROXY or HTTP_PROXY in berthd’s environment is not a URL');
-  }
+  });
+  return asksProxy ? forwarding(agent, proxy) : agent;
+}
+
+/** Requests for plain HTTP as a proxy wants them, with the whole URL: RFC 9112, section 3.2.2. */
+function forwarding(agent: Agent, proxy: Proxy): Dispatcher {
+  const authorization = proxyAuthorization(proxy);
+  return agent.compose((dispatch) => (options, handler) => {
+    const { origin = '', path } = options;
+    const headers = {
+      ...(options.headers as Readonly<Record<string, string | string[]>>),
+      host: new URL(origin).host,
+      ...(authorization !== undefined && { 'proxy-authorization': authorization }),
+    };
+    return dispatch(
+      { ...options, origin: proxy.url.origin, path: `${new URL(origin).origin}${path}`, headers },
+      handler,
+    );
+  });
 }

@@ -10,7 +10,7 @@ const workerFile = new URL(fromSource ? './worker.ts' : './worker.js', import.me
 const execArgv = fromSource ? ['--conditions=berth-src'] : [];
 
 /** What of berthd's environment is meant for its requests. */
-const environmentNames = /^(https?_proxy|no_proxy|ssl_cert_file|ssl_cert_dir|node_extra_ca_certs)$/i;
+const environmentNames = /^(https?_proxy|no_proxy|ssl_cert_file|ssl_cert_dir|node_extra_ca_certs|request_method)$/i;
 
 export interface WorkerLinkOptions {
   readonly onMessage: (message: FromWorker) => void;
