@@ -84,6 +84,7 @@ export async function chooseSeccomp(context: SecurityContext, supported: boolean
   }
   if (asked.profile_type === 'RuntimeDefault') return { seccomp: { type: 'runtimeDefault' }, warnings: [] };
   const file = withoutPrefix(asked.localhost_ref);
+  if (file === '') throw new BerthError('INVALID_ARGUMENT', 'seccomp: Localhost needs localhost_ref');
   const { profile, unknown } = await readSeccompProfile(file);
   const warnings = unknown.length === 0 ? [] : [`seccomp profile ${file}: unknown fields: ${unknown.join(', ')}`];
   if (profile) return { seccomp: { type: 'profile', profile }, warnings };

@@ -270,7 +270,8 @@ describe('security of a container', () => {
   test.each([
     [{ seccomp: { profile_type: 'RuntimeDefault', localhost_ref: '/x' } }, 'seccomp: localhost_ref is set'],
     [{ seccomp: { profile_type: 7, localhost_ref: '' } }, 'seccomp: profile_type 7 is unknown'],
-    [{ seccomp: { profile_type: 'Localhost', localhost_ref: '' } }, 'is not an absolute path'],
+    [{ seccomp: { profile_type: 'Localhost', localhost_ref: '' } }, 'seccomp: Localhost needs localhost_ref'],
+    [{ seccomp_profile_path: 'localhost/' }, 'seccomp: Localhost needs localhost_ref'],
     [{ seccomp_profile_path: 'strict' }, 'seccomp_profile_path "strict" is not one of'],
   ])('%j is refused', async (changes, message) => {
     await expect(build(linux(changes as Parameters<typeof linux>[0]))).rejects.toThrow(message);
