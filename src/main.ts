@@ -50,6 +50,7 @@ import { podTimelines } from '#server/pod-timelines';
 import { ReadyGate } from '#server/ready-gate';
 import type { RuntimeServiceDeps } from '#server/runtime-service/deps';
 import { runtimeService } from '#server/runtime-service/runtime-service';
+import { connectionMetrics, type ConnectionMetrics } from '#server/served-connections';
 import { noStreams } from '#server/streaming/no-streams';
 import { StreamingServer } from '#server/streaming/streaming-server';
 import { warnOfModules } from '#sandbox/module-labels';
@@ -152,6 +153,7 @@ interface Doors {
   readonly gate: ReadyGate;
   readonly calls: CallHandler;
   readonly allowPeer: ReturnType<typeof onlyUsers>;
+  readonly connectionMetrics: ConnectionMetrics;
   readonly fullDisks: () => string;
 }
 
@@ -182,6 +184,7 @@ async function startDaemon(first: FirstOfAll, end: OwnersEnd): Promise<Daemon> {
     ...{ gate, fullDisks: told },
     calls: new CallHandler({ gate, log, metrics, clock: systemClock, fullDisks: told }),
     allowPeer: onlyUsers([0, process.geteuid?.() ?? 0], (fd) => addon.peerCredentials(fd).uid),
+    connectionMetrics: connectionMetrics(metrics),
   };
   await startCri(starting, base, modules, doors, { proto, sandboxes, streams });
   const reload = reloader({ live, log, metrics, manager });
@@ -330,7 +333,7 @@ async function startCri(
   starting: AsyncDisposableStack,
   { live, log, bootId }: Base,
   { images, network, runtime }: Modules,
-  { gate, calls, allowPeer }: Doors,
+  { gate, calls, allowPeer, connectionMetrics }: Doors,
   parts: {
     readonly proto: ReturnType<typeof loadCriProto>;
     readonly sandboxes: Sandboxes;
@@ -352,7 +355,8 @@ async function startCri(
     config: () => live.current,
   };
   const cri = await CriServer.start({
-    ...{ socket: live.current.paths.socket, allowPeer, log },
+    ...{ socket: live.current.paths.socket, config: live.current.cri, allowPeer, connectionMetrics, log },
+    clock: systemClock,
     services: [
       bindService(proto.ImageService.service, imageService, forImages, calls),
       bindService(proto.RuntimeService.service, runtimeService, forRuntime, calls),
@@ -397,11 +401,15 @@ function adminActions(
 async function startAdmin(
   starting: AsyncDisposableStack,
   { live, log }: Base,
-  { gate, allowPeer, fullDisks: told }: Doors,
+  { gate, allowPeer, connectionMetrics, fullDisks: told }: Doors,
   actions: AdminActions,
 ): Promise<void> {
   const { adminSocket: socket } = live.current.paths;
-  const admin = await AdminServer.start({ socket, actions, gate, allowPeer, log, clock: systemClock, fullDisks: told });
+  const admin = await AdminServer.start({
+    ...{ socket, actions, gate, allowPeer, connectionMetrics, log },
+    clock: systemClock,
+    fullDisks: told,
+  });
   starting.defer(() => admin.close());
 }
 

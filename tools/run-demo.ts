@@ -85,7 +85,7 @@ async function serve(daemon: DemoDaemon): Promise<string | undefined> {
   ${berth} run --rm --time ${image} echo hello
   ${berth} ps -a
   ${berth} check
-  alias crictl='.cache/cri-tools-v1.36.0/crictl --config ${path.relative(top, daemon.crictlFile)}'     (make crictl builds it)
+  alias crictl='.cache/cri-tools-v1.37.0/crictl --config ${path.relative(top, daemon.crictlFile)}'     (make crictl builds it)
   crictl info
   crictl pods
 

@@ -12,21 +12,14 @@ import type { TestNode } from '../harness/node.ts';
 import { cache, top } from '../harness/paths.ts';
 import { Registry } from '../harness/registry.ts';
 import { makeBases } from './bases.ts';
+import { excuses, surprises } from './expected.ts';
 import { critestImages } from './images.ts';
-import { describeReport, failures, readReport, type Report } from './report.ts';
+import { describeReport, readReport, type Report } from './report.ts';
 
 const { FOCUS = '', MODE = 'builtin', SEED = '', WEBSOCKET = '' } = process.env;
 const directory = path.join(cache, 'critest');
 const ginkgoFile = path.join(directory, 'ginkgo.json');
 const logFile = path.join(directory, 'critest.log');
-
-/** Specs that nobody passes without the public registries, and why. */
-const impossible = new Map([
-  [
-    '[k8s.io] Image Manager public image with digest should be pulled and removed [Conformance]',
-    'wants an image by the digest that a public registry has',
-  ],
-]);
 
 /** Everything that berthd asks any registry for is asked of ours. */
 const hostsToml = ({ url }: Registry): string =>
@@ -94,12 +87,10 @@ async function runCritest(berthd: Berthd, program: string): Promise<void> {
 
 function verdict(report: Report): boolean {
   console.log(describeReport(report));
-  const failed = failures(report);
-  for (const { name } of failed) {
-    const why = impossible.get(name);
-    if (why !== undefined) console.log(`nobody passes here: ${name}: ${why}`);
-  }
-  return failed.every(({ name }) => impossible.has(name));
+  for (const line of excuses(report)) console.log(line);
+  const unexpected = surprises(report, FOCUS !== '');
+  for (const line of unexpected) console.log(line);
+  return unexpected.length === 0;
 }
 
 async function main(): Promise<boolean> {

@@ -18,7 +18,7 @@ import { cache } from '../harness/paths.ts';
 import { eventually, within } from '../harness/wait.ts';
 import type { StaticPod } from './manifests.ts';
 
-export const kubeletBinary = path.join(cache, 'kubelet-v1.36.3/kubelet');
+export const kubeletBinary = path.join(cache, 'kubelet-v1.37.2/kubelet');
 export const nodeName = 'berth-node';
 const nodeAddress = '10.66.0.1';
 const port = 10_250;

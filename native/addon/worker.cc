@@ -43,7 +43,7 @@ Napi::Value Worker::run(Napi::Env env, std::unique_ptr<Job> job) {
   {
     const std::lock_guard lock(state_->mutex);
     if (state_->queue.size() >= queue_limit) {
-      return raise(env, fail_with(EAGAIN, "queue", name_, "4096 jobs wait already"));
+      return raise(env, fail_with(EAGAIN, "queue", name_, std::to_string(queue_limit) + " jobs wait already"));
     }
     state_->queue.push_back(std::move(job));
   }

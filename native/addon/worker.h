@@ -26,7 +26,7 @@ class Worker {
   Napi::Value run(Napi::Env env, std::unique_ptr<Job> job);
 
  private:
-  static constexpr size_t queue_limit = 4096;
+  static constexpr size_t queue_limit = 65536;  // several for each call that may run
 
   // Shared with the thread, which may outlive us when it is stuck in the kernel at the end of the process.
   struct State {

@@ -28,6 +28,17 @@ const metrics = z.strictObject({
     .describe('Where Prometheus metrics (`/metrics`) and health (`/healthz`) are served.'),
 });
 
+const cri = z.strictObject({
+  max_connections: integer(16, 100_000)
+    .default(4096)
+    .describe(
+      'Clients connected to the CRI socket at a time. Up to 1024 more wait for a place, for 10 s, and are refused then.',
+    ),
+  idle_timeout: duration()
+    .default('1h')
+    .describe('A connection to the CRI socket without a call for this time is closed; gRPC clients make a new one.'),
+});
+
 const streaming = z.strictObject({
   address: listenAddress()
     .default('127.0.0.1:0')
@@ -215,6 +226,7 @@ export const configSchema = z.strictObject({
     .default('')
     .describe('The socket of the `berth` command; "" means `admin.sock` below `run`.'),
   metrics: metrics.prefault({}).describe('Metrics and health over HTTP.'),
+  cri: cri.prefault({}).describe('The CRI socket.'),
   streaming: streaming.prefault({}).describe('Exec, attach and port-forward.'),
   network: network.prefault({}).describe('Pods’ network.'),
   cgroup: cgroup.prefault({}).describe('Control groups.'),

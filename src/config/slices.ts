@@ -9,6 +9,7 @@ export interface Config {
   /** Of the state disk, taken in advance. 0: none. */
   readonly reserveBytes: number;
   readonly metrics: MetricsConfig;
+  readonly cri: CriConfig;
   readonly streaming: StreamingConfig;
   readonly network: NetworkConfig;
   readonly cni: CniConfig;
@@ -33,6 +34,13 @@ export interface StatePaths {
 export interface MetricsConfig {
   /** Undefined: off. */
   readonly address: HostPort | undefined;
+}
+
+export interface CriConfig {
+  /** Served at a time. */
+  readonly maxConnections: number;
+  /** Of a connection without a call. */
+  readonly idleTimeoutMs: number;
 }
 
 export interface StreamingConfig {
@@ -140,6 +148,7 @@ export function toConfig(file: ConfigFile): Config {
     paths: toPaths(file),
     reserveBytes: file.reserve_mib * 1024 * 1024,
     metrics: { address: splitAddress(file.metrics.address) },
+    cri: { maxConnections: file.cri.max_connections, idleTimeoutMs: toMs(file.cri.idle_timeout) },
     streaming: toStreaming(file.streaming),
     network: {
       mode: network.mode,

@@ -24,12 +24,12 @@ test('every listener gets every event in order; without one nothing is made', as
   expect((await second.next())?.id).toBe('a');
 });
 
-test('one that is a thousand events behind is cut off and counted; the others go on', async () => {
+test('one that is ten thousand events behind is cut off and counted; the others go on', async () => {
   const metrics = createMetrics();
   const events = new ContainerEvents(metrics);
   using slow = events.subscribe();
   using quick = events.subscribe();
-  for (let n = 0; n <= 1_000; n++) {
+  for (let n = 0; n <= 10_000; n++) {
     events.publish(() => event(String(n)));
     expect((await quick.next())?.id).toBe(String(n));
   }
@@ -45,4 +45,15 @@ test('leaving ends the wait', async () => {
   subscription[Symbol.dispose]();
   expect(await waiting).toBeUndefined();
   expect(events.size).toBe(0);
+});
+
+test('the one listener too many is refused, and takes the place of one that left', () => {
+  const events = new ContainerEvents(createMetrics());
+  const listeners = Array.from({ length: 256 }, () => events.subscribe());
+  expect(() => events.subscribe()).toThrow('256 clients listen to container events, which is the limit');
+  listeners[0]?.[Symbol.dispose]();
+  using last = events.subscribe();
+  expect(events.size).toBe(256);
+  for (const listener of listeners) listener[Symbol.dispose]();
+  expect(last).toBeDefined();
 });

@@ -19,7 +19,10 @@ export interface EventSubscription extends Disposable {
   next(): Promise<ContainerEvent | undefined>;
 }
 
-const queueLimit = 1_000;
+/** Of one listener. A node of 500 pods that starts or drains makes some 5,000 at once, and a listener may pause. */
+const queueLimit = 10_000;
+/** Each costs a queue, and a message for every event. */
+const listenerLimit = 256;
 
 /** Tells every listener every event. One that falls too far behind is cut off, so that it costs bounded memory. */
 export class ContainerEvents {
@@ -45,7 +48,14 @@ export class ContainerEvents {
     }
   }
 
+  /** @throws RESOURCE_EXHAUSTED when too many listen */
   subscribe(): EventSubscription {
+    if (this.#subscribers.size >= listenerLimit) {
+      throw new BerthError(
+        'RESOURCE_EXHAUSTED',
+        `${listenerLimit} clients listen to container events, which is the limit: end some first`,
+      );
+    }
     const subscriber = new Subscriber(() => this.#subscribers.delete(subscriber));
     this.#subscribers.add(subscriber);
     return subscriber;

@@ -7,12 +7,14 @@ import { systemClock } from '#base/clock';
 import { sleep } from '#base/deadline';
 import { BerthError } from '#base/errors';
 import { silentLogger } from '#base/log';
+import { createMetrics } from '#base/metrics';
 import type { PullStatus } from '#images/image-store';
 import type { AdminActions } from './admin-actions.ts';
 import { AdminServer } from './admin-server.ts';
 import { scratchDirectory } from './cri-server.fixture.ts';
 import { anImage } from './images.fixture.ts';
 import { ReadyGate } from './ready-gate.ts';
+import { connectionMetrics } from './served-connections.ts';
 
 interface TestAdmin extends AsyncDisposable {
   readonly socket: string;
@@ -33,6 +35,7 @@ async function startAdmin(actions: Partial<AdminActions> = {}, ready = true): Pr
     allowPeer: () => true,
     log: silentLogger,
     clock: systemClock,
+    connectionMetrics: connectionMetrics(createMetrics()),
     fullDisks: () => '',
     actions: {
       loadImage: refuse,

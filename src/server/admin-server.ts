@@ -11,8 +11,9 @@ import type { AdminActions } from './admin-actions.ts';
 import { findRoute, type Route } from './admin-routes.ts';
 import { tellFullDisks } from './disk-note.ts';
 import { readJsonBody } from './json-body.ts';
-import { JsonLines } from './json-lines.ts';
+import { errorLine, JsonLines } from './json-lines.ts';
 import type { ReadyGate } from './ready-gate.ts';
+import { type ConnectionMetrics, mostOpen, ServedConnections } from './served-connections.ts';
 import { UnixListener } from './unix-listener.ts';
 
 export interface AdminServerOptions {
@@ -22,13 +23,17 @@ export interface AdminServerOptions {
   readonly allowPeer: (socket: net.Socket) => boolean;
   readonly log: Logger;
   readonly clock: Clock;
+  readonly connectionMetrics: ConnectionMetrics;
   /** See `tellFullDisks`. */
   readonly fullDisks: () => string;
 }
 
-const maxConnections = 32;
+/** A `berth` command has one. */
+const maxConnections = 64;
 /** For the request to come in; an answer takes as long as it takes. */
 const requestTimeoutMs = 30_000;
+/** For a client without a place to read why. */
+const farewellMs = 1_000;
 
 /**
  * What the CRI has no words for, over HTTP/1.1 on a unix socket of our own. Every answer is JSON, one object a line;
@@ -38,13 +43,21 @@ const requestTimeoutMs = 30_000;
 export class AdminServer {
   readonly #options: AdminServerOptions;
   readonly #http: httpTypes.Server;
-  readonly #connections = new Set<net.Socket>();
+  readonly #connections: ServedConnections;
   readonly #closing = new AbortController();
   #listener: UnixListener | undefined;
 
   private constructor(options: AdminServerOptions) {
     this.#options = options;
     this.#http = http.createServer();
+    this.#connections = new ServedConnections({
+      server: 'admin',
+      limit: maxConnections,
+      remedy: 'wait until other berth commands have ended',
+      serve: (socket) => this.#serve(socket),
+      refuse,
+      ...{ log: options.log, clock: options.clock, metrics: options.connectionMetrics },
+    });
     this.#http.on('request', (request, response) => {
       unattended(options.log, 'an answer to an admin call', this.#answer(request, response));
     });
@@ -54,10 +67,11 @@ export class AdminServer {
     const server = new AdminServer(options);
     server.#listener = await UnixListener.open({
       path: options.socket,
-      maxConnections,
+      maxConnections: mostOpen(maxConnections),
       allowPeer: options.allowPeer,
-      onConnection: (socket) => server.#serve(socket),
+      onConnection: (socket) => server.#connections.add(socket),
       log: options.log,
+      clock: options.clock,
     });
     return server;
   }
@@ -67,12 +81,11 @@ export class AdminServer {
     await this.#listener?.close();
     this.#closing.abort(new BerthError('UNAVAILABLE', 'berthd is shutting down'));
     this.#http.close();
-    for (const socket of this.#connections) socket.destroySoon();
+    this.#connections.end();
+    for (const socket of this.#connections.served) socket.destroySoon();
   }
 
   #serve(socket: net.Socket): void {
-    this.#connections.add(socket);
-    socket.once('close', () => this.#connections.delete(socket));
     this.#http.emit('connection', socket);
     // Node watches over slow requests only where it listens itself.
     socket.setTimeout(requestTimeoutMs);
@@ -110,4 +123,14 @@ export class AdminServer {
   #ctx(signal: AbortSignal, log: Logger): Ctx {
     return createCtx({ signal, log });
   }
+}
+
+/** Before anybody has read a request, and closes the connection when the client has had time to read it. */
+function refuse(socket: net.Socket, why: string): void {
+  const head = ['HTTP/1.1 503 Service Unavailable', 'content-type: application/jsonl', 'connection: close', '', ''];
+  const late = setTimeout(() => socket.destroy(), farewellMs);
+  socket.once('close', () => clearTimeout(late));
+  // What it has sent is read: a socket closed with unread bytes is a broken connection to the other side.
+  socket.resume();
+  socket.end(head.join('\r\n') + errorLine(new BerthError('RESOURCE_EXHAUSTED', why)));
 }

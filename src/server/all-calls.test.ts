@@ -18,6 +18,7 @@ import { CallHandler } from './handle-call.ts';
 import { imageService } from './image-service/image-service.ts';
 import { ReadyGate } from './ready-gate.ts';
 import { runtimeService } from './runtime-service/runtime-service.ts';
+import { connectionMetrics } from './served-connections.ts';
 import type { StreamOffer } from './streaming/offers.ts';
 import { unimplemented } from './unimplemented.ts';
 
@@ -68,6 +69,9 @@ beforeAll(async () => {
     ],
     allowPeer: () => true,
     log: silentLogger,
+    clock: systemClock,
+    config: { maxConnections: 16, idleTimeoutMs: 60_000 },
+    connectionMetrics: connectionMetrics(createMetrics()),
   });
   client = connectCri(socket);
 });

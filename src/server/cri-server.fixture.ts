@@ -14,6 +14,7 @@ import { CallHandler } from './handle-call.ts';
 import { imageService } from './image-service/image-service.ts';
 import { imageStoreOf } from './images.fixture.ts';
 import { ReadyGate } from './ready-gate.ts';
+import { connectionMetrics } from './served-connections.ts';
 
 export interface LogLine extends LogFields {
   readonly level: string;
@@ -48,6 +49,8 @@ export interface TestServerOptions {
   readonly images?: ImageStore;
   readonly ready?: boolean;
   readonly allowPeer?: CriServerOptions['allowPeer'];
+  readonly config?: Partial<CriServerOptions['config']>;
+  readonly waiting?: CriServerOptions['waiting'];
 }
 
 const scratch: string[] = [];
@@ -79,7 +82,11 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     socket,
     services: [bindService(loadCriProto().ImageService.service, imageService, deps, calls)],
     allowPeer: options.allowPeer ?? (() => true),
+    config: { maxConnections: 4096, idleTimeoutMs: 3_600_000, ...options.config },
+    ...(options.waiting ? { waiting: options.waiting } : {}),
     log,
+    clock: systemClock,
+    connectionMetrics: connectionMetrics(metrics),
   });
   const client = connectCri(socket);
   return {

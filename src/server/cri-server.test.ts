@@ -4,21 +4,28 @@ import net from 'node:net';
 import path from 'node:path';
 import * as grpc from '@grpc/grpc-js';
 import { describe, expect, test } from '@jest/globals';
+import { systemClock } from '#base/clock';
 import { sleep } from '#base/deadline';
 import { silentLogger } from '#base/log';
+import { createMetrics } from '#base/metrics';
 import type { ImageServiceClient } from '#cri-api/gen/runtime/v1/ImageService';
 import type { ListImagesResponse__Output } from '#cri-api/gen/runtime/v1/ListImagesResponse';
 import { loadCriProto } from './cri-proto.ts';
 import { scratchDirectory, startTestServer } from './cri-server.fixture.ts';
 import { CriServer } from './cri-server.ts';
 import { anImage, imageStoreOf } from './images.fixture.ts';
+import { connectionMetrics } from './served-connections.ts';
 
 function modeOf(file: string): string {
   return (statSync(file).mode & 0o777).toString(8);
 }
 
 function openServer(socket: string): Promise<CriServer> {
-  return CriServer.start({ socket, services: [], allowPeer: () => true, log: silentLogger });
+  return CriServer.start({
+    ...{ socket, services: [], allowPeer: () => true, log: silentLogger, clock: systemClock },
+    config: { maxConnections: 16, idleTimeoutMs: 60_000 },
+    connectionMetrics: connectionMetrics(createMetrics()),
+  });
 }
 
 describe('the socket', () => {

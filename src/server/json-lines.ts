@@ -24,7 +24,7 @@ export class JsonLines {
 
   fail(error: BerthError): void {
     this.#head(httpStatus[error.code] ?? (error.side === 'user' ? 400 : 500));
-    this.#response.write(`${JSON.stringify({ error: { code: error.code, message: error.message } })}\n`);
+    this.#response.write(errorLine(error));
   }
 
   /** Resolves when the answer is with the kernel, or its reader is gone. */
@@ -41,4 +41,9 @@ export class JsonLines {
     // One answer a connection: nothing keeps berthd from closing, and a body that was not read does not matter.
     this.#response.writeHead(status, { 'content-type': 'application/jsonl', connection: 'close' });
   }
+}
+
+/** The last line of an answer that failed. */
+export function errorLine({ code, message }: BerthError): string {
+  return `${JSON.stringify({ error: { code, message } })}\n`;
 }

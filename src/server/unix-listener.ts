@@ -1,16 +1,21 @@
 import { chmod, lstat, unlink } from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
+import type { Clock } from '#base/clock';
 import { BerthError, errnoOf, toBerthError } from '#base/errors';
 import type { Logger } from '#base/log';
 import { makeDirectories } from '#base/make-directories';
+import { OnceAMinute } from '#base/once-a-minute';
+import { listenBacklog } from './bounded-connections.ts';
 
 /** The kernel has 108 bytes for the path and its closing zero; libuv would cut a longer one without a word. */
 const longestPath = 107;
 
 export interface UnixListenerOptions {
   readonly path: string;
+  /** All that are open: those beyond it are dropped without a word. */
   readonly maxConnections: number;
+  readonly clock: Clock;
   /** Whether this connection's peer may talk to us; its credentials are the kernel's, not its own claim. */
   readonly allowPeer: (socket: net.Socket) => boolean;
   readonly onConnection: (socket: net.Socket) => void;
@@ -43,12 +48,21 @@ export class UnixListener {
     }
     const server = net.createServer((socket) => accept(socket, options));
     server.maxConnections = options.maxConnections;
+    const dropped = new OnceAMinute(options.clock);
     server.on('drop', () =>
-      log.warn({ socket: file, max: options.maxConnections }, 'too many connections: one dropped'),
+      dropped.say((times) =>
+        log.warn(
+          { socket: file, max: options.maxConnections, times },
+          'too many connections: dropped without an answer',
+        ),
+      ),
     );
     await listen(server, file);
     // Out of descriptors or memory it cannot take a connection; the next one it can.
-    server.on('error', (err) => log.error({ socket: file, err }, 'a connection could not be taken'));
+    const notTaken = new OnceAMinute(options.clock);
+    server.on('error', (err) =>
+      notTaken.say((times) => log.error({ socket: file, err, times }, 'connections could not be taken')),
+    );
     // The umask has made it so already; this is for file systems with default ACLs.
     await chmod(file, 0o600);
     return new UnixListener(server, options);
@@ -110,7 +124,7 @@ function listen(server: net.Server, file: string): Promise<void> {
     // bind(2) happens within listen(): the socket is never open to others, not even for a moment.
     const before = process.umask(0o077);
     try {
-      server.listen(file);
+      server.listen({ path: file, backlog: listenBacklog });
     } finally {
       process.umask(before);
     }
