@@ -253,6 +253,7 @@ async function openImages(starting: AsyncDisposableStack, base: Base): Promise<L
       registry,
       isPinned: pinnedBy(config.pinned),
       parallelPulls: config.parallelPulls,
+      maxLayerBytes: () => live.current.images.maxLayerBytes,
       pullMetrics: pullMetrics(metrics),
     }),
   );

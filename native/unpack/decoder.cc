@@ -101,10 +101,14 @@ class Zstd final : public Decoder {
       ZSTD_outBuffer out = {memory, room, 0};
       const size_t hint = ZSTD_decompressStream(context_, &out, &in);
       if (ZSTD_isError(hint)) {
+        if (frames_ > 0 && !inside_frame_) {
+          return failure->set(Code::kInvalid, "garbage after the end of the zstd stream");
+        }
         return failure->set(Code::kInvalid, std::string("the zstd stream is corrupt: ") + ZSTD_getErrorName(hint));
       }
       if (out.pos > 0 && !sink->filled(out.pos, failure)) return false;
       inside_frame_ = hint != 0;
+      if (!inside_frame_) frames_++;
       if (in.pos == in.size && out.pos < out.size) return true;
       if (in.pos == in.size && !inside_frame_) return true;
     }
@@ -117,6 +121,7 @@ class Zstd final : public Decoder {
  private:
   ZSTD_DCtx* context_;
   bool inside_frame_ = false;
+  uint64_t frames_ = 0;
 };
 
 bool has_magic(const uint8_t* data, size_t size, std::initializer_list<uint8_t> magic) {

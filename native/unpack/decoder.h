@@ -25,7 +25,7 @@ class Decoder {
   virtual bool feed(const uint8_t* data, size_t size, Sink* sink, Failure* failure) = 0;
   // The input has ended: was that a good place?
   virtual bool finish(Failure* failure) = 0;
-  // What goes in comes out: one digest serves both sides.
+  // What goes in comes out.
   virtual bool is_identity() const { return false; }
 };
 

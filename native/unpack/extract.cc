@@ -22,6 +22,11 @@ bool archive_failure(archive* reader, Failure* failure) {
 
 }  // namespace
 
+// Equal to itself shifted by one, and zero at the start.
+bool all_zeros(const uint8_t* data, size_t size) {
+  return size == 0 || (data[0] == 0 && memcmp(data, data + 1, size - 1) == 0);
+}
+
 bool Extractor::run(Result* result, Failure* failure) {
   archive* reader = archive_read_new();
   if (!reader) return failure->set(Code::kSystem, "no memory for the tar reader");
@@ -36,6 +41,7 @@ bool Extractor::run(Result* result, Failure* failure) {
   }
   result->bytes = disk_bytes_ + tree_->inodes() * 256;
   result->inodes = tree_->inodes();
+  result->ignored = ignored_;
   result->implied = tree_->implied();
   result->opaque = tree_->opaque();
   return true;
@@ -72,7 +78,7 @@ bool Extractor::extract_all(archive* reader, Failure* failure) {
 }
 
 bool Extractor::extract_one(archive* reader, archive_entry* entry, Failure* failure) {
-  if (++entries_ > options_.max_entries) return failure->set(Code::kLimit, "the layer has too many entries");
+  if (++entries_ > options_.max_entries) return failure->set_limit("max-entries", "the layer has too many entries");
   const char* raw = archive_entry_pathname(entry);
   if (!raw) return failure->set(Code::kInvalid, "the name of an entry cannot be read");
   EntryName name;
@@ -154,7 +160,8 @@ bool Extractor::finish_directories(Failure* failure) {
   return true;
 }
 
-// A tar ends with zeros. Anything else after its end would be carried by the digest and seen by nobody.
+// A tar ends with zeros. What else is after its end (another tar, say) no reader of layers looks at: it belongs to what
+// the digests are of, and is told.
 bool Extractor::read_rest(archive* reader, Failure* failure) {
   const uint64_t consumed = static_cast<uint64_t>(std::max<int64_t>(0, archive_filter_bytes(reader, 0)));
   size_t skip = chunk_size_;
@@ -162,9 +169,11 @@ bool Extractor::read_rest(archive* reader, Failure* failure) {
   while (chunk_size_ > 0) {
     const uint8_t* rest = chunk_ + skip;
     const size_t size = chunk_size_ - skip;
-    // Equal to itself shifted by one, and zero at the start: all zeros.
-    if (size > 0 && (rest[0] != 0 || memcmp(rest, rest + 1, size - 1) != 0)) {
-      return failure->set(Code::kInvalid, "garbage after the end of the tar stream");
+    if (ignored_ > 0) {
+      ignored_ += size;
+    } else if (!all_zeros(rest, size)) {
+      ignored_ =
+          static_cast<uint64_t>(rest + size - std::find_if(rest, rest + size, [](uint8_t byte) { return byte != 0; }));
     }
     chunk_ = pipe_->next(&chunk_size_);
     skip = 0;

@@ -51,7 +51,8 @@ class Extractor {
                     Failure* failure);
   bool place_whiteout(const EntryName& name, Failure* failure);
   bool place_opaque(const EntryName& name, Failure* failure);
-  bool write_data(archive* reader, int fd, uint64_t size, Failure* failure);
+  bool write_data(archive* reader, archive_entry* entry, int fd, uint64_t size, Failure* failure);
+  bool count_data(uint64_t bytes, Failure* failure);
   bool make_way(int parent, const EntryName& name, Failure* failure);
   bool finish_directories(Failure* failure);
   bool read_rest(archive* reader, Failure* failure);
@@ -67,8 +68,11 @@ class Extractor {
   uint64_t data_bytes_ = 0;
   uint64_t disk_bytes_ = 0;
   uint64_t later_bytes_ = 0;
+  uint64_t ignored_ = 0;
   std::vector<LaterTime> later_;
 };
+
+bool all_zeros(const uint8_t* data, size_t size);
 
 // Sets the attributes that an archive may set; what the file system does not support is left out.
 bool set_xattrs(archive_entry* entry, int fd, Failure* failure);

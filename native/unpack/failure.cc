@@ -29,6 +29,11 @@ bool Failure::set(Code why, std::string_view text) {
   return false;
 }
 
+bool Failure::set_limit(std::string_view option, std::string_view text) {
+  limit = option;
+  return set(Code::kLimit, text);
+}
+
 bool Failure::set_errno(std::string_view doing) {
   error = errno;
   switch (error) {

@@ -21,10 +21,12 @@ struct Failure {
   Code code = Code::kNone;
   std::string entry;  // raw bytes of the name in the archive, or empty
   std::string message;
-  int error = 0;  // errno, or 0
+  int error = 0;      // errno, or 0
+  std::string limit;  // the option, without dashes, that the layer is beyond, if it is one
 
   // Both return false, so that a function can end with `return failure->set(...)`.
   bool set(Code why, std::string_view text);
+  bool set_limit(std::string_view option, std::string_view text);
   // Takes errno as it stands.
   bool set_errno(std::string_view doing);
   explicit operator bool() const { return code != Code::kNone; }

@@ -26,7 +26,10 @@ bool split_path(std::string_view raw, const NameLimits& limits, std::vector<std:
     const std::string_view part = raw.substr(at, end - at);
     at = end + 1;
     if (part.empty() || part == ".") continue;
-    if (part == "..") return failure->set(Code::kInvalid, "a name may not contain '..'");
+    if (part == "..") {
+      if (!parts->empty()) parts->pop_back();
+      continue;
+    }
     if (part.size() > kMaxPart) return failure->set(Code::kInvalid, "a part of the name is longer than 255 bytes");
     length += part.size() + 1;
     if (length > limits.max_path) return failure->set(Code::kLimit, "the name is too long");

@@ -26,11 +26,12 @@ struct EntryName {
 
 struct NameLimits {
   size_t max_path = 3072;
-  size_t max_depth = 256;
+  size_t max_depth = 1024;
 };
 
-// Splits at slashes; empty and "." parts are dropped, so that an absolute name becomes relative to the root. Refuses
-// "..", parts over 255 bytes, and what is longer or deeper than the limits.
+// Splits at slashes; empty and "." parts are dropped, so that an absolute name becomes relative to the root. ".." takes
+// the part before it away, at the root nothing, as the peers read names. Refuses parts over 255 bytes, and what is
+// longer or deeper than the limits.
 bool split_path(std::string_view raw, const NameLimits& limits, std::vector<std::string_view>* parts, Failure* failure);
 
 bool parse_entry_name(std::string_view raw, const NameLimits& limits, EntryName* name, Failure* failure);

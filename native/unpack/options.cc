@@ -14,9 +14,11 @@ bool parse_number(std::string_view text, uint64_t* value) {
 }  // namespace
 
 bool is_digest(std::string_view text) {
-  constexpr std::string_view kPrefix = "sha256:";
-  return text.size() == kPrefix.size() + 64 && text.substr(0, kPrefix.size()) == kPrefix &&
-         text.find_first_not_of("0123456789abcdef", kPrefix.size()) == std::string_view::npos;
+  constexpr size_t kPrefix = std::string_view("sha256:").size();
+  const std::string_view prefix = text.substr(0, kPrefix);
+  const size_t digits = prefix == "sha256:" ? 64 : prefix == "sha384:" ? 96 : prefix == "sha512:" ? 128 : 0;
+  return digits != 0 && text.size() == kPrefix + digits &&
+         text.find_first_not_of("0123456789abcdef", kPrefix) == std::string_view::npos;
 }
 
 bool parse_options(int argc, const char* const* argv, Options* options, std::string* error) {

@@ -14,7 +14,7 @@ struct Options {
   uint64_t offset = 0;
   uint64_t length = 0;
   uint64_t max_entries = 10'000'000;
-  uint64_t max_bytes = uint64_t{64} << 30;
+  uint64_t max_bytes = uint64_t{1} << 40;
   std::string expect_compressed;
   std::string expect_diff_id;
   NameLimits names;
@@ -22,7 +22,7 @@ struct Options {
 
 bool parse_options(int argc, const char* const* argv, Options* options, std::string* error);
 
-// "sha256:" and 64 lower-case digits.
+// "sha256:" and 64 lower-case digits, or sha384 or sha512 and as many as they have.
 bool is_digest(std::string_view text);
 
 }  // namespace berth::unpack

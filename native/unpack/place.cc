@@ -15,6 +15,8 @@ namespace {
 
 constexpr mode_t kSpecialBits = 07000;
 constexpr uint64_t kBlock = 4096;
+// Zeros that are left out; shorter ones are not worth a look.
+constexpr size_t kHole = 64 * 1024;
 constexpr uint64_t kMaxLaterBytes = uint64_t{256} << 20;
 
 bool same_file(int directory, const char* name, const struct stat& other) {
@@ -87,11 +89,10 @@ bool Extractor::place_file(archive* reader, archive_entry* entry, const EntryNam
                            const Attributes& attributes, Failure* failure) {
   const int64_t size = archive_entry_size(entry);
   if (size < 0) return failure->set(Code::kInvalid, "a file of negative size");
-  // The size as it will be seen: a sparse file of a few bytes may claim exabytes.
-  if (static_cast<uint64_t>(size) > options_.max_bytes - data_bytes_) {
-    return failure->set(Code::kLimit, "the files of the layer are larger than allowed");
+  // A sparse file may be seen with exabytes: what counts is what it has.
+  if (archive_entry_sparse_count(entry) == 0 && static_cast<uint64_t>(size) > options_.max_bytes - data_bytes_) {
+    return failure->set_limit("max-bytes", "the files of the layer are larger than allowed");
   }
-  data_bytes_ += static_cast<uint64_t>(size);
   constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
   const mode_t mode = attributes.mode & 0777;
   Fd file(openat(parent, name.base.c_str(), kFlags, mode));
@@ -101,7 +102,7 @@ bool Extractor::place_file(archive* reader, archive_entry* entry, const EntryNam
     if (!file) return failure->set_errno("make the file");
   }
   tree_->count_made();
-  if (!write_data(reader, file.get(), static_cast<uint64_t>(size), failure)) return false;
+  if (!write_data(reader, entry, file.get(), static_cast<uint64_t>(size), failure)) return false;
   // Owner first: chown takes setuid bits and capabilities away.
   if (fchown(file.get(), attributes.uid, attributes.gid) != 0) return failure->set_errno("set the owner");
   if ((attributes.mode & kSpecialBits) != 0 && fchmod(file.get(), attributes.mode) != 0) {
@@ -112,7 +113,15 @@ bool Extractor::place_file(archive* reader, archive_entry* entry, const EntryNam
   return true;
 }
 
-bool Extractor::write_data(archive* reader, int fd, uint64_t size, Failure* failure) {
+bool Extractor::count_data(uint64_t bytes, Failure* failure) {
+  if (bytes > options_.max_bytes - data_bytes_) {
+    return failure->set_limit("max-bytes", "the files of the layer are larger than allowed");
+  }
+  data_bytes_ += bytes;
+  return true;
+}
+
+bool Extractor::write_data(archive* reader, archive_entry* entry, int fd, uint64_t size, Failure* failure) {
   uint64_t written = 0;
   uint64_t end = 0;
   while (true) {
@@ -128,12 +137,23 @@ bool Extractor::write_data(archive* reader, int fd, uint64_t size, Failure* fail
     if (offset < 0 || static_cast<uint64_t>(offset) > size || length > size - static_cast<uint64_t>(offset)) {
       return failure->set(Code::kInvalid, "the file has more data than its size says");
     }
-    if (!write_at(fd, data, length, offset, failure)) return false;
-    written += length;
-    if (length > 0) end = static_cast<uint64_t>(offset) + length;
+    if (!count_data(length, failure)) return false;
+    // Most writers of layers know no holes and write them as zeros.
+    if (length < kHole || !all_zeros(static_cast<const uint8_t*>(data), length)) {
+      if (!write_at(fd, data, length, offset, failure)) return false;
+      written += length;
+      end = static_cast<uint64_t>(offset) + length;
+    }
   }
   if (end < size && ftruncate(fd, static_cast<off_t>(size)) != 0) return failure->set_errno("set the size");
-  disk_bytes_ += (written + kBlock - 1) / kBlock * kBlock;
+  if (archive_entry_sparse_count(entry) == 0) {
+    disk_bytes_ += (written + kBlock - 1) / kBlock * kBlock;
+    return true;
+  }
+  // Each of its pieces takes blocks of its own.
+  struct stat status;
+  if (fstat(fd, &status) != 0) return failure->set_errno("look at the file");
+  disk_bytes_ += static_cast<uint64_t>(status.st_blocks) * 512;
   return true;
 }
 
@@ -152,7 +172,6 @@ bool Extractor::place_link(archive_entry* entry, const EntryName& name, int pare
     return failure->set(Code::kInvalid, "the target of a hard link is not in this layer");
   }
   if (S_ISDIR(status.st_mode)) return failure->set(Code::kInvalid, "a hard link to a directory");
-  if (is_whiteout(status)) return failure->set(Code::kInvalid, "a hard link to a whiteout");
   if (linkat(from.fd, target.base.c_str(), parent, name.base.c_str(), 0) != 0) {
     // Linked already, perhaps to itself: done.
     if (errno == EEXIST && same_file(parent, name.base.c_str(), status)) return true;
@@ -185,9 +204,8 @@ bool Extractor::place_device(archive_entry* entry, const EntryName& name, int pa
                              Failure* failure) {
   const mode_t type = archive_entry_filetype(entry);
   const dev_t device = type == AE_IFIFO ? 0 : archive_entry_rdev(entry);
-  if (type == AE_IFCHR && device == makedev(0, 0)) {
-    return failure->set(Code::kInvalid, "a character device 0:0 would be a whiteout in disguise");
-  }
+  // A character device 0:0 is the kernel's own form of a whiteout, and hides what is below like the other: tars of a
+  // writable layer have it. Nothing of it is seen.
   const char* base = name.base.c_str();
   const mode_t mode = type | (attributes.mode & 0777);
   if (mknodat(parent, base, mode, device) != 0) {

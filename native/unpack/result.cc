@@ -32,6 +32,8 @@ std::string to_json(const Result& result) {
   append_json_number(&out, result.bytes);
   out += R"(,"inodes":)";
   append_json_number(&out, result.inodes);
+  out += R"(,"ignored":)";
+  append_json_number(&out, result.ignored);
   out += R"(,"implied":)";
   append_list(&out, result.implied);
   out += R"(,"opaque":)";
@@ -47,6 +49,10 @@ std::string to_json(const Failure& failure) {
   append_json_string(&out, std::string_view(failure.entry).substr(0, kShownName));
   out += R"(,"message":)";
   append_json_string(&out, std::string_view(failure.message).substr(0, kShownName));
+  if (!failure.limit.empty()) {
+    out += R"(,"limit":)";
+    append_json_string(&out, failure.limit);
+  }
   out += R"(,"errno":)";
   append_json_number(&out, static_cast<uint64_t>(failure.error));
   out += "}\n";

@@ -15,6 +15,7 @@ struct Result {
   uint64_t stream_bytes = 0;  // as read, compressed
   uint64_t bytes = 0;         // on disk, in whole blocks
   uint64_t inodes = 0;
+  uint64_t ignored = 0;  // bytes behind the end of the tar, from the first that is not zero
   std::vector<std::string> implied;
   std::vector<std::string> opaque;
 };

@@ -20,7 +20,8 @@ constexpr uint64_t kProgressStep = 4 << 20;
 // Fills chunks of the pipe, hashing what it hands over.
 class PipeSink final : public Sink {
  public:
-  PipeSink(ChunkPipe* pipe, uint64_t limit) : pipe_(pipe), limit_(limit) {}
+  PipeSink(ChunkPipe* pipe, uint64_t limit, std::string_view algorithm)
+      : pipe_(pipe), limit_(limit), hash_(algorithm) {}
 
   uint8_t* room(size_t* size) override {
     if (!chunk_) chunk_ = pipe_->acquire();
@@ -31,7 +32,7 @@ class PipeSink final : public Sink {
   bool filled(size_t size, Failure* failure) override {
     used_ += size;
     total_ += size;
-    if (total_ > limit_) return failure->set(Code::kLimit, "the uncompressed stream is larger than allowed");
+    if (total_ > limit_) return failure->set_limit("max-bytes", "the uncompressed stream is larger than allowed");
     if (used_ == ChunkPipe::kChunkSize) flush();
     return true;
   }
@@ -52,7 +53,7 @@ class PipeSink final : public Sink {
   uint64_t total_ = 0;
   uint8_t* chunk_ = nullptr;
   size_t used_ = 0;
-  Sha256 hash_;
+  Digest hash_;
 };
 
 class Input {
@@ -94,9 +95,9 @@ uint64_t stream_limit(const Options& options) {
   return options.max_bytes + headers + (1 << 20);
 }
 
-bool pump(Input* input, PipeSink* sink, int progress_fd, StreamFacts* facts, Failure* failure) {
+bool pump(const Options& options, Input* input, PipeSink* sink, int progress_fd, StreamFacts* facts, Failure* failure) {
   const std::unique_ptr<uint8_t[]> buffer(new uint8_t[kReadSize]);
-  Sha256 hash;
+  Digest hash(algorithm_of(options.expect_compressed));
   // The first bytes tell the compression; a pipe may give them one at a time.
   size_t have = 0;
   while (have < kMagicSize) {
@@ -107,9 +108,12 @@ bool pump(Input* input, PipeSink* sink, int progress_fd, StreamFacts* facts, Fai
   }
   const std::unique_ptr<Decoder> decoder = make_decoder(buffer.get(), have, failure);
   if (!decoder) return false;
+  // One digest serves both sides of nothing, if both sides are told in the same.
+  const bool one_digest =
+      decoder->is_identity() && algorithm_of(options.expect_compressed) == algorithm_of(options.expect_diff_id);
   uint64_t reported = 0;
   while (have > 0) {
-    if (!decoder->is_identity()) hash.add(buffer.get(), have);
+    if (!one_digest) hash.add(buffer.get(), have);
     if (!decoder->feed(buffer.get(), have, sink, failure)) return false;
     if (progress_fd >= 0 && input->total() - reported >= kProgressStep) {
       reported = input->total();
@@ -122,7 +126,7 @@ bool pump(Input* input, PipeSink* sink, int progress_fd, StreamFacts* facts, Fai
   if (!decoder->finish(failure)) return false;
   sink->flush();
   facts->diff_id = sink->digest();
-  facts->compressed = decoder->is_identity() ? facts->diff_id : hash.finish();
+  facts->compressed = one_digest ? facts->diff_id : hash.finish();
   facts->bytes = input->total();
   return true;
 }
@@ -131,9 +135,9 @@ bool pump(Input* input, PipeSink* sink, int progress_fd, StreamFacts* facts, Fai
 
 void run_source(int fd, const Options& options, int progress_fd, ChunkPipe* pipe, StreamFacts* facts) {
   Input input(fd, options);
-  PipeSink sink(pipe, stream_limit(options));
+  PipeSink sink(pipe, stream_limit(options), algorithm_of(options.expect_diff_id));
   Failure failure;
-  pump(&input, &sink, progress_fd, facts, &failure);
+  pump(options, &input, &sink, progress_fd, facts, &failure);
   pipe->finish(std::move(failure));
 }
 

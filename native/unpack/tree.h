@@ -23,8 +23,9 @@ class Tree {
   // `root` is an O_PATH descriptor of the layer's root.
   explicit Tree(Fd root) : root_(std::move(root)) {}
 
-  // The directory at a clean relative path. Symlinks of the layer are followed inside it; one that leads out of the
-  // root is refused. Missing directories are made (0755, root) and remembered as implied.
+  // The directory at a clean relative path. Symlinks of the layer are followed inside it, as a container would follow
+  // them: the directory above the root is the root. Missing directories are made (0755, root) and remembered as
+  // implied.
   bool open_or_make(const std::string& path, DirectoryRef* directory, Failure* failure);
   // The same, but nothing is made: a missing one leaves fd at -1.
   bool open_existing(const std::string& path, DirectoryRef* directory, Failure* failure);

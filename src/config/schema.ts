@@ -121,6 +121,11 @@ const images = z.strictObject({
   parallel_pulls: integer(1, 64)
     .default(8)
     .describe('Images that are pulled at once; more wait in their order. Of each a few layers come at once.'),
+  max_layer_gib: live(
+    integer(1, 1_048_576)
+      .default(1024)
+      .describe('GiB of files that one layer may unpack to, zeros included; holes of sparse files do not count.'),
+  ),
   pinned: live(
     listOf(imagePattern())
       .default([])

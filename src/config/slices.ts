@@ -113,6 +113,8 @@ export interface StatsConfig {
 export interface ImagesConfig {
   readonly loadTimeoutMs: number;
   readonly parallelPulls: number;
+  /** Of files of one layer. */
+  readonly maxLayerBytes: number;
   /** Names or patterns with `*`. */
   readonly pinned: readonly string[];
 }
@@ -181,6 +183,7 @@ export function toConfig(file: ConfigFile): Config {
     images: {
       loadTimeoutMs: toMs(images.load_timeout),
       parallelPulls: images.parallel_pulls,
+      maxLayerBytes: images.max_layer_gib * 1024 ** 3,
       pinned: images.pinned,
     },
     stats: { intervalMs: toMs(stats.interval) },

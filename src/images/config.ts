@@ -18,17 +18,19 @@ const maxLayers = 500;
 export function parseConfig(bytes: Uint8Array, id: string): ParsedConfig {
   const root = parseUntrusted(bytes, `image config ${id}`);
   const config = root.object('config');
-  const diffIds = root.object('rootfs')?.texts('diff_ids') ?? [];
+  const rootfs = root.object('rootfs');
+  const [os, type] = [root.text('os'), rootfs?.text('type') ?? ''];
+  if (!['', 'linux'].includes(os.toLowerCase()))
+    throw invalid(id, `is for ${JSON.stringify(os.slice(0, 80))}, not linux`);
+  if (!['', 'layers'].includes(type)) {
+    throw invalid(id, `has a rootfs of type ${JSON.stringify(type.slice(0, 80))}; only layers are known`);
+  }
+  const diffIds = rootfs?.texts('diff_ids') ?? [];
   if (diffIds.length > maxLayers) {
-    throw new BerthError('IMAGE_INVALID', `image config ${id} has ${diffIds.length} layers; ${maxLayers} are allowed`);
+    throw invalid(id, `has ${diffIds.length} layers; ${maxLayers} are allowed`);
   }
   const bad = diffIds.find((diffId) => !isDigest(diffId));
-  if (bad !== undefined) {
-    throw new BerthError(
-      'IMAGE_INVALID',
-      `image config ${id} has a layer that is no sha256 digest: ${bad.slice(0, 80)}`,
-    );
-  }
+  if (bad !== undefined) throw invalid(id, `has a layer that is no sha256 or sha512 digest: ${bad.slice(0, 80)}`);
   return {
     diffIds,
     config: {
@@ -41,14 +43,24 @@ export function parseConfig(bytes: Uint8Array, id: string): ParsedConfig {
       labels: config?.textMap('Labels') ?? {},
       stopSignal: config?.text('StopSignal') ?? '',
       architecture: root.text('architecture'),
-      os: root.text('os'),
+      os,
     },
   };
 }
 
+function invalid(id: string, why: string): BerthError {
+  return new BerthError('IMAGE_INVALID', `image config ${id} ${why}`);
+}
+
 /** `sha256:…` of some bytes. */
 export function digestOf(bytes: Uint8Array): string {
-  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  return digestLike('sha256:', bytes);
+}
+
+/** The digest of some bytes by the algorithm of another digest, to be compared with it. */
+export function digestLike(digest: string, bytes: Uint8Array): string {
+  const algorithm = digest.slice(0, digest.indexOf(':'));
+  return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
 }
 
 /** The name of each layer together with all below it, bottom first: what a layer with implied directories depends on. */

@@ -1,6 +1,7 @@
 import { systemClock } from '#base/clock';
 import type { Ctx } from '#base/ctx';
 import { BerthError } from '#base/errors';
+import type { AccountFiles } from './accounts.ts';
 import { chainIds, digestOf, parseConfig } from './config.ts';
 import { ImageIndex } from './image-index.ts';
 import type {
@@ -160,11 +161,11 @@ export class FakeImageStore implements ImageStore {
     await this.holdLeases(ctx, held);
   }
 
-  async accounts(_ctx: Ctx, imageId: string): Promise<{ readonly passwd: string; readonly group: string }> {
+  async accounts(_ctx: Ctx, imageId: string): Promise<AccountFiles> {
     const leased = [...this.leases.values()].includes(imageId);
     const image = leased || this.#index.get(imageId) ? this.#known.get(imageId) : undefined;
     if (!image) throw new BerthError('NOT_FOUND', `no such image: ${imageId}`);
-    return { passwd: image.passwd ?? '', group: image.group ?? '' };
+    return { passwd: async () => image.passwd ?? '', group: async () => image.group ?? '' };
   }
 
   usage(): ImageUsage {

@@ -1,4 +1,5 @@
 import type { Ctx } from '#base/ctx';
+import type { AccountFiles } from './accounts.ts';
 import type { RegistryCredentials } from './registry/registry.ts';
 
 /**
@@ -38,8 +39,8 @@ export interface ImageStore {
    * here it is known what containers use.
    */
   keepLeases(ctx: Ctx, held: ReadonlyMap<string, HeldImage>): Promise<void>;
-  /** /etc/passwd and /etc/group of the image as text, bounded (1 MiB each), "" when missing. Cached. */
-  accounts(ctx: Ctx, imageId: string): Promise<{ readonly passwd: string; readonly group: string }>;
+  /** The image's account files, to be read as far as somebody needs them. Throws NOT_FOUND. */
+  accounts(ctx: Ctx, imageId: string): Promise<AccountFiles>;
   /** What only few ask for. Throws NOT_FOUND. */
   inspect(ctx: Ctx, imageId: string): Promise<ImageDetails>;
   /** Bytes and inodes of blobs and layers, without walking a tree. */

@@ -17,6 +17,7 @@ export interface LayersOptions {
   readonly dirs: ImageDirs;
   readonly rows: Collection<LayerRow>;
   readonly unpackBinary: string;
+  readonly maxLayerBytes: (() => number) | undefined;
   /** Whether an image or a lease needs the layer. */
   readonly isUsed: (key: string) => boolean;
 }
@@ -204,9 +205,17 @@ export class Layers {
           what: `layer ${wanted.diffId}`,
           expectCompressed: wanted.source.digest,
           expectDiffId: wanted.diffId,
+          maxBytes: this.#options.maxLayerBytes?.(),
           onProgress: wanted.onProgress,
         }),
       );
+      if (result.ignored > 0) {
+        const { diffId } = wanted;
+        ctx.log.warn(
+          { diffId, bytes: result.ignored },
+          'a layer has bytes behind the end of its tar; they are ignored',
+        );
+      }
       return { scratch, result };
     } catch (error) {
       await this.#options.dirs.removeTree(scratch);

@@ -8,6 +8,7 @@ import path from 'node:path';
 import { createCtx } from '#base/ctx';
 import type { Store } from '#store/collection';
 import { FakeDisk, FakeStore } from '#store/store.fake';
+import { maxAccountBytes } from './accounts.ts';
 import type { ArchiveFormat, TestImage } from './archive/build-archive.fake.ts';
 import { archiveFiles, buildArchive, directory, tarOf, textFile } from './archive/build-archive.fake.ts';
 import type { RootfsLayers } from './image-store.ts';
@@ -203,7 +204,7 @@ if ('missing' in natives) {
       await using images = await open(fresh(), new FakeStore());
       const accounts = async (...layers: TestImage['layers']): Promise<string> => {
         const rootfs = await loadOne(images, await archive([image(...layers)]));
-        return (await images.accounts(ctx, rootfs.id)).passwd;
+        return await (await images.accounts(ctx, rootfs.id)).passwd();
       };
       const base = [directory('etc'), textFile('etc/passwd', 'base')];
       expect(await accounts(base, [textFile('x', '')])).toBe('base');
@@ -228,8 +229,20 @@ if ('missing' in natives) {
         { name: 'etc/passwd', type: '2', mode: 0o777, target: '../../../../../../etc/passwd' } as const,
       ];
       expect(await accounts(host)).toBe('');
-      await expect(accounts([directory('etc'), textFile('etc/passwd', 'x'.repeat(1_100_000))])).rejects.toMatchObject({
+    });
+
+    it('reads accounts of ten thousands of lines, and only what is asked for of those that are larger', async () => {
+      await using images = await open(fresh(), new FakeStore());
+      const large = 'x'.repeat(11 * 1024 * 1024);
+      const files = (passwd: string, group: string): TestImage['layers'][number] => [
+        ...[directory('etc'), textFile('etc/passwd', passwd), textFile('etc/group', group)],
+      ];
+      const { id } = await loadOne(images, await archive([image(files(large, 'x'.repeat(maxAccountBytes + 1)))]));
+      const accounts = await images.accounts(ctx, id);
+      expect((await accounts.passwd()).length).toBe(large.length);
+      await expect(accounts.group()).rejects.toMatchObject({
         code: 'IMAGE_INVALID',
+        message: expect.stringMatching(/^\/etc\/group of image sha256:\w+ is larger than 16777216 bytes/) as unknown,
       });
     });
 
@@ -253,7 +266,11 @@ if ('missing' in natives) {
         () => archive([{ ...image(), config: { Env: 'A=b' } }]),
         /Env of config of image config/,
       ],
-      ['a layer with a way out', () => archive([image([textFile('../out', 'x')])]), /at "\.\.\/out".*'\.\.'/],
+      [
+        'a layer that cannot be unpacked',
+        () => archive([image([textFile('a/.wh.', 'x')])]),
+        /at "a\/\.wh\.".*whiteout/,
+      ],
       [
         'something else',
         async () => {
@@ -294,7 +311,7 @@ if ('missing' in natives) {
 
     it('takes nothing of an archive whose second image is bad', async () => {
       await using images = await open(fresh(), new FakeStore());
-      const bad: TestImage = { names: ['localhost/bad:1'], layers: [[textFile('../x', '')]] };
+      const bad: TestImage = { names: ['localhost/bad:1'], layers: [[textFile('.wh.', '')]] };
       const path1 = await archive([image([textFile('good', 'x')]), bad]);
       await expect(images.load(ctx, { path: path1 })).rejects.toMatchObject({ code: 'IMAGE_INVALID' });
       expect(images.list()).toEqual([]);

@@ -56,6 +56,8 @@ export interface LocalImageStoreOptions {
   readonly isPinned?: (names: readonly string[]) => boolean;
   /** Pulls at once. */
   readonly parallelPulls?: number;
+  /** Bytes of files that a layer may unpack to, as the owner says now. Default: the unpacker's. */
+  readonly maxLayerBytes?: () => number;
   readonly pullMetrics?: PullMetrics;
   readonly platform?: Platform;
   readonly clock?: Clock;
@@ -99,7 +101,8 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
     const { platform = hostPlatform(), clock = systemClock } = options;
     this.#index = new ImageIndex(isPinned);
     const isUsed = (key: string): boolean => this.#isUsed(key);
-    this.#layers = new Layers({ addon, dirs, rows: rows.layers, unpackBinary, isUsed }, names);
+    const { maxLayerBytes } = options;
+    this.#layers = new Layers({ addon, dirs, rows: rows.layers, unpackBinary, maxLayerBytes, isUsed }, names);
     this.#accounts = new Accounts(addon);
     for (const row of rows.images.values()) this.#index.set(row);
     for (const row of rows.leases.values()) this.#leases.set(row.leaseId, row);
@@ -288,11 +291,11 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
     ctx.log.warn({ leaseId, lostRows: missing }, 'the lease of a container was lost, and is made again');
   }
 
-  async accounts(ctx: Ctx, imageId: string): Promise<AccountFiles> {
+  async accounts(_ctx: Ctx, imageId: string): Promise<AccountFiles> {
     const layers =
       this.#index.get(imageId)?.layers ?? [...this.#leases.values()].find((lease) => lease.imageId === imageId)?.layers;
     if (!layers) throw new BerthError('NOT_FOUND', `no such image: ${imageId}`);
-    return await this.#accounts.read(ctx, imageId, this.#visible(layers));
+    return this.#accounts.of(imageId, this.#visible(layers));
   }
 
   async inspect(_ctx: Ctx, imageId: string): Promise<ImageDetails> {

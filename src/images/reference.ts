@@ -13,7 +13,8 @@ const maxTextLength = 4096;
 const pathPart = /^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*$/;
 const domainLabel = /^[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?$/;
 const tagPattern = /^\w[\w.-]{0,127}$/;
-const digestPattern = /^sha256:[0-9a-f]{64}$/;
+/** Those of go-digest, which all others of the field use. */
+const digestPattern = /^(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$/;
 
 /** A full image name: everything a short form left out is filled in. */
 export interface Reference {
@@ -34,7 +35,8 @@ export function parseReference(text: string): Reference {
   if (text.length > maxTextLength) throw invalid(`${text.slice(0, 64)}…`, `is longer than ${maxTextLength} characters`);
   const at = text.indexOf('@');
   const digest = at < 0 ? undefined : text.slice(at + 1);
-  if (digest !== undefined && !isDigest(digest)) throw invalid(text, 'has a digest that is not sha256:<64 digits>');
+  if (digest !== undefined && !isDigest(digest))
+    throw invalid(text, 'has a digest that is not sha256:<64 digits>, or sha384 or sha512 with theirs');
   const named = at < 0 ? text : text.slice(0, at);
   // A colon after the last slash starts a tag; before it, a port.
   const colon = named.indexOf(':', named.lastIndexOf('/') + 1);

@@ -19,6 +19,8 @@ export interface UnpackOptions {
   readonly what: string;
   readonly expectCompressed?: string | undefined;
   readonly expectDiffId?: string | undefined;
+  /** Of files. Default: the unpacker's. */
+  readonly maxBytes?: number | undefined;
   readonly onProgress?: ((bytes: number) => void) | undefined;
 }
 
@@ -28,6 +30,8 @@ export interface UnpackResult {
   readonly diffId: string;
   readonly bytes: number;
   readonly inodes: number;
+  /** Bytes behind the end of the tar, which nobody reads. */
+  readonly ignored: number;
   readonly implied: readonly string[];
   readonly opaque: readonly string[];
 }
@@ -123,13 +127,14 @@ interface ChildFds {
 }
 
 function spawn(options: UnpackOptions, { errors, result, destination }: ChildFds): { pid: number; pidfd: number } {
-  const { input, expectCompressed, expectDiffId, binary } = options;
+  const { input, expectCompressed, expectDiffId, maxBytes, binary } = options;
   const { range } = input;
   const argv = [
     'berth-unpack',
     ...(range ? [`--offset=${range.offset}`, `--length=${range.length}`] : []),
     ...(expectCompressed === undefined ? [] : [`--expect-compressed=${expectCompressed}`]),
     ...(expectDiffId === undefined ? [] : [`--expect-diff-id=${expectDiffId}`]),
+    ...(maxBytes === undefined ? [] : [`--max-bytes=${maxBytes}`]),
   ];
   try {
     const fds = [input.fd, null, errors, result, destination];
@@ -194,22 +199,24 @@ function resultOf(line: Line, what: string): UnpackResult {
     const code = codes[String(line['code'])] ?? 'INTERNAL';
     const entry =
       typeof line['entry'] === 'string' && line['entry'] !== '' ? ` at ${JSON.stringify(line['entry'])}` : '';
-    throw new BerthError(code, `unpack ${what}${entry}: ${String(line['message'])}`, {
+    const advice = line['limit'] === 'max-bytes' ? ': raise images.max_layer_gib, if it is meant' : '';
+    throw new BerthError(code, `unpack ${what}${entry}: ${String(line['message'])}${advice}`, {
       details: { step: 'unpack', errno: Number(line['errno']) || 0 },
     });
   }
-  const { compressed, diffId, bytes, inodes, implied, opaque } = line;
+  const { compressed, diffId, bytes, inodes, ignored, implied, opaque } = line;
   if (
     !isDigestText(compressed) ||
     !isDigestText(diffId) ||
     !isCount(bytes) ||
     !isCount(inodes) ||
+    !isCount(ignored) ||
     !isTexts(implied) ||
     !isTexts(opaque)
   ) {
     throw new BerthError('INTERNAL', `unpacker of ${what} gave a result that cannot be`);
   }
-  return { compressed, diffId, bytes, inodes, implied, opaque };
+  return { compressed, diffId, bytes, inodes, ignored, implied, opaque };
 }
 
 function isDigestText(value: unknown): value is string {

@@ -1,4 +1,5 @@
 import { BerthError } from '#base/errors';
+import { JsonPairs, parseJsonPairs } from './json-pairs.ts';
 
 /** Manifests, indexes and configs: more is no honest image. */
 export const maxDocumentBytes = 4 * 1024 * 1024;
@@ -6,41 +7,59 @@ export const maxDocumentBytes = 4 * 1024 * 1024;
 const maxItems = 10_000;
 
 /**
- * Reads a JSON document that came with an image.
+ * Reads a JSON document that came with an image, as the peers do, which are written in Go: fields are found whatever the
+ * case of their letters, a later one of the same name counts, and bytes that are no UTF-8 become U+FFFD
+ * (encoding/json). What has the wrong kind is refused; no field is dropped for it.
  *
  * @param what names the document in errors: "config sha256:…"
  * @throws IMAGE_INVALID
  */
 export function parseUntrusted(bytes: Uint8Array, what: string): UntrustedObject {
+  return new UntrustedObject(parseUntrustedValue(bytes, what), what);
+}
+
+/** The same for a document that need not be an object. */
+export function parseUntrustedValue(bytes: Uint8Array, what: string): unknown {
   if (bytes.length > maxDocumentBytes) {
     throw new BerthError('IMAGE_INVALID', `${what} is larger than ${maxDocumentBytes} bytes`);
   }
-  let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    return parseJsonPairs(new TextDecoder('utf-8').decode(bytes));
   } catch (error) {
     throw new BerthError('IMAGE_INVALID', `${what} is not JSON`, { cause: error });
   }
-  return new UntrustedObject(value, what);
 }
 
 /** One object of an untrusted document. Every getter checks kind and bounds; null counts as missing. */
 export class UntrustedObject {
-  readonly #fields: object;
+  /** By folded name; what an exact map has as keys is in `#pairs`. */
+  readonly #fields = new Map<string, unknown[]>();
   readonly what: string;
 
   constructor(value: unknown, what: string) {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-      throw new BerthError('IMAGE_INVALID', `${what} is not an object`);
+    if (!(value instanceof JsonPairs)) throw new BerthError('IMAGE_INVALID', `${what} is not an object`);
+    for (const [key, field] of value.pairs) {
+      const name = folded(key);
+      const before = this.#fields.get(name);
+      if (before) before.push(field);
+      else this.#fields.set(name, [field]);
     }
-    this.#fields = value;
     this.what = what;
   }
 
-  /** Without the key, or with null: undefined. Never what Object.prototype has under that name. */
-  #get(key: string): unknown {
-    if (!Object.hasOwn(this.#fields, key)) return undefined;
-    return (this.#fields as Record<string, unknown>)[key] ?? undefined;
+  /** What the key has, in the order of the document. */
+  #all(key: string): readonly unknown[] {
+    return this.#fields.get(folded(key)) ?? [];
+  }
+
+  /** The last value, to which null is one as well: lists and maps. */
+  #last(key: string): unknown {
+    return this.#all(key).at(-1) ?? undefined;
+  }
+
+  /** The last value but null, which to Go leaves a text or a number as it is. */
+  #lastValue(key: string): unknown {
+    return this.#all(key).findLast((value) => value !== null);
   }
 
   #fail(key: string, wanted: string): BerthError {
@@ -49,64 +68,103 @@ export class UntrustedObject {
 
   /** Whether the key is there with any value but null. */
   has(key: string): boolean {
-    return this.#get(key) !== undefined;
+    return this.#lastValue(key) !== undefined;
   }
 
   text(key: string): string {
-    const value = this.#get(key) ?? '';
+    const value = this.#lastValue(key) ?? '';
     if (typeof value !== 'string') throw this.#fail(key, 'a string');
     return value;
   }
 
   number(key: string): number | undefined {
-    const value = this.#get(key);
+    const value = this.#lastValue(key);
     if (value === undefined) return undefined;
-    if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw this.#fail(key, 'a size');
+    if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) throw this.#fail(key, 'a whole number');
     return value;
   }
 
+  /** A null among them is "". */
   texts(key: string): readonly string[] {
-    const value = this.#get(key) ?? [];
-    if (!Array.isArray(value) || value.length > maxItems)
-      throw this.#fail(key, `a list of at most ${maxItems} strings`);
-    return value.map((item: unknown) => {
-      if (typeof item !== 'string') throw this.#fail(key, 'a list of strings');
-      return item;
+    return this.#list(key, 'strings').map((item) => {
+      if (item !== null && typeof item !== 'string') throw this.#fail(key, 'a list of strings');
+      return item ?? '';
     });
   }
 
-  /** A map of strings. The result has own keys only, whatever their names. */
+  /** A map of strings, null among them being "". The result has own keys only, whatever their names. */
   textMap(key: string): Readonly<Record<string, string>> {
     const entries = this.#entries(key).map(([name, value]): [string, string] => {
-      if (typeof value !== 'string') throw this.#fail(key, 'a map of strings');
-      return [name, value];
+      if (value !== null && typeof value !== 'string') throw this.#fail(key, 'a map of strings');
+      return [name, value ?? ''];
     });
     return Object.fromEntries(entries);
   }
 
   /** The keys of a map whose values mean nothing. */
   keys(key: string): readonly string[] {
-    return this.#entries(key).map(([name]) => name);
+    return [...new Set(this.#entries(key).map(([name]) => name))];
   }
 
+  /** Of several objects under one key each adds its fields to those before it. */
   object(key: string): UntrustedObject | undefined {
-    const value = this.#get(key);
-    return value === undefined ? undefined : new UntrustedObject(value, `${key} of ${this.what}`);
+    const what = `${key} of ${this.what}`;
+    const values = this.#all(key).filter((value) => value !== null);
+    if (values.length === 0) return undefined;
+    return new UntrustedObject(
+      together(values, () => new BerthError('IMAGE_INVALID', `${what} is not an object`)),
+      what,
+    );
   }
 
   objects(key: string): readonly UntrustedObject[] {
-    const value = this.#get(key) ?? [];
-    if (!Array.isArray(value) || value.length > maxItems)
-      throw this.#fail(key, `a list of at most ${maxItems} objects`);
-    return value.map((item: unknown, index) => new UntrustedObject(item, `${key}[${index}] of ${this.what}`));
+    return objectsOf(this.#last(key) ?? [], this.what, key);
   }
 
-  #entries(key: string): [string, unknown][] {
-    const value = this.#get(key);
-    if (value === undefined) return [];
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw this.#fail(key, 'a map');
-    const entries = Object.entries(value);
-    if (entries.length > maxItems) throw this.#fail(key, `a map of at most ${maxItems} entries`);
-    return entries;
+  #list(key: string, of: string): readonly unknown[] {
+    const value = this.#last(key) ?? [];
+    if (!isShortList(value)) throw this.#fail(key, `a list of at most ${maxItems} ${of}`);
+    return value;
   }
+
+  #entries(key: string): readonly (readonly [string, unknown])[] {
+    const values = this.#all(key);
+    // A null empties the map.
+    const counted = values.slice(values.lastIndexOf(null) + 1);
+    const { pairs } = together(counted, () => this.#fail(key, 'a map'));
+    if (pairs.length > maxItems) throw this.#fail(key, `a map of at most ${maxItems} entries`);
+    return pairs;
+  }
+}
+
+/** A list of objects; a null among them is one without fields. `key` names it, if it is not the document itself. */
+export function objectsOf(value: unknown, what: string, key?: string): readonly UntrustedObject[] {
+  const list = key === undefined ? what : `${key} of ${what}`;
+  if (!isShortList(value))
+    throw new BerthError('IMAGE_INVALID', `${list} is not a list of at most ${maxItems} objects`);
+  return value.map((item, index) => {
+    const name = key === undefined ? `entry ${index} of ${what}` : `${key}[${index}] of ${what}`;
+    return new UntrustedObject(item ?? new JsonPairs(), name);
+  });
+}
+
+function isShortList(value: unknown): value is readonly unknown[] {
+  return Array.isArray(value) && value.length <= maxItems;
+}
+
+function together(values: readonly unknown[], failure: () => BerthError): JsonPairs {
+  const all = new JsonPairs();
+  for (const value of values) {
+    if (!(value instanceof JsonPairs)) throw failure();
+    for (const pair of value.pairs) all.pairs.push(pair);
+  }
+  return all;
+}
+
+/** Names that Go takes for the same field. Two letters beyond ASCII fold to letters of it: the long s and the Kelvin sign. */
+export function folded(name: string): string {
+  return name
+    .replaceAll('\u017f', 's')
+    .replaceAll('\u212a', 'k')
+    .replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }

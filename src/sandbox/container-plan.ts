@@ -30,6 +30,8 @@ export async function planContainer(
   image: Image,
 ): Promise<ContainerPlan> {
   checkSupported(parts, pod, config);
+  const ofImage: string[] = [];
+  const warn = (message: string): number => ofImage.push(message);
   const { input, warnings } = await containerWords({
     podId: pod.id,
     id,
@@ -37,6 +39,7 @@ export async function planContainer(
     config,
     image,
     accounts: await parts.images.accounts(ctx, image.id),
+    warn,
     layers: { directory: '', lowers: [] },
     directory: path.join(parts.containersDirectory, id),
     podFiles: podFilesIn(path.join(parts.podsDirectory, pod.id)),
@@ -53,11 +56,11 @@ export async function planContainer(
     cgroupPath: input.cgroupPath,
     logPath: input.logPath,
     user: { uid, gid, additionalGids },
-    stopSignal: chooseStopSignal(config.stop_signal, image.config.stopSignal),
+    stopSignal: chooseStopSignal(config.stop_signal, image.config.stopSignal, warn),
   };
   return {
     made,
-    warnings,
+    warnings: [...ofImage, ...warnings],
     input: typeof input.pid === 'object' ? { ...input, pid: targetOf(parts, pod, input.pid.target) } : input,
   };
 }

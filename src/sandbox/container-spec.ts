@@ -23,6 +23,8 @@ export interface ContainerSpecInput {
   readonly config: ContainerConfig__Output;
   readonly image: Image;
   readonly accounts: Accounts;
+  /** Told what of the image is passed over. */
+  readonly warn: (message: string) => void;
   readonly layers: RootfsLayers;
   /** The container's own directory: upper and work of its overlay lie in it. */
   readonly directory: string;
@@ -49,7 +51,7 @@ export async function containerWords(input: ContainerSpecInput): Promise<Contain
   refuseUnsupported(config);
   const namespaces = podNamespaces(pod);
   const hostname = podHostname(pod, input.nodeHostname);
-  const user = resolveUser(context, image.config.user, input.accounts);
+  const user = await resolveUser(context, image.config.user, input.accounts, input.warn);
   const users = userNamespace(pod.linux?.security_context?.namespace_options ?? null);
   checkSameUsers(context?.namespace_options ?? null, users);
   const volumes = volumeMounts(config.mounts, users);

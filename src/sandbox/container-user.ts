@@ -1,10 +1,10 @@
-import { BerthError } from '#base/errors';
+import { BerthError, isBerthError } from '#base/errors';
 import type { LinuxContainerSecurityContext__Output } from '#cri-api/gen/runtime/v1/LinuxContainerSecurityContext';
 
-/** Texts of the image's own files: untrusted, bounded by whoever read them. */
+/** The image's own files, untrusted, and read only when they are needed. */
 export interface Accounts {
-  readonly passwd: string;
-  readonly group: string;
+  readonly passwd: () => Promise<string>;
+  readonly group: () => Promise<string>;
 }
 
 export interface ResolvedUser {
@@ -28,17 +28,22 @@ const largestId = 0xffff_fffe; // 2^32 - 1 means "no change" to the kernel
  * Who a container's process runs as: the request's user, else the image's USER. A number is never looked up as a name,
  * and one out of range is an error (CVE-2024-40635, CVE-2026-46680).
  */
-export function resolveUser(
+export async function resolveUser(
   context: LinuxContainerSecurityContext__Output | null,
   imageUser: string,
   accounts: Accounts,
-): ResolvedUser {
-  const { user, group } = wantedUser(context, imageUser);
-  const passwd = parsePasswd(accounts.passwd);
-  const entry = findUser(passwd, user);
+  warn: (message: string) => void = () => undefined,
+): Promise<ResolvedUser> {
+  const { user, group, named } = wantedUser(context, imageUser);
+  // Where every number is known, all that the files could add are a home and groups.
+  const known = !named || (isNumber(user) && isNumber(group));
+  const read = known
+    ? (file: () => Promise<string>) => unlessHuge(file, warn)
+    : (file: () => Promise<string>) => file();
+  const entry = findUser(await read(accounts.passwd), user);
   const uid = entry?.uid ?? parseId(user, 'user');
-  const gid = group === '' ? (entry?.gid ?? 0) : resolveGroup(group, accounts.group);
-  const merged = isStrict(context) || entry === undefined ? [] : groupsOf(accounts.group, entry.name);
+  const gid = group === '' ? (entry?.gid ?? 0) : await resolveGroup(group, accounts.group);
+  const merged = isStrict(context) || entry === undefined ? [] : groupsOf(await read(accounts.group), entry.name);
   const requested = (context?.supplemental_groups ?? []).map((text) => parseId(text, 'group'));
   return {
     uid,
@@ -55,11 +60,22 @@ function isStrict(context: LinuxContainerSecurityContext__Output | null): boolea
   throw new BerthError('INVALID_ARGUMENT', `supplemental_groups_policy ${policy as string} is not Merge or Strict`);
 }
 
-/** The words before they are looked up: `user` and `group` of "user[:group]". */
+/** A file that is too large to be read has nobody, when nothing that must be known stands in it. */
+async function unlessHuge(file: () => Promise<string>, warn: (message: string) => void): Promise<string> {
+  try {
+    return await file();
+  } catch (error) {
+    if (!isBerthError(error, 'IMAGE_INVALID')) throw error;
+    warn(`${error.message}; the container has no groups and no home directory from there`);
+    return '';
+  }
+}
+
+/** The words before they are looked up: `user` and `group` of "user[:group]"; root, where nobody named one. */
 function wantedUser(
   context: LinuxContainerSecurityContext__Output | null,
   imageUser: string,
-): { readonly user: string; readonly group: string } {
+): { readonly user: string; readonly group: string; readonly named: boolean } {
   const asked = context?.run_as_username !== '' ? context?.run_as_username : context.run_as_user?.value;
   const group = context?.run_as_group?.value;
   if (asked === undefined) {
@@ -68,9 +84,9 @@ function wantedUser(
     }
     const [user = '', ...rest] = imageUser.split(':');
     if (rest.length > 1) throw new BerthError('INVALID_ARGUMENT', `image user ${quote(imageUser)} is not user[:group]`);
-    return { user: user === '' ? '0' : user, group: rest[0] ?? '' };
+    return { user: user === '' ? '0' : user, group: rest[0] ?? '', named: imageUser !== '' };
   }
-  return { user: asked, group: group ?? '' };
+  return { user: asked, group: group ?? '', named: true };
 }
 
 const quote = (text: string): string => JSON.stringify(text.slice(0, 64));
@@ -90,22 +106,35 @@ function parseId(text: string, what: 'user' | 'group'): number {
   return id;
 }
 
-function findUser(passwd: readonly PasswdEntry[], user: string): PasswdEntry | undefined {
-  if (!isNumber(user)) return passwd.find((entry) => entry.name === user);
-  const uid = parseId(user, 'user');
-  return passwd.find((entry) => entry.uid === uid);
+function findUser(passwd: string, user: string): PasswdEntry | undefined {
+  const uid = isNumber(user) ? parseId(user, 'user') : undefined;
+  for (const [name = '', , uidText, gidText, , home = ''] of linesOf(passwd)) {
+    const entry = { name, uid: smallId(uidText), gid: smallId(gidText), home };
+    if (uid === undefined ? entry.name !== user : entry.uid !== uid) continue;
+    if (isUsable(entry)) return entry;
+  }
+  return undefined;
 }
 
-function resolveGroup(group: string, groupText: string): number {
+const isUsable = (entry: { readonly [K in keyof PasswdEntry]: PasswdEntry[K] | undefined }): entry is PasswdEntry =>
+  entry.name !== '' && entry.uid !== undefined && entry.gid !== undefined;
+
+async function resolveGroup(group: string, file: () => Promise<string>): Promise<number> {
   if (isNumber(group)) return parseId(group, 'group');
-  const found = parseGroups(groupText).find((entry) => entry.name === group);
-  return found?.gid ?? parseId(group, 'group');
+  for (const [name, , gidText] of linesOf(await file())) {
+    const gid = smallId(gidText);
+    if (name === group && gid !== undefined) return gid;
+  }
+  return parseId(group, 'group');
 }
 
-function groupsOf(groupText: string, user: string): number[] {
-  return parseGroups(groupText)
-    .filter((entry) => entry.members.includes(user))
-    .map((entry) => entry.gid);
+function groupsOf(text: string, user: string): number[] {
+  const gids: number[] = [];
+  for (const [name, , gidText, members = ''] of linesOf(text)) {
+    const gid = smallId(gidText);
+    if (name !== '' && gid !== undefined && members.split(',').includes(user)) gids.push(gid);
+  }
+  return gids;
 }
 
 const smallId = (text: string | undefined): number | undefined => {
@@ -113,24 +142,15 @@ const smallId = (text: string | undefined): number | undefined => {
   return id !== undefined && id <= largestId ? id : undefined;
 };
 
-/** Lines that are not of the form are passed over, as every libc does. */
-function parsePasswd(text: string): PasswdEntry[] {
-  return text.split('\n').flatMap((line) => {
-    const [name, , uidText, gidText, , home] = line.split(':');
-    const uid = smallId(uidText);
-    const gid = smallId(gidText);
-    if (name === undefined || name === '' || uid === undefined || gid === undefined) return [];
-    return [{ name, uid, gid, home: home ?? '' }];
-  });
-}
-
-function parseGroups(
-  text: string,
-): { readonly name: string; readonly gid: number; readonly members: readonly string[] }[] {
-  return text.split('\n').flatMap((line) => {
-    const [name, , gidText, members] = line.split(':');
-    const gid = smallId(gidText);
-    if (name === undefined || name === '' || gid === undefined) return [];
-    return [{ name, gid, members: (members ?? '').split(',') }];
-  });
+/**
+ * The fields of each line, without blanks at its ends, as the peers and glibc read them; comments are no lines. Lines that
+ * are not of the form (those of NIS among them) are passed over by whoever looks for a number in them.
+ */
+function* linesOf(text: string): Generator<readonly string[]> {
+  for (let start = 0; start < text.length;) {
+    const end = text.indexOf('\n', start);
+    const line = text.slice(start, end < 0 ? text.length : end).trim();
+    start = end < 0 ? text.length : end + 1;
+    if (line !== '' && !line.startsWith('#')) yield line.split(':');
+  }
 }

@@ -33,6 +33,16 @@ describe('signals', () => {
     expect(chooseStopSignal('SIGNAL_SIGINT', 'SIGQUIT')).toBe(2);
     expect(chooseStopSignal('SIGNAL_RUNTIME_DEFAULT', 'SIGQUIT')).toBe(3);
     expect(chooseStopSignal('SIGNAL_RUNTIME_DEFAULT', '')).toBe(15);
-    expect(() => chooseStopSignal('SIGNAL_RUNTIME_DEFAULT', 'SIGNOPE')).toThrow('STOPSIGNAL');
   });
+
+  test.each(['SIGFOO', '0', '99', 'SIGRTMIN+99', '-1', 'sig term', '9.5', '0x9', 'x'.repeat(5000)])(
+    'a container of an image whose STOPSIGNAL is %j can be created: SIGTERM, with a warning',
+    (text) => {
+      const warned: string[] = [];
+      expect(chooseStopSignal('SIGNAL_RUNTIME_DEFAULT', text, (message) => warned.push(message))).toBe(15);
+      expect(warned).toEqual([expect.stringMatching(/^the image's STOPSIGNAL ".{1,34}" is no signal/)]);
+      // The request's own is checked as before.
+      expect(() => chooseStopSignal('SIGNAL_SIGFOO', text)).toThrow('unknown stop_signal');
+    },
+  );
 });

@@ -24,8 +24,17 @@ export function parseSignal(text: string): number | undefined {
   return Object.hasOwn(constants.signals, name) ? constants.signals[name as NodeJS.Signals] : undefined;
 }
 
-/** The request's signal, else the image's, else SIGTERM. @throws INVALID_ARGUMENT for a signal that does not exist */
-export function chooseStopSignal(requested: string | number, imageSignal: string): number {
+/**
+ * The request's signal, else the image's, else SIGTERM. What an image has that is no signal is passed over with a
+ * warning, as by the peers: they find out when they stop it, and an author's slip is no reason not to run.
+ *
+ * @throws INVALID_ARGUMENT for a signal of the request that does not exist
+ */
+export function chooseStopSignal(
+  requested: string | number,
+  imageSignal: string,
+  warn: (message: string) => void = () => undefined,
+): number {
   if (requested !== 'SIGNAL_RUNTIME_DEFAULT') {
     // A number that the CRI has no name for arrives as one.
     const name = String(requested)
@@ -39,10 +48,8 @@ export function chooseStopSignal(requested: string | number, imageSignal: string
   if (imageSignal === '') return constants.signals.SIGTERM;
   const signal = parseSignal(imageSignal);
   if (signal !== undefined) return signal;
-  throw new BerthError(
-    'INVALID_ARGUMENT',
-    `the image's STOPSIGNAL ${JSON.stringify(imageSignal.slice(0, 32))} is no signal`,
-  );
+  warn(`the image's STOPSIGNAL ${JSON.stringify(imageSignal.slice(0, 32))} is no signal: SIGTERM is sent instead`);
+  return constants.signals.SIGTERM;
 }
 
 const cannotBeNamed = new Set(['SIGIOT', 'SIGPOLL', 'SIGUNUSED', 'SIGCLD']);

@@ -79,6 +79,7 @@ export const noLimits: Readonly<Record<string, readonly string[]>> = {
     'native/unpack/main.cc#kDestinationFd',
     'native/unpack/place.cc#kSpecialBits',
     'native/unpack/place.cc#kBlock',
+    'native/unpack/place.cc#kHole',
   ],
   'a unit, or a part of a sum': [
     'src/images/registry/hosts-toml.ts#unitMs.*',

@@ -79,10 +79,14 @@ export const images: Section = {
       test: 'src/images/reference.test.ts',
     },
     {
-      what: '`/etc/passwd` and `/etc/group` of an image, each; images whose accounts are remembered',
-      at: ['src/images/accounts.ts#maxBytes', 'src/images/accounts.ts#maxCached'],
+      what: '`/etc/passwd` and `/etc/group` of an image, each; those that are remembered: how large, how many',
+      at: [
+        'src/images/accounts.ts#maxAccountBytes',
+        'src/images/accounts.ts#maxCachedFile',
+        'src/images/accounts.ts#maxCached',
+      ],
       met: 'refused',
-      says: 'CreateContainer: FAILED_PRECONDITION; read again',
+      says: 'CreateContainer: FAILED_PRECONDITION, where somebody must be looked up there; read again',
       honest: 'some KiB',
       why: 'far',
       test: 'e2e/limits-images.e2e.test.ts',
@@ -98,6 +102,13 @@ export const images: Section = {
       says: 'the file is not there; ELOOP',
       honest: '3',
       why: 'kernel',
+    },
+    {
+      what: 'files of a layer, zeros included and holes not, in GiB',
+      at: ['key:images.max_layer_gib'],
+      met: 'refused',
+      says: 'the pull fails: FAILED_PRECONDITION with the key; more than the disk has: RESOURCE_EXHAUSTED',
+      honest: '100 GiB: models',
     },
     {
       what: 'a name in a layer; what of directories is kept until the end; names listed of a layer',

@@ -36,6 +36,11 @@ TEST("a name is cleaned and split") {
   CHECK(is("a/./b", NameKind::kPlain, "a", "b"));
   CHECK(is("...", NameKind::kPlain, "", "..."));
   CHECK(is("..a/b..", NameKind::kPlain, "..a", "b.."));
+  CHECK(is("../a", NameKind::kPlain, "", "a"));
+  CHECK(is("../../a/../b/./../c", NameKind::kPlain, "", "c"));
+  CHECK(is("a/b/..", NameKind::kPlain, "", "a"));
+  CHECK(is("a/../.wh.b", NameKind::kWhiteout, "", "b"));
+  CHECK(is("a/../..", NameKind::kRoot, "", ""));
   CHECK(is("./", NameKind::kRoot, "", ""));
   CHECK(is("/", NameKind::kRoot, "", ""));
   CHECK(is("a\xff\n", NameKind::kPlain, "", "a\xff\n"));
@@ -52,9 +57,8 @@ TEST("whiteouts are told from files") {
   CHECK(parse("a/.wh..wh.aufs", &code).kind == NameKind::kIgnored && code == Code::kNone);
 }
 
-TEST("names that lead anywhere else are refused") {
-  for (const char* raw : {"..", "../a", "a/../b", "/..", "a/..", "./../x", "", ".wh.", ".wh..", ".wh...", "a/.wh...",
-                          ".wh.a/b", "x/.wh.a/b"}) {
+TEST("names that would hide nothing that has a name are refused") {
+  for (const char* raw : {"", ".wh.", ".wh..", ".wh...", "a/.wh...", ".wh.a/b", "x/.wh.a/b"}) {
     CHECK(refused(raw, Code::kInvalid));
   }
 }
@@ -63,7 +67,7 @@ TEST("names have limits") {
   CHECK(is(std::string(255, 'a'), NameKind::kPlain, "", std::string(255, 'a')));
   CHECK(refused(std::string(256, 'a'), Code::kInvalid));
   std::string deep;
-  for (int i = 0; i < 256; i++) deep += "d/";
+  for (int i = 0; i < 1024; i++) deep += "d/";
   CHECK(!refused(deep, Code::kLimit));
   CHECK(refused(deep + "d", Code::kLimit));
   std::string lengthy;

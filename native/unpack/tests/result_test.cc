@@ -18,9 +18,10 @@ TEST("a result is one line") {
   result.stream_bytes = 3;
   result.bytes = 4;
   result.inodes = 5;
+  result.ignored = 6;
   result.implied = {"a", "b/c"};
   CHECK(to_json(result) ==
-        R"({"ok":true,"compressed":"sha256:1","diffId":"sha256:2","streamBytes":3,"bytes":4,"inodes":5,)"
+        R"({"ok":true,"compressed":"sha256:1","diffId":"sha256:2","streamBytes":3,"bytes":4,"inodes":5,"ignored":6,)"
         R"("implied":["a","b/c"],"opaque":[]})"
         "\n");
 }

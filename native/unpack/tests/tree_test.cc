@@ -65,10 +65,10 @@ TEST("symlinks of the layer are followed inside it and never out of it") {
   CHECK(tree.open_or_make("relative/x", &directory, &failure));
   CHECK(tree.open_or_make("absolute/y", &directory, &failure));
   CHECK(place.exists("usr/lib/x") && place.exists("usr/abs/y"));
-  for (const char* path : {"out", "out/x", "sly/x", "loop/x"}) {
-    failure = Failure{};
-    CHECK(!tree.open_or_make(path, &directory, &failure) && failure.code == Code::kInvalid);
-  }
+  // Above the root is the root, as the container will see it.
+  CHECK(tree.open_or_make("out/x", &directory, &failure) && tree.open_or_make("sly/y", &directory, &failure));
+  CHECK(place.exists("outside/x") && place.exists("outside/y"));
+  CHECK(!tree.open_or_make("loop/x", &directory, &failure) && failure.code == Code::kInvalid);
   CHECK(access((place.path + "/outside/x").c_str(), F_OK) != 0);
 }
 

@@ -1,7 +1,6 @@
-import { BerthError } from '#base/errors';
 import { archiveLayer } from '../layer-source.ts';
 import { parseReference } from '../reference.ts';
-import { maxDocumentBytes, UntrustedObject } from '../untrusted.ts';
+import { objectsOf, parseUntrustedValue } from '../untrusted.ts';
 import type { ArchiveImage } from './archive.ts';
 import type { ArchiveFiles } from './files.ts';
 import { findFile, readDocument } from './files.ts';
@@ -13,7 +12,7 @@ export async function readDockerArchive(files: ArchiveFiles): Promise<readonly A
   const what = `${dockerManifestName} in ${files.path}`;
   const bytes = await readDocument(files, dockerManifestName);
   const images: ArchiveImage[] = [];
-  for (const image of parseList(bytes, what)) {
+  for (const image of objectsOf(parseUntrustedValue(bytes, what), what)) {
     const layers = [];
     for (const name of image.texts('Layers')) layers.push(archiveLayer(await findFile(files, name)));
     images.push({
@@ -24,15 +23,4 @@ export async function readDockerArchive(files: ArchiveFiles): Promise<readonly A
     });
   }
   return images;
-}
-
-function parseList(bytes: Uint8Array, what: string): readonly UntrustedObject[] {
-  if (bytes.length > maxDocumentBytes) throw new BerthError('IMAGE_INVALID', `${what} is too large`);
-  let list: unknown;
-  try {
-    list = JSON.parse(Buffer.from(bytes).toString('utf8'));
-  } catch (error) {
-    throw new BerthError('IMAGE_INVALID', `${what} is not JSON`, { cause: error });
-  }
-  return new UntrustedObject({ images: list }, what).objects('images');
 }

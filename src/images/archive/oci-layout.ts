@@ -1,9 +1,9 @@
 import { BerthError } from '#base/errors';
-import { digestOf } from '../config.ts';
+import { digestLike } from '../config.ts';
 import type { LayerSource } from '../layer-source.ts';
 import { archiveLayer } from '../layer-source.ts';
 import type { Platform } from '../platform.ts';
-import { matchesPlatform } from '../platform.ts';
+import { rankOf } from '../platform.ts';
 import type { Reference } from '../reference.ts';
 import { isDigest, parseReference } from '../reference.ts';
 import type { UntrustedObject } from '../untrusted.ts';
@@ -27,7 +27,7 @@ export async function readOciLayout(files: ArchiveFiles, platform: Platform): Pr
   const index = parseUntrusted(await readDocument(files, ociIndexName), `${ociIndexName} in ${files.path}`);
   const images: ArchiveImage[] = [];
   for (const entry of index.objects('manifests')) {
-    if (!matchesPlatform(entry, platform)) continue;
+    if (rankOf(entry.object('platform'), platform) === undefined) continue;
     const found = await follow(files, entry, platform, 0);
     if (!found) continue;
     const config = found.manifest.object('config');
@@ -59,13 +59,23 @@ async function follow(
   const bytes = await readBlob(files, entry);
   const document = parseUntrusted(bytes, `manifest ${digestIn(entry)}`);
   if (document.objects('manifests').length === 0) return { manifest: document, documents: [bytes] };
-  for (const inner of document.objects('manifests')) {
-    // Here an entry without a platform is an attestation or an artifact beside the images.
-    if (!inner.object('platform') || !matchesPlatform(inner, platform)) continue;
+  for (const inner of bestFirst(document.objects('manifests'), platform)) {
     const found = await follow(files, inner, platform, depth + 1);
     if (found) return { manifest: found.manifest, documents: [bytes, ...found.documents] };
   }
   return undefined;
+}
+
+/** Of an image's own index. One without a platform is an attestation or an artifact beside the images. */
+function bestFirst(entries: readonly UntrustedObject[], platform: Platform): readonly UntrustedObject[] {
+  return entries
+    .flatMap((entry) => {
+      const named = entry.object('platform');
+      const rank = named && rankOf(named, platform);
+      return rank === undefined ? [] : [{ rank, entry }];
+    })
+    .sort((one, other) => one.rank - other.rank)
+    .map(({ entry }) => entry);
 }
 
 /** Annotations are free text: one that holds only a tag names no image. */
@@ -88,7 +98,7 @@ async function layerOf(files: ArchiveFiles, layer: UntrustedObject): Promise<Lay
 async function readBlob(files: ArchiveFiles, descriptor: UntrustedObject): Promise<Uint8Array> {
   const digest = digestIn(descriptor);
   const bytes = await readDocument(files, blobName(digest));
-  const actual = digestOf(bytes);
+  const actual = digestLike(digest, bytes);
   if (actual !== digest) throw new BerthError('IMAGE_INVALID', `blob ${digest} in ${files.path} is ${actual}`);
   return bytes;
 }
@@ -96,7 +106,7 @@ async function readBlob(files: ArchiveFiles, descriptor: UntrustedObject): Promi
 function digestIn(descriptor: UntrustedObject): string {
   const digest = descriptor.text('digest');
   if (!isDigest(digest))
-    throw new BerthError('IMAGE_INVALID', `digest of ${descriptor.what} is not sha256:<64 digits>`);
+    throw new BerthError('IMAGE_INVALID', `digest of ${descriptor.what} is no sha256 or sha512 digest`);
   return digest;
 }
 

@@ -1,6 +1,6 @@
 import { BerthError } from '#base/errors';
 import type { Platform } from '../platform.ts';
-import { matchesPlatform } from '../platform.ts';
+import { rankOf } from '../platform.ts';
 import { isDigest } from '../reference.ts';
 import { parseUntrusted, type UntrustedObject } from '../untrusted.ts';
 import type { BlobDescriptor } from './registry.ts';
@@ -16,6 +16,7 @@ const manifestTypes = [
 const configTypes = ['application/vnd.oci.image.config.v1+json', 'application/vnd.docker.container.image.v1+json'];
 const layerTypes =
   /^application\/vnd\.(oci\.image\.layer\.(nondistributable\.)?v1\.tar(\+gzip|\+zstd)?|docker\.image\.rootfs\.(foreign\.)?diff\.tar(\.gzip|\.zstd)?)$/;
+const isLayerType = (type: string): boolean => layerTypes.test(type);
 const schema1Types = /^application\/vnd\.docker\.distribution\.manifest\.v1\+(json|prettyjws)$/;
 
 /** What a registry is asked to give for a name. */
@@ -64,23 +65,22 @@ function kindOf(type: string): 'index' | 'manifest' | undefined {
   return manifestTypes.includes(type) ? 'manifest' : undefined;
 }
 
-/** Entries of an index for the platform, the best first: same variant, none, then any. Unknown kinds are left out. */
-export function entriesFor(root: UntrustedObject, platform: Platform): readonly Descriptor[] {
-  const entries = root.objects('manifests');
-  // Where some entries name a platform, one that does not is an attestation or an artifact beside the images.
-  const someNamed = entries.some((entry) => entry.object('platform') !== undefined);
-  const fitting = entries.filter((entry) => {
+/** An entry of an index. */
+export interface IndexEntry extends Descriptor {
+  /** It names a platform; of one that does not, only its config tells what it is for. */
+  readonly named: boolean;
+}
+
+/** Entries of an index that the platform can run, the best first, those of equal rank in the order of the index. */
+export function entriesFor(root: UntrustedObject, platform: Platform): readonly IndexEntry[] {
+  const ranked = root.objects('manifests').flatMap((entry) => {
     const type = entry.text('mediaType');
-    if (type !== '' && kindOf(type) === undefined) return false;
-    if (entry.object('platform') === undefined) return !someNamed || kindOf(type) === 'index';
-    return matchesPlatform(entry, platform);
+    if (type !== '' && kindOf(type) === undefined) return [];
+    const named = entry.object('platform');
+    const rank = rankOf(named, platform);
+    return rank === undefined ? [] : [{ rank, entry: { ...descriptorOf(entry), named: named !== undefined } }];
   });
-  const rank = (entry: UntrustedObject): number => {
-    const variant = entry.object('platform')?.text('variant') ?? '';
-    if (variant === (platform.variant ?? '')) return 0;
-    return variant === '' ? 1 : 2;
-  };
-  return fitting.sort((one, other) => rank(one) - rank(other)).map(descriptorOf);
+  return ranked.sort((one, other) => one.rank - other.rank).map(({ entry }) => entry);
 }
 
 export type Descriptor = BlobDescriptor;
@@ -88,23 +88,35 @@ export type Descriptor = BlobDescriptor;
 /** @throws IMAGE_INVALID */
 export function descriptorOf(entry: UntrustedObject): Descriptor {
   const digest = entry.text('digest');
-  if (!isDigest(digest)) throw invalid(`digest of ${entry.what}`, 'is not sha256:<64 digits>');
+  if (!isDigest(digest)) throw invalid(`digest of ${entry.what}`, 'is no sha256 or sha512 digest');
   const size = entry.number('size');
   if (size === undefined) throw invalid(entry.what, 'has no size');
   return { digest, size, mediaType: entry.text('mediaType') };
 }
 
-/** The config's descriptor. @throws IMAGE_INVALID for an artifact, which has something else in its place */
-export function configOf(root: UntrustedObject): Descriptor {
+/**
+ * The config's descriptor. Of a type that is no image's, only the config itself shows whether this is an image: builders
+ * call it `application/octet-stream`, `application/json` or nothing at all.
+ *
+ * @throws IMAGE_INVALID for what cannot be an image, because it has layers of another kind, or none
+ */
+export function configOf(root: UntrustedObject): Descriptor & { readonly called: 'image' | 'other' } {
   const config = root.object('config');
   if (!config) throw invalid(root.what, 'has no config');
   const descriptor = descriptorOf(config);
-  const artifact = root.text('artifactType');
-  if (!configTypes.includes(descriptor.mediaType)) {
-    const type = artifact === '' ? descriptor.mediaType : artifact;
-    throw invalid(root.what, `is an artifact of type ${shown(type)}, not a container image`);
-  }
-  return descriptor;
+  if (configTypes.includes(descriptor.mediaType)) return { ...descriptor, called: 'image' };
+  const types = root.objects('layers').map((layer) => layer.text('mediaType'));
+  if (types.length === 0 || types.some((type) => !isLayerType(type))) throw artifact(root);
+  return { ...descriptor, called: 'other' };
+}
+
+/** The refusal of a manifest that is no image. */
+export function artifact(root: UntrustedObject, cause?: unknown): BerthError {
+  const named = root.text('artifactType');
+  const type = named === '' ? (root.object('config')?.text('mediaType') ?? '') : named;
+  return new BerthError('IMAGE_INVALID', `${root.what} is an artifact of type ${shown(type)}, not a container image`, {
+    cause,
+  });
 }
 
 /** @throws IMAGE_INVALID for layers that cannot be unpacked */
@@ -114,7 +126,7 @@ export function layersOf(root: UntrustedObject): readonly Descriptor[] {
     const { digest, mediaType } = descriptor;
     if (mediaType.includes('+encrypted'))
       throw invalid(`layer ${digest}`, 'is encrypted, and there are no keys for it');
-    if (!layerTypes.test(mediaType)) throw invalid(`layer ${digest}`, `is of type ${shown(mediaType)}, not a layer`);
+    if (!isLayerType(mediaType)) throw invalid(`layer ${digest}`, `is of type ${shown(mediaType)}, not a layer`);
     // The registry may have it all the same.
     return layer.texts('urls').length > 0 ? { ...descriptor, hasUrls: true } : descriptor;
   });

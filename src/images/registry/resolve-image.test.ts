@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { digestOf } from '../config.ts';
+import { digestLike, digestOf } from '../config.ts';
 import { hostPlatform, type Platform } from '../platform.ts';
 import { maxDocumentBytes } from '../untrusted.ts';
 import { ClientBench } from './client-bench.fixture.ts';
@@ -116,25 +116,6 @@ describe('media types', () => {
     ],
     ['schema 1 by its layers', { fsLayers: [], layers: [] }, undefined, 'docker schema 1'],
     [
-      'an artifact',
-      {
-        ...manifest,
-        config: { ...(manifest['config'] as Fields), mediaType: 'application/vnd.cncf.helm.config.v1+json' },
-      },
-      undefined,
-      'an artifact of type "application/vnd.cncf.helm.config.v1+json"',
-    ],
-    [
-      'an artifact with a type',
-      {
-        ...manifest,
-        artifactType: 'application/x-sbom',
-        config: { ...(manifest['config'] as Fields), mediaType: 'application/vnd.oci.empty.v1+json' },
-      },
-      undefined,
-      'an artifact of type "application/x-sbom"',
-    ],
-    [
       'an encrypted layer',
       { ...manifest, layers: [{ ...layer, mediaType: `${String(layer['mediaType'])}+gzip+encrypted` }] },
       undefined,
@@ -233,6 +214,83 @@ describe('digests and sizes', () => {
   });
 });
 
+describe('a config that is not called an image’s', () => {
+  const layers = manifest['layers'] as Fields[];
+  const withConfig = (bytes: Uint8Array, more: Fields, changes: Fields = {}): Fields => {
+    double.blobs.set(digestOf(bytes), bytes);
+    return { ...manifest, config: { digest: digestOf(bytes), size: bytes.length, ...more }, ...changes };
+  };
+
+  it.each([
+    [{ mediaType: 'application/octet-stream' }],
+    [{ mediaType: 'application/json' }],
+    [{ mediaType: '' }],
+    [{ mediaType: 'application/vnd.docker.plugin.v1+json' }],
+    [{ mediaType: 'application/vnd.oci.image.config.v1+json; charset=utf-8' }],
+    [{}],
+  ])('is an image, if it reads as one: %j', async (more) => {
+    serve(withConfig(built.config, more));
+    expect(digestOf((await bench.resolve(name)).config)).toBe(built.id);
+  });
+
+  it.each([
+    ['a chart', '{"name":"chart"}', { mediaType: 'application/vnd.cncf.helm.config.v1+json' }, {}, 'helm.config'],
+    ['an empty one', '{}', { mediaType: 'application/vnd.oci.empty.v1+json' }, {}, 'oci.empty'],
+    ['one with a type', '{}', { mediaType: 'application/octet-stream' }, { artifactType: 'a/sbom' }, 'a/sbom'],
+    ['no JSON', 'hello', { mediaType: 'application/octet-stream' }, {}, 'octet-stream'],
+    ['of another form', '{"config":[]}', { mediaType: 'application/json' }, {}, 'application/json'],
+    ['without layers', '{}', { mediaType: 'application/json' }, { layers: [] }, 'application/json'],
+    ['without a type', '{}', {}, {}, 'of type ""'],
+    [
+      'with layers of another kind',
+      Buffer.from(built.config).toString(),
+      { mediaType: 'application/json' },
+      { layers: [{ ...layers[0], mediaType: 'application/wasm' }] },
+      'application/json',
+    ],
+  ])('is an artifact otherwise: %s', async (_name, text, more, changes, words) => {
+    serve(withConfig(Buffer.from(text), more, changes));
+    const message: unknown = expect.stringMatching(
+      /^manifest sha256:\w+ is an artifact of type .*, not a container image$/,
+    );
+    await expect(bench.resolve(name)).rejects.toMatchObject({ code: 'IMAGE_INVALID', message });
+    await expect(bench.resolve(name)).rejects.toThrow(words);
+  });
+});
+
+describe('digests of other algorithms', () => {
+  const sha512 = (bytes: Uint8Array): string => digestLike('sha512:', bytes);
+  /** As long, and still JSON. */
+  const changed = (bytes: Uint8Array): Buffer => Buffer.from(Buffer.from(bytes).toString().replace('layers', 'LAYERS'));
+
+  it('are checked by theirs: config, manifest and name', async () => {
+    double.blobs.set(sha512(built.config), built.config);
+    const document = { ...manifest, config: { ...(manifest['config'] as Fields), digest: sha512(built.config) } };
+    const bytes = json(document);
+    double.addManifest('team/app', sha512(bytes), bytes);
+    serve({
+      ...{ schemaVersion: 2, mediaType: ociIndex },
+      manifests: [{ mediaType: ociManifest, digest: sha512(bytes), size: bytes.length, platform: hostPlatform() }],
+    });
+    const image = await bench.resolve(name);
+    expect(digestOf(image.config)).toBe(built.id);
+    const pinned = `${double.host}/team/app@${sha512(bytes)}`;
+    expect((await bench.resolve(pinned)).manifestDigest).toBe(sha512(bytes));
+    double.blobs.set(sha512(built.config), changed(built.config));
+    await expect(bench.resolve(pinned)).rejects.toThrow('is sha512:');
+    double.addManifest('team/app', sha512(bytes), changed(bytes));
+    await expect(bench.resolve(pinned)).rejects.toThrow('is sha512:');
+  });
+
+  it.each(['md5:d41d8cd98f00b204e9800998ecf8427e', `sha512:${'0'.repeat(64)}`, `sha1:${'0'.repeat(40)}`])(
+    'are refused where they are not known: %s',
+    async (digest) => {
+      serve({ ...manifest, config: { ...(manifest['config'] as Fields), digest } });
+      await expect(bench.resolve(name)).rejects.toThrow('is no sha256 or sha512 digest');
+    },
+  );
+});
+
 describe('indexes', () => {
   const index = (manifests: Fields[], more: Fields = {}): Fields => ({
     schemaVersion: 2,
@@ -257,23 +315,46 @@ describe('indexes', () => {
     }
   });
 
-  it('prefer the same variant, then none, then another', async () => {
-    const v3 = entryOf(variantOf('v3'), { platform: { ...amd64, variant: 'v3' } });
+  it('with several variants give the best that the processor can do, never one above it', async () => {
+    const variant = (level: string): Fields => entryOf(variantOf(level), { platform: { ...amd64, variant: level } });
     const plain = entryOf(variantOf('plain'), { platform: amd64 });
-    serve(index([v3, plain]));
+    serve(index([variant('v9'), plain, variant('v2'), variant('v3')]));
+    expect(await markFor({ ...amd64, variant: 'v4' })).toBe('v3');
+    expect(await markFor({ ...amd64, variant: 'v2' })).toBe('v2');
     expect(await markFor(amd64)).toBe('plain');
-    serve(index([plain, v3]));
-    expect(await markFor({ ...amd64, variant: 'v3' })).toBe('v3');
-    serve(index([v3]));
-    expect(await markFor(amd64)).toBe('v3');
+    serve(index([variant('v9')]));
+    await expect(markFor({ ...amd64, variant: 'v4' })).rejects.toMatchObject({ code: 'NOT_FOUND' });
   });
 
-  it('take entries without a platform only where none has one, and leave out what is no image', async () => {
-    const bare = entryOf(variantOf('bare'));
-    serve(index([{ ...bare, mediaType: 'application/x-mine' }, bare]));
+  /** An image without a platform in its entry; its config has one. */
+  const unnamed = (mark: string, architecture: string): Fields => {
+    const config = json({ ...(JSON.parse(Buffer.from(built.config).toString()) as Fields), architecture });
+    double.blobs.set(digestOf(config), config);
+    const descriptor = { ...(manifest['config'] as Fields), digest: digestOf(config), size: config.length };
+    return entryOf({ ...variantOf(mark), config: descriptor });
+  };
+
+  it('take an entry without a platform after all that name one, and if its config names ours', async () => {
+    const named = entryOf(variantOf('named'), { platform: amd64 });
+    const foreign = entryOf(variantOf('foreign'), { platform: arm('v8') });
+    serve(index([{ ...unnamed('x', 'amd64'), mediaType: 'application/x-mine' }, unnamed('bare', 'amd64')]));
     expect(await markFor(amd64)).toBe('bare');
-    serve(index([bare, entryOf(variantOf('named'), { platform: amd64 })]));
+    serve(index([unnamed('bare', 'amd64'), named]));
     expect(await markFor(amd64)).toBe('named');
+    serve(index([foreign, unnamed('bare', 'amd64')]));
+    expect(await markFor(amd64)).toBe('bare');
+    serve(index([unnamed('arm', 'arm64'), unnamed('bare', 'amd64')]));
+    expect(await markFor(amd64)).toBe('bare');
+    serve(index([unnamed('arm', 'arm64')]));
+    await expect(markFor(amd64)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+
+  it('pass over artifacts beside the images', async () => {
+    const empty = Buffer.from('{}');
+    double.blobs.set(digestOf(empty), empty);
+    const config = { mediaType: 'application/vnd.oci.empty.v1+json', digest: digestOf(empty), size: empty.length };
+    serve(index([entryOf({ ...manifest, config }), unnamed('bare', 'amd64')]));
+    expect(await markFor(amd64)).toBe('bare');
   });
 
   it('are followed into one another, but not for ever', async () => {

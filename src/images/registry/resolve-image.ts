@@ -1,14 +1,24 @@
 import { Deadline } from '#base/deadline';
 import { BerthError, isBerthError } from '#base/errors';
-import { digestOf, parseConfig } from '../config.ts';
-import type { Platform } from '../platform.ts';
-import { repositoryOf, type Reference } from '../reference.ts';
-import { maxDocumentBytes } from '../untrusted.ts';
+import { digestLike, digestOf, parseConfig, type ParsedConfig } from '../config.ts';
+import { rankOf, type Platform } from '../platform.ts';
+import { isDigest, repositoryOf, type Reference } from '../reference.ts';
+import { maxDocumentBytes, parseUntrusted, type UntrustedObject } from '../untrusted.ts';
 import { withEndpoints, type Call } from './attempts.ts';
 import { codingError } from './content-coding.ts';
 import type { Endpoint } from './endpoint.ts';
 import { drop, headerOf, readBody, type Answer } from './follow.ts';
-import { acceptedTypes, configOf, entriesFor, layersOf, parseDocument, type Descriptor } from './manifest.ts';
+import {
+  acceptedTypes,
+  artifact,
+  configOf,
+  descriptorOf,
+  entriesFor,
+  layersOf,
+  parseDocument,
+  type Descriptor,
+  type IndexEntry,
+} from './manifest.ts';
 import type { RemoteImage, RemoteRequest } from './registry.ts';
 import { Setback, toSetback } from './setback.ts';
 import { shownUrl } from './shown-url.ts';
@@ -50,11 +60,16 @@ interface Wanted {
   readonly accept?: string;
 }
 
+type Chain = readonly Found[];
+/** What of the descriptor that led to a document is asked for. */
+type Above = Pick<IndexEntry, 'mediaType' | 'named'>;
+
 class Walk {
   readonly #call: Call;
   readonly #source: Source;
   readonly #platform: Platform;
-  readonly #knownConfig: Uint8Array | undefined;
+  /** The one that is here, and then the one read last. */
+  #knownConfig: Uint8Array | undefined;
   readonly #name: string;
   #documents = 0;
 
@@ -74,16 +89,18 @@ class Walk {
       digest,
       endpoints: this.#endpoints(digest === undefined ? 'canResolve' : 'canPull'),
     });
-    const chain = await this.#descend(outermost, '', []);
+    const chain = await this.#descend(outermost, { mediaType: '', named: true }, []);
     const manifest = chain?.at(-1);
     if (!chain || !manifest) {
-      const { os, architecture } = this.#platform;
-      throw new BerthError('NOT_FOUND', `${this.#name} has no image for ${os}/${architecture}`);
+      const { os, architecture, variant } = this.#platform;
+      const level = variant === undefined ? '' : ` (up to ${variant})`;
+      throw new BerthError('NOT_FOUND', `${this.#name} has no image for ${os}/${architecture}${level}`);
     }
     const root = this.#parse(manifest, '').root;
+    const descriptor = configOf(root);
     const layers = layersOf(root);
-    const config = await this.#config(configOf(root));
-    const { diffIds } = parseConfig(config, digestOf(config));
+    const config = await this.#config(descriptor);
+    const { diffIds } = configIn(root, config, descriptor.called);
     if (diffIds.length !== layers.length) {
       const why = `has ${layers.length} layers where its config has ${diffIds.length}`;
       throw new BerthError('IMAGE_INVALID', `manifest ${manifest.digest} ${why}`);
@@ -92,10 +109,10 @@ class Walk {
   }
 
   /** The documents from this one to the manifest for the platform; undefined: it has none. */
-  async #descend(found: Found, descriptorType: string, above: readonly Found[]): Promise<readonly Found[] | undefined> {
+  async #descend(found: Found, { mediaType, named }: Above, above: readonly Found[]): Promise<Chain | undefined> {
     const chain = [...above, found];
-    const { kind, root } = this.#parse(found, descriptorType);
-    if (kind === 'manifest') return chain;
+    const { kind, root } = this.#parse(found, mediaType);
+    if (kind === 'manifest') return named || (await this.#isForUs(root)) ? chain : undefined;
     if (chain.length > maxNesting) {
       throw new BerthError('IMAGE_INVALID', `${this.#name} has indexes nested more than ${maxNesting} deep`);
     }
@@ -106,10 +123,23 @@ class Walk {
         endpoints: this.#endpoints('canPull'),
         ...entry,
       });
-      const inner = await this.#descend(next, entry.mediaType, chain);
+      const inner = await this.#descend(next, entry, chain);
       if (inner) return inner;
     }
     return undefined;
+  }
+
+  /** Of a manifest whose entry names no platform: its config does. What is no image there is for nobody. */
+  async #isForUs(root: UntrustedObject): Promise<boolean> {
+    const descriptor = root.object('config');
+    if (!descriptor) return false;
+    const config = await this.#config(descriptorOf(descriptor));
+    try {
+      return rankOf(parseUntrusted(config, `config ${digestOf(config)}`), this.#platform) !== undefined;
+    } catch (error) {
+      if (isBerthError(error, 'IMAGE_INVALID')) return false;
+      throw error;
+    }
   }
 
   #parse(found: Found, descriptorType: string): ReturnType<typeof parseDocument> {
@@ -127,10 +157,12 @@ class Walk {
 
   async #config({ digest, size }: Descriptor): Promise<Uint8Array> {
     const known = this.#knownConfig;
-    if (known?.length === size && digestOf(known) === digest) return known;
+    if (known?.length === size && digestLike(digest, known) === digest) return known;
     const what = `${this.#name}: config ${digest}`;
     const endpoints = this.#endpoints('canPull');
-    return (await this.#document({ path: `/blobs/${digest}`, what, endpoints, digest, size })).bytes;
+    const { bytes } = await this.#document({ path: `/blobs/${digest}`, what, endpoints, digest, size });
+    this.#knownConfig = bytes;
+    return bytes;
   }
 
   async #document(wanted: Wanted): Promise<Found> {
@@ -168,6 +200,18 @@ class Walk {
   }
 }
 
+/** @throws IMAGE_INVALID, and for a config that is called something else because the manifest is an artifact */
+function configIn(root: UntrustedObject, config: Uint8Array, called: 'image' | 'other'): ParsedConfig {
+  try {
+    const parsed = parseConfig(config, digestOf(config));
+    if (called === 'image' || parsed.diffIds.length > 0) return parsed;
+  } catch (error) {
+    if (called === 'image') throw error;
+    throw artifact(root, error);
+  }
+  throw artifact(root);
+}
+
 async function checked(answer: Answer, wanted: Wanted): Promise<Found> {
   const { what } = wanted;
   const shown = shownUrl(answer.url);
@@ -192,11 +236,12 @@ function compared(bytes: Buffer | undefined, answer: Answer, wanted: Wanted, sho
   if (wanted.size !== undefined && bytes.length !== wanted.size) {
     throw wrong(what, shown, `has ${bytes.length} bytes, not ${wanted.size}`);
   }
-  const digest = digestOf(bytes);
-  const named = headerOf(answer, 'docker-content-digest');
-  if (wanted.digest !== undefined && digest !== wanted.digest) throw wrong(what, shown, `is ${digest}`);
-  if (wanted.digest === undefined && named?.startsWith('sha256:') && named !== digest) {
-    throw wrong(what, shown, `is ${digest}, not what its header says`);
+  const named = headerOf(answer, 'docker-content-digest') ?? '';
+  // A tag has no digest of its own: it is called by the algorithm that its registry uses.
+  const expected = wanted.digest ?? (isDigest(named) ? named : undefined);
+  const digest = expected === undefined ? digestOf(bytes) : digestLike(expected, bytes);
+  if (expected !== undefined && digest !== expected) {
+    throw wrong(what, shown, `is ${digest}${wanted.digest === undefined ? ', not what its header says' : ''}`);
   }
   const contentType = headerOf(answer, 'content-type') ?? '';
   if (wanted.digest === undefined && !startsAsJson(bytes)) throw noDocument(answer, what, shown, contentType);

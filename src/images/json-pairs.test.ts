@@ -1,0 +1,58 @@
+import { describe, expect, it } from '@jest/globals';
+import { JsonPairs, parseJsonPairs } from './json-pairs.ts';
+
+/** JSON.parse's form, of a document in which no key comes twice. */
+function plain(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(plain);
+  if (!(value instanceof JsonPairs)) return value;
+  return Object.fromEntries(value.pairs.map(([key, inner]) => [key, plain(inner)]));
+}
+
+describe('a JSON text with all its pairs', () => {
+  it.each([
+    '{}',
+    '[]',
+    '"text"',
+    ' -1.5e+3 ',
+    'null',
+    '{"a":{"b":[1,true,false,null,"x"]},"c":[],"d":{},"e":[[],{}]}',
+    String.raw`{"a\"}]{[,:":"\\","":"\\\"\u0041","__proto__":{"x":1},"toString":0}`,
+    '\n{ "a" :\t[ 1 , 2 ] ,\r\n"b" : "c" }\n',
+  ])('says what JSON.parse says: %s', (text) => {
+    expect(plain(parseJsonPairs(text))).toEqual(JSON.parse(text));
+  });
+
+  it('keeps equal keys, in their order', () => {
+    const value = parseJsonPairs('{"a":1,"b":[2],"a":{"a":3,"a":4}}');
+    expect(value).toBeInstanceOf(JsonPairs);
+    const { pairs } = value as JsonPairs;
+    expect(pairs.map(([key]) => key)).toEqual(['a', 'b', 'a']);
+    expect((pairs[2]?.[1] as JsonPairs).pairs).toEqual([
+      ['a', 3],
+      ['a', 4],
+    ]);
+  });
+
+  it('has no half of a surrogate pair, which no peer could be sent', () => {
+    const { pairs } = parseJsonPairs(String.raw`{"a\ud800":"\udc00b","c":"\ud83d\ude00"}`) as JsonPairs;
+    expect(pairs).toEqual([
+      ['a\ufffd', '\ufffdb'],
+      ['c', '😀'],
+    ]);
+  });
+
+  it.each(['', '{', '{"a":1,}', '[1 2]', "{'a':1}", '{"a":01}', '{"a":NaN}', '\ufeff{}x'])(
+    'refuses what is none: %j',
+    (text) => {
+      expect(() => parseJsonPairs(text)).toThrow(SyntaxError);
+    },
+  );
+
+  it('goes as deep as the text', () => {
+    const depth = 1_000_000;
+    let value = parseJsonPairs('['.repeat(depth) + ']'.repeat(depth));
+    let seen = 0;
+    for (; Array.isArray(value); value = value[0] as unknown) seen += 1;
+    expect(seen).toBe(depth);
+  });
+});

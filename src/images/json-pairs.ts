@@ -1,0 +1,58 @@
+/** An object of a JSON text as it is written: every key in its order, those that come twice among them. */
+export class JsonPairs {
+  readonly pairs: (readonly [key: string, value: unknown])[] = [];
+}
+
+/** Of a text that is known to be JSON: strings, numbers and words, brackets. */
+const token = /"(?:[^"\\]|\\.)*"|[-+.\w]+|[[\]{}]/g;
+
+/**
+ * JSON.parse, but for objects, which become JsonPairs: JSON.parse keeps only the last of several equal keys, and what Go
+ * makes of them is the readers' to decide.
+ *
+ * @throws SyntaxError
+ */
+export function parseJsonPairs(text: string): unknown {
+  // Says what is wrong; from here on the text is known to be sound.
+  JSON.parse(text);
+  const top: unknown[] = [];
+  const open: { readonly add: (value: unknown) => void }[] = [{ add: (value) => top.push(value) }];
+  for (const [word] of text.matchAll(token)) {
+    const here = open.at(-1);
+    if (word === '}' || word === ']') {
+      open.pop();
+      continue;
+    }
+    if (word === '{') {
+      const made = new JsonPairs();
+      here?.add(made);
+      open.push({ add: intoPairs(made) });
+    } else if (word === '[') {
+      const made: unknown[] = [];
+      here?.add(made);
+      open.push({ add: (value) => made.push(value) });
+    } else {
+      here?.add(leafOf(word));
+    }
+  }
+  return top[0];
+}
+
+/** Half of a surrogate pair becomes U+FFFD, as in Go: it could be sent to nobody. */
+function leafOf(word: string): unknown {
+  const value: unknown = JSON.parse(word);
+  return typeof value === 'string' ? value.toWellFormed() : value;
+}
+
+/** Strings and values come in turn; the first of two is the key. */
+function intoPairs(made: JsonPairs): (value: unknown) => void {
+  let key: string | undefined;
+  return (value) => {
+    if (key === undefined) {
+      key = value as string;
+      return;
+    }
+    made.pairs.push([key, value]);
+    key = undefined;
+  };
+}
