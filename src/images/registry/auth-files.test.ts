@@ -46,6 +46,16 @@ describe('AuthFiles', () => {
     expect(await of('helper.test')).toBeUndefined();
   });
 
+  it('finds names in any case, and hosts of a second list, as the tools that write them do', async () => {
+    const [one, two] = ['one', 'two'].map((user) => auth(user).auth);
+    const text = `{"Auths":{"a.test":{"AUTH":"${one}"},"A.test":{"Username":"u","PASSWORD":"p"}},"auths":{"b.test":{"auth":"x","Auth":"${two}"}}}`;
+    const file = await bench.file('cases.json', text);
+    expect(await userOf([file], 'a.test', 'x')).toBe('u');
+    expect(await userOf([file], 'b.test', 'x')).toBe('two');
+    const exact = await bench.file('exact.json', `{"auths":{"a.test":{"AUTH":"${one}"}}}`);
+    expect(await userOf([exact], 'a.test', 'x')).toBe('one');
+  });
+
   it('asks the files in order and does without those that are missing', async () => {
     const one = await bench.file('one.json', JSON.stringify({ auths: { 'a.test': auth('one') } }));
     const two = await bench.file(

@@ -1,5 +1,7 @@
 import { BerthError } from '#base/errors';
+import { JsonPairs, parseJsonPairs } from '../json-pairs.ts';
 import { registryOfAddress } from '../reference.ts';
+import { folded } from '../untrusted.ts';
 import { loginOf, type Login } from './credentials.ts';
 import { OwnerFiles } from './owner-files.ts';
 
@@ -41,22 +43,21 @@ function* keysOf(domain: string, repository: string): Generator<string> {
 export function parseAuthFile(text: string, file: string): Logins {
   let root: unknown;
   try {
-    root = JSON.parse(text);
+    root = parseJsonPairs(text);
   } catch {
     throw new BerthError('CONFIG_INVALID', `${file} is not JSON`);
   }
-  const auths = fieldsOf(fieldsOf(root)['auths']);
-  const entries = Object.entries(auths);
+  const entries = fieldsOf(root, 'auths').flatMap((auths) => (auths instanceof JsonPairs ? auths.pairs : []));
   if (entries.length > maxEntries) throw new BerthError('CONFIG_INVALID', `${file} has more than ${maxEntries} auths`);
   const logins = new Map<string, Login>();
   for (const [key, value] of entries) {
-    const login = loginIn(fieldsOf(value), `${file}: auths.${JSON.stringify(key)}`);
+    const login = loginIn(value, `${file}: auths.${JSON.stringify(key)}`);
     if (login) logins.set(normalKey(key), login);
   }
   return logins;
 }
 
-function loginIn(entry: Fields, where: string): Login | undefined {
+function loginIn(entry: unknown, where: string): Login | undefined {
   try {
     return loginOf({
       username: textIn(entry, 'username'),
@@ -81,13 +82,12 @@ function normalKey(key: string): string {
   return slash < 0 ? registryOfAddress(bare) : `${registryOfAddress(bare.slice(0, slash))}${bare.slice(slash)}`;
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
-function fieldsOf(value: unknown): Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {};
+/** What an object has under a name, in the order of the file. Docker and the others read names in any case (Go). */
+function fieldsOf(value: unknown, name: string): readonly unknown[] {
+  return value instanceof JsonPairs ? value.pairs.flatMap(([key, inner]) => (folded(key) === name ? [inner] : [])) : [];
 }
 
-function textIn(fields: Fields, key: string): string {
-  const value = Object.hasOwn(fields, key) ? fields[key] : undefined;
+function textIn(entry: unknown, key: string): string {
+  const value = fieldsOf(entry, key).at(-1);
   return typeof value === 'string' ? value : '';
 }
