@@ -36,11 +36,23 @@ export function hostConnector(way: Way): Connector {
     const target = { host: bare(options.hostname), port: portOf(options.port, options.protocol) };
     reach(way, target).then(
       (socket) => {
-        if (options.protocol === 'https:') secure({ ...options, httpSocket: socket }, callback);
+        if (options.protocol === 'https:') secure({ ...options, httpSocket: socket }, endingWith(callback));
         else callback(null, socket);
       },
       (error: unknown) => callback(error as Error, null),
     );
+  };
+}
+
+/**
+ * A TLS alert that comes when the connection stands (no certificate of ours, in TLS 1.3) is an error of the socket, and
+ * its end only after that; undici would tell the end.
+ */
+function endingWith(callback: Parameters<Connector>[1]): Parameters<Connector>[1] {
+  return (...answer) => {
+    const socket = answer[1];
+    socket?.once('error', (error) => socket.destroy(error));
+    callback(...answer);
   };
 }
 

@@ -46,6 +46,8 @@ export class FailedHop extends Error {
 
 const unknownAuthority = 'its certificate is signed by an unknown authority: configure its ca';
 
+const refusedHandshake = 'it refused the handshake: it may want a certificate of ours (client), or other ciphers';
+
 const sentences: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused',
   ECONNRESET: 'connection broken',
@@ -79,8 +81,10 @@ const sentences: Readonly<Record<string, string>> = {
   CA_MD_TOO_WEAK: 'its certificate is signed with a hash that is too weak',
   ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name',
   ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: 'it wants a certificate of ours: configure client',
-  ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE:
-    'it refused the handshake: it may want a certificate of ours, or other ciphers',
+  // OpenSSL 3 says "ssl/tls" where it said "sslv3".
+  'ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE': refusedHandshake,
+  'ERR_SSL_SSL/TLS_ALERT_BAD_CERTIFICATE': 'it did not take the certificate of client',
+  ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: refusedHandshake,
   ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: 'it did not take the certificate of client',
   ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: 'it does not know who signed the certificate of client',
   ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION: 'it speaks no TLS 1.2',
@@ -136,7 +140,7 @@ export function networkCode(error: unknown): string | undefined {
   let code: string | undefined;
   for (const one of chainOf(error)) {
     const own: unknown = 'code' in one ? one.code : undefined;
-    if (typeof own === 'string' && /^[A-Z][A-Z0-9_]{1,60}$/.test(own)) code = own;
+    if (typeof own === 'string' && /^[A-Z][A-Z0-9_/]{1,60}$/.test(own)) code = own;
   }
   return code;
 }

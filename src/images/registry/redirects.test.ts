@@ -160,12 +160,15 @@ describe('a host that a redirect leads to and that wants a token of its own', ()
   const away = (): string => `${storage.origin}/v2/else/where/blobs/${blob.digest}?sig=secret`;
 
   it('gets one, and learns nothing of our credentials', async () => {
+    await bench.hosts(double.host, `server = "${double.origin}"\n[header]\nx-owner = "secret"\n`);
     auth.trick(/^\/token/, giveToken({ token: 'theirs' }));
     double.trick(/blobs/, redirect(away()));
     double.trick(/blobs/, wantBasic('me', 'sesame'), 1);
     expect((await bench.fetch(name, blob, { credentials: me })).equals(bytes)).toBe(true);
     expect(auth.requests).toMatchObject([{ url: '/token?service=reg&scope=repository%3Aelse%2Fwhere%3Apull' }]);
     expect(auth.requests[0]!.headers.authorization).toBeUndefined();
+    expect(double.requests.every(({ headers }) => headers['x-owner'] === 'secret')).toBe(true);
+    expect([...auth.requests, ...storage.requests].some(({ headers }) => 'x-owner' in headers)).toBe(false);
     expect(storage.requests.map(({ headers }) => headers.authorization)).toEqual([undefined, 'Bearer theirs']);
     expect(storage.requests.map(({ url }) => url)).toEqual(
       [away(), away()].map((url) => url.slice(storage.origin.length)),
