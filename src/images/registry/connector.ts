@@ -51,7 +51,7 @@ export function hostConnector(way: Way): Connector {
 function endingWith(callback: Parameters<Connector>[1]): Parameters<Connector>[1] {
   return (...answer) => {
     const socket = answer[1];
-    socket?.once('error', (error) => socket.destroy(error));
+    socket?.once('error', (error: Error) => socket.destroy(error));
     callback(...answer);
   };
 }
