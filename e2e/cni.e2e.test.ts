@@ -172,6 +172,23 @@ describe('bridge, host-local, portmap, bandwidth and firewall', () => {
   });
 });
 
+test.each([undefined, '0.2.0'])(
+  'a configuration of version %s: a result of that form, and a setting of its interface',
+  async (cniVersion) => {
+    const plugin = { ...{ type: 'ptp', name: 'old' }, ipam: cni.ipam('10.79.0.0/24') };
+    await cni.use({ ...plugin, ...(cniVersion && { cniVersion }) });
+    const pod = await TestPod.run(berthd, { linux: { sysctls: { 'net.ipv4.conf.eth0.arp_ignore': '1' } } });
+    const [address = ''] = await addressesOf(pod);
+    expect(await pod.sh('ip -o -4 addr show eth0; cat /proc/sys/net/ipv4/conf/eth0/arp_ignore')).toMatch(
+      new RegExp(`inet ${address}/24 .*\n1\n$`),
+    );
+    const wrong = TestPod.run(berthd, { linux: { sysctls: { 'net.ipv4.conf.eth7.arp_ignore': '1' } } });
+    await expect(wrong).rejects.toThrow('sysctl net.ipv4.conf.eth7.arp_ignore: the pod has no such interface');
+    await pod.remove();
+    await nothingLeft('old');
+  },
+);
+
 test('ptp, in both families', async () => {
   await cni.use({
     ...{ cniVersion: '0.4.0', name: 'points' },

@@ -160,6 +160,31 @@ describe('a volume', () => {
     },
   );
 
+  test('and the pod’s files lie where links of the image lead that end nowhere', async () => {
+    const stub = '../run/systemd/resolve/stub-resolv.conf';
+    const links = [
+      { name: 'etc/' },
+      { name: 'run/' },
+      { name: 'etc/resolv.conf', symlinkTo: stub },
+      { name: 'data', symlinkTo: 'srv/../mnt/data' },
+    ];
+    const image = await inImage(links, []);
+    for (const own of [pod, await TestPod.run(berthd, ownUsers)]) {
+      const line = `cat /run/systemd/resolve/stub-resolv.conf | wc -l; readlink /etc/resolv.conf; ls -d /mnt/data`;
+      const out = await own.sh(line, { ...image, ...at(volume(), '/data'), working_dir: '/data' });
+      expect(out).toMatch(new RegExp(`^[1-9]\\d*\n${stub}\n/mnt/data\n$`));
+    }
+  });
+
+  test('that is the node’s /proc takes the place of the container’s', async () => {
+    const masks = { masked_paths: ['/proc/keys'], readonly_paths: ['/proc/sys'] };
+    const line = `ls -d /proc/${process.pid}; cat /proc/keys; echo 1 2>&1 >/proc/sys/kernel/panic`;
+    const out = await pod.sh(line, { ...at('/proc', '/proc'), linux: { security_context: masks } });
+    expect(out).toMatch(new RegExp(`^/proc/${process.pid}\n.*Read-only file system\n$`));
+    const container = await pod.start(shell('sleep 1000', at('/proc', '/proc')));
+    expect(await container.sh('readlink /proc/self/exe')).toMatch(/busybox/);
+  });
+
   test('at a link of the image to its root is refused', async () => {
     const image = await inImage([{ name: 'lnk', symlinkTo: '/' }], []);
     const create = pod.create(shell('true', { ...image, ...at(volume(), '/lnk') }));

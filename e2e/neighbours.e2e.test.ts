@@ -62,8 +62,11 @@ test.each([
   expect(await container.sh(`${refused} ipv4/conf/eth0/accept_redirects`)).toBe('0\n0\n0\n');
 });
 
-test('one that asks for it does', async () => {
-  const container = await start(listening);
+test.each([
+  ['', {}],
+  [' with users of its own', ownUsers],
+])('one%s that asks for it does', async (_name, { linux }: PodSandboxConfig) => {
+  const container = await start({ linux: { ...linux, ...listening.linux } });
   await advertiseTo(container);
   const after = await routes(container);
   expect(after.filter((route) => route.startsWith(`${'0'.repeat(32)} 00 `) && route.includes('fe80'))).toHaveLength(1);

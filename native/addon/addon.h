@@ -9,7 +9,7 @@
 namespace berth::addon {
 
 // Raised when a function's meaning or arguments change; src/linux/load.ts refuses another one.
-inline constexpr int abi_version = 7;
+inline constexpr int abi_version = 8;
 
 struct Addon {
   Worker net{"berth-net"};

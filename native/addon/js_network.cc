@@ -81,6 +81,27 @@ Napi::Value bind_netns_call(const Napi::CallbackInfo& info) {
   return on_net(info, make_job(info.Env(), work, to_undefined));
 }
 
+Napi::Value write_settings_call(const Napi::CallbackInfo& info) {
+  Reader in(info.Env());
+  const int fd = in.fd(info[0], "netnsFd");
+  const Napi::Array given = in.array(info[1], "settings");
+  std::vector<Setting> settings;
+  for (uint32_t i = 0; in.ok() && i < given.Length(); ++i) {
+    const Napi::Object one = in.object(given.Get(i), "settings");
+    if (!in.ok()) break;
+    settings.push_back({in.text(one.Get("path"), "path"), in.text(one.Get("value"), "value")});
+    if (in.ok() && !valid_setting(settings.back().path)) in.note("path", "a file below net/");
+  }
+  if (!in.ok()) return in.refuse();
+  const int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+  if (own < 0) return raise(info.Env(), fail("fcntl", "network namespace"));
+  auto work = [own, settings] {
+    const Fd held(own);
+    return write_settings(own, settings);
+  };
+  return on_net(info, make_job(info.Env(), work, to_undefined));
+}
+
 Napi::Value ensure_bridge_call(const Napi::CallbackInfo& info) {
   NetworkReader in(info.Env());
   const Napi::Object options = in.object(info[0], "options");
@@ -217,6 +238,7 @@ Napi::Value forget_udp_flows_call(const Napi::CallbackInfo& info) {
 
 void add_network(Napi::Env env, Napi::Object exports) {
   exports.Set("createNetns", Napi::Function::New(env, create_netns_call, "createNetns"));
+  exports.Set("writeNetSettings", Napi::Function::New(env, write_settings_call, "writeNetSettings"));
   exports.Set("bindNetns", Napi::Function::New(env, bind_netns_call, "bindNetns"));
   exports.Set("ensureBridge", Napi::Function::New(env, ensure_bridge_call, "ensureBridge"));
   exports.Set("attachVeth", Napi::Function::New(env, attach_veth_call, "attachVeth"));

@@ -59,4 +59,27 @@ Done bind_netns(int netns_fd, const std::string& path) {
   return failure;
 }
 
+bool valid_setting(const std::string& path) {
+  if (path.rfind("net/", 0) != 0 || path.back() == '/') return false;
+  for (const char* step : {"//", "/./", "/../"}) {
+    if ((path + "/").find(step) != std::string::npos) return false;
+  }
+  return true;
+}
+
+// What lies below /proc/sys/net is of the namespace of the thread that opens it.
+Done write_settings(int netns_fd, const std::vector<Setting>& settings) {
+  Result<NetnsVisit> visit = NetnsVisit::enter(netns_fd);
+  if (!visit) return visit.failure();
+  for (const Setting& setting : settings) {
+    const std::string path = "/proc/sys/" + setting.path;
+    const Fd file(open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (!file) return fail("open", path);
+    const ssize_t n = write(file.get(), setting.value.data(), setting.value.size());
+    if (n != static_cast<ssize_t>(setting.value.size()))
+      return n < 0 ? fail("write", path) : fail_with(EIO, "write", path);
+  }
+  return Nothing{};
+}
+
 }  // namespace berth::addon

@@ -1,6 +1,9 @@
 // Visits to other network namespaces, of one thread that always comes home.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "addon/failure.h"
 #include "common/fd.h"
 
@@ -31,5 +34,13 @@ Done bind_netns(int netns_fd, const std::string& path);
 
 // A TCP socket of that namespace, not blocking. `family` is AF_INET or AF_INET6.
 Result<int> socket_in_netns(int netns_fd, int family);
+
+// Settings of that namespace, in order: `path` is below /proc/sys and begins with net/. Ends with the first that fails.
+struct Setting {
+  std::string path, value;
+};
+Done write_settings(int netns_fd, const std::vector<Setting>& settings);
+// Whether it is a file below /proc/sys/net and nowhere else.
+bool valid_setting(const std::string& path);
 
 }  // namespace berth::addon

@@ -37,6 +37,13 @@ class Text {
     return add({at, static_cast<size_t>(digits + sizeof digits - at)});
   }
 
+  // Back to what it was when it had that size.
+  void shorten(size_t size) {
+    if (size >= size_) return;
+    size_ = size;
+    bytes_[size_] = '\0';
+  }
+
   void clear() {
     size_ = 0;
     cut_ = false;

@@ -22,6 +22,7 @@ bool same_device(int dir, const char* name, mode_t type, dev_t number) {
 // The node's own, as nobody inside may make one; its times are nobody's to change here. Read-only is the inode, not
 // what is written to the device.
 bool bind_device(Build& build, const berth_shim_Device& device, pb_size_t index) {
+  if (!build.device_trees[index]) return true;  // gone since it was found
   const Fd at = make_in_root(build.root.get(), view_of(device.path), Kind::kFile, build.fault);
   if (!at) return false;
   const Fd tree = std::move(build.device_trees[index]);
@@ -90,20 +91,32 @@ bool make_links(Build& build) {
 
 }  // namespace
 
+namespace {
+
+bool open_device(Build& build, const berth_shim_Device& device, Fd& tree) {
+  const char* const source = view_of(device.source).empty() ? device.path : device.source;
+  touching(build.page, source);
+  tree = kernel::open_tree(AT_FDCWD, source, OPEN_TREE_CLONE);
+  struct stat about;
+  if (!tree || fstat(tree.get(), &about) != 0) return build.fault.kernel("device", source, errno);
+  const bool same =
+      (about.st_mode & S_IFMT) == (device.type & S_IFMT) && about.st_rdev == makedev(device.major, device.minor);
+  return same ? true : build.fault.kernel("device", source, ENODEV);
+}
+
+}  // namespace
+
+// One that nobody asked for may have been unplugged, or be another, since it was found.
 bool open_devices(Build& build) {
   const size_t count = build.plan.devices_count;
   if (!build.device_trees.make(count)) return build.fault.kernel("device", "", ENOMEM);
   for (size_t i = 0; i < count; i++) {
     const berth_shim_Device& device = build.plan.devices[i];
-    const char* source = view_of(device.source).empty() ? device.path : device.source;
-    touching(build.page, source);
-    Fd& tree = build.device_trees[i];
-    tree = kernel::open_tree(AT_FDCWD, source, OPEN_TREE_CLONE);
-    struct stat about;
-    if (!tree || fstat(tree.get(), &about) != 0) return build.fault.kernel("device", source, errno);
-    const bool same =
-        (about.st_mode & S_IFMT) == (device.type & S_IFMT) && about.st_rdev == makedev(device.major, device.minor);
-    if (!same) return build.fault.kernel("device", source, ENODEV);
+    if (open_device(build, device, build.device_trees[i])) continue;
+    const int error = build.fault.error;
+    if (!device.by_default || (error != ENOENT && error != ENOTDIR && error != ENODEV)) return false;
+    build.device_trees[i].reset();
+    build.fault = Fault();
   }
   return true;
 }

@@ -27,12 +27,12 @@ bool mask_one(Build& build, const char* path) {
   return tree && kernel::attach(tree.get(), at.get()) ? true : build.fault.kernel("mask", path, errno);
 }
 
+// The mount that lies there alone: what was asked for below it (/proc/sys/kernel/ns_last_pid) is as it was asked for.
 bool make_readonly(Build& build, const char* path) {
   const Fd at = open_in_root(build.root.get(), path);
   if (!at) return not_there(errno) ? true : build.fault.kernel("readonly", path, errno);
   const Fd tree = kernel::open_tree(at.get(), "", OPEN_TREE_CLONE | AT_RECURSIVE | AT_EMPTY_PATH);
-  return tree && kernel::set_mount(tree.get(), AT_RECURSIVE, MOUNT_ATTR_RDONLY, 0, 0) &&
-                 kernel::attach(tree.get(), at.get())
+  return tree && kernel::set_mount(tree.get(), 0, MOUNT_ATTR_RDONLY, 0, 0) && kernel::attach(tree.get(), at.get())
              ? true
              : build.fault.kernel("readonly", path, errno);
 }

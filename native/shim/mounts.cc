@@ -50,27 +50,40 @@ uint64_t propagation_of(berth_shim_Propagation propagation) {
   }
 }
 
-// Below /proc only these may be covered (by what emulates them for a container); /proc itself never.
-bool may_cover_proc(std::string_view destination) {
-  for (const std::string_view name : {"/proc/cpuinfo", "/proc/diskstats", "/proc/loadavg", "/proc/meminfo",
-                                      "/proc/slabinfo", "/proc/stat", "/proc/swaps", "/proc/uptime"}) {
-    if (destination == name) return true;
+// Below /proc only these may be covered, by what emulates them for a container or by the node's own, to be written;
+// whichever way leads there.
+bool may_cover_proc(const Build& build, int at) {
+  for (const char* name :
+       {"/proc/cpuinfo", "/proc/diskstats", "/proc/loadavg", "/proc/meminfo", "/proc/slabinfo", "/proc/stat",
+        "/proc/swaps", "/proc/uptime", "/proc/sys/crypto/fips_enabled", "/proc/sys/kernel/ns_last_pid"}) {
+    const Fd known = open_in_root_plainly(build.root.get(), name);
+    if (known && place_of(known.get()) == place_of(at)) return true;
   }
   return false;
 }
 
-// A mount over the root would hide what was made of it, a read-only mark among it, whichever links lead there.
-bool check_destination(Build& build, const berth_shim_Mount& mount, int at) {
+constexpr uint64_t kProcRootInode = 1;  // the kernel's own number for it
+
+// Whether what is going to be /proc is a whole procfs: a new one, or the node's, as its own descriptor tells. Nothing
+// may be put in its place through a link.
+bool becomes_proc(Build& build, const berth_shim_Mount& mount, int at, const Fd* tree) {
+  if (tree == nullptr) return mount.kind == berth_shim_Mount_Kind_FS && view_of(mount.fstype) == "proc";
+  return filesystem_of(tree->get()) == PROC_SUPER_MAGIC && place_of(tree->get()).inode == kProcRootInode &&
+         place_of(open_in_root_plainly(build.root.get(), "/proc").get()) == place_of(at);
+}
+
+// A mount over the root would hide what was made of it, a read-only mark among it, whichever links lead there. `tree`
+// is what is going to lie there, null for what is made anew.
+bool check_destination(Build& build, const berth_shim_Mount& mount, int at, const Fd* tree = nullptr) {
   const std::string_view destination = view_of(mount.destination);
-  if (place_of(at) == build.root_place) {
-    return build.fault.refuse(FaultKind::kRequest, "mount", destination, "it is the container's root");
-  }
+  const auto refuse = [&](const char* why) {
+    return build.fault.refuse(FaultKind::kRequest, "mount", destination, why);
+  };
+  if (place_of(at) == build.root_place) return refuse("it is the container's root");
   const bool on_proc = filesystem_of(at) == PROC_SUPER_MAGIC;
-  if (!on_proc && destination != "/proc") return true;
-  if (on_proc && may_cover_proc(destination)) return true;
-  const bool procfs = mount.kind == berth_shim_Mount_Kind_FS && view_of(mount.fstype) == "proc";
-  if (!on_proc && procfs) return true;
-  return build.fault.refuse(FaultKind::kRequest, "mount", destination, "nothing may be mounted over /proc");
+  if (on_proc) return may_cover_proc(build, at) || refuse("cannot be mounted because it is inside /proc");
+  if (destination != "/proc" || becomes_proc(build, mount, at, tree)) return true;
+  return refuse("cannot be mounted because it is not of type proc");
 }
 
 // procfs and sysfs are what later writes and masks rely on: their places must be plain directories.
@@ -201,7 +214,8 @@ bool attach_tree(Build& build, const berth_shim_Mount& mount, const Fd& tree) {
   const OwnMounts* const own = mount.if_there ? &build.own : nullptr;
   const Fd at = make_in_root(build.root.get(), mount.destination, kind, build.fault, own);
   if (!at && own != nullptr && errno == EXDEV) return true;
-  if (!at || !check_destination(build, mount, at.get()) || !check_kind(build, mount, kind, at.get())) return false;
+  if (!at || !check_destination(build, mount, at.get(), &tree) || !check_kind(build, mount, kind, at.get()))
+    return false;
   uint64_t set, clear;
   attributes_of(mount.flags, set, clear);
   const bool done = kernel::set_mount(tree.get(), AT_RECURSIVE, 0, 0, propagation_of(mount.propagation)) &&

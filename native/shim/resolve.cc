@@ -5,14 +5,16 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include <utility>
+
 #include "shim/kernel.h"
 
 namespace berth {
 namespace {
 
 constexpr int kMaxRaces = 64;    // how often the kernel may say that the tree changed while it walked
-constexpr int kMaxMissing = 64;  // directories to be made
-constexpr int kMaxDangling = 8;  // symlinks to what is not there yet
+constexpr int kMaxRounds = 256;  // names to be made for one path, and links followed to them
+constexpr int kMaxLinks = 40;    // symlinks to what is not there yet: as many as the kernel follows in one path
 
 Fd open_resolved(int root, const char* path, uint64_t flags, uint64_t resolve) {
   for (int i = 0; i < kMaxRaces; i++) {
@@ -63,25 +65,18 @@ bool last_name(std::string_view rest) {
   return next_name(rest).empty();
 }
 
-// Makes one missing name in `dir`. A name that is there and yet leads nowhere is a symlink: `target` gets what it says.
-enum class Made { kYes, kSymlink, kNo };
-Made make_name(int dir, std::string_view name, Kind kind, Path& target) {
-  const Path text(name);
-  const int made = kind == Kind::kDirectory
-                       ? mkdirat(dir, text.c_str(), 0755)
-                       : openat(dir, text.c_str(), O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
-  if (kind == Kind::kFile && made >= 0) close(made);
-  if (made >= 0) return Made::kYes;
-  if (errno != EEXIST) return Made::kNo;
-  char link[1024];
-  const ssize_t size = readlinkat(dir, text.c_str(), link, sizeof link);
-  if (size <= 0 || size == sizeof link) {
-    errno = EEXIST;
-    return Made::kNo;
-  }
+// What a symlink that leads nowhere says; empty for anything else.
+void read_link(int dir, std::string_view name, Path& target) {
+  char link[4096];
+  const ssize_t size = readlinkat(dir, Path(name).c_str(), link, sizeof link);
   target.clear();
-  target.add({link, static_cast<size_t>(size)});
-  return Made::kSymlink;
+  if (size > 0) target.add({link, static_cast<size_t>(size)});
+}
+
+bool make_name(int dir, std::string_view name, Kind kind) {
+  const Path text(name);
+  if (kind == Kind::kDirectory) return mkdirat(dir, text.c_str(), 0755) == 0;
+  return static_cast<bool>(Fd(openat(dir, text.c_str(), O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644)));
 }
 
 bool has_dots(std::string_view path) {
@@ -89,6 +84,36 @@ bool has_dots(std::string_view path) {
     if (next_name(path) == "..") return true;
   }
   return false;
+}
+
+// Nothing below a name that is missing can be a link: `..` there takes back the name before it. One that goes above the
+// missing name is left, for the kernel to take where the walk was.
+void take_back_dots(const Step& step, Path& path) {
+  Path plain({path.c_str(), static_cast<size_t>(step.missing.data() - path.c_str())});
+  const size_t there = plain.size();
+  std::string_view rest(step.missing.data(), path.size() - there);
+  for (std::string_view name; !(name = next_name(rest)).empty();) {
+    size_t last = plain.size();
+    while (last > there && plain.view()[last - 1] != '/') last--;
+    const bool takes_back = name == ".." && plain.size() > there && slice(plain.view(), last) != "..";
+    if (takes_back) {
+      plain.shorten(last > there ? last - 1 : there);
+    } else {
+      if (plain.size() > there) plain.add("/");
+      plain.add(name);
+    }
+  }
+  path = plain;
+}
+
+// The same path with the symlink in it replaced by what that says, inside the root.
+bool replace_link(const Step& step, std::string_view target, Path& path) {
+  Path expanded;
+  if (target.front() != '/') expanded.add({path.c_str(), static_cast<size_t>(step.missing.data() - path.c_str())});
+  expanded.add(target).add(step.rest);
+  if (expanded.cut()) return false;
+  path = expanded;
+  return true;
 }
 
 }  // namespace
@@ -113,48 +138,35 @@ Place place_of(int fd) {
 }
 
 Fd make_in_root(int root, std::string_view wanted, Kind kind, Fault& fault, const OwnMounts* own) {
+  const auto failed = [&](std::string_view step, int error) { return fault.kernel(step, wanted, error), Fd(); };
   Fd there = open_in_root(root, wanted);
   if (there) return there;
-  if (errno == ENOENT && has_dots(wanted)) {
-    fault.refuse(FaultKind::kRequest, "mount", wanted, "it has .. and does not exist");
-    return Fd();
-  }
-  if (errno != ENOENT) {
-    fault.kernel("mount", wanted, errno);
-    return Fd();
-  }
+  if (errno != ENOENT) return failed("mount", errno);
   Path path(wanted);
-  int dangling = 0;
-  for (int i = 0; i < kMaxMissing; i++) {
+  for (int round = 0, links = 0; round < kMaxRounds; round++) {
     Step step;
-    if (!walk(root, path.view(), step)) break;
-    if (step.missing.empty()) return open_in_root(root, path.view());
-    if (own != nullptr && !own->has(place_of(step.deepest.get()))) {
-      errno = EXDEV;
-      return Fd();
+    if (!walk(root, path.view(), step)) return failed("mkdir", errno);
+    if (step.missing.empty()) {
+      there = open_in_root(root, path.view());
+      return there ? std::move(there) : failed("mount", errno);
     }
-    const bool last = last_name(step.rest);
     Path target;
-    const Made made = make_name(step.deepest.get(), step.missing, last ? kind : Kind::kDirectory, target);
-    if (made == Made::kNo) break;
-    if (made == Made::kYes) continue;
-    // The same path with the symlink replaced by what it says, inside the root.
-    if (++dangling > kMaxDangling || has_dots(target.view())) {
-      errno = ELOOP;
-      break;
+    read_link(step.deepest.get(), step.missing, target);
+    if (!target.empty()) {
+      if (++links > kMaxLinks) return failed("mkdir", ELOOP);
+      if (!replace_link(step, target.view(), path)) return failed("mkdir", ENAMETOOLONG);
+      continue;
     }
-    Path expanded;
-    if (target.view().front() != '/') {
-      expanded.add({path.c_str(), static_cast<size_t>(step.missing.data() - path.c_str())});
+    if (has_dots(step.rest)) {
+      take_back_dots(step, path);
+      continue;
     }
-    expanded.add(target.view()).add(step.rest);
-    if (expanded.cut()) {
-      errno = ENAMETOOLONG;
-      break;
-    }
-    path = expanded;
+    if (own != nullptr && !own->has(place_of(step.deepest.get()))) return errno = EXDEV, Fd();
+    const Kind made = last_name(step.rest) ? kind : Kind::kDirectory;
+    // Somebody else may have been faster: the next round sees what it is.
+    if (!make_name(step.deepest.get(), step.missing, made) && errno != EEXIST) return failed("mkdir", errno);
   }
-  fault.kernel("mkdir", wanted, errno);
+  fault.limit("mkdir", wanted, kMaxRounds, "names to be made for one path");
   return Fd();
 }
 

@@ -31,8 +31,9 @@ struct OwnMounts {
   bool has(const Place& place) const { return place.mount == root || (dev != 0 && place.mount == dev); }
 };
 
-// Opens it and makes what is missing: directories (0755), and an empty file at the end for kFile. With `own` nothing is
-// made on any other mount: EXDEV in errno then, and no fault.
+// Opens it and makes what is missing: directories (0755), and an empty file at the end for kFile. A link that leads to
+// what is missing has that made where it leads, inside the root; `..` below a missing name takes back the name. With
+// `own` nothing is made on any other mount: EXDEV in errno then, and no fault.
 Fd make_in_root(int root, std::string_view path, Kind kind, Fault& fault, const OwnMounts* own = nullptr);
 // The file system type of what is open.
 long filesystem_of(int fd);

@@ -194,6 +194,29 @@ asRoot('a namespace with a file', () => {
   });
 });
 
+asRoot('settings of a namespace', () => {
+  test('are written there and nowhere else, and only below net/', async () => {
+    const seen = await inOwnNetwork(`
+      const fs = await import('node:fs');
+      const netns = await addon.createNetns();
+      const path = 'net/ipv4/conf/lo/arp_ignore';
+      const own = () => fs.readFileSync('/proc/sys/' + path, 'utf8').trim();
+      const there = () => sh('nsenter --net=/proc/' + process.pid + '/fd/' + netns + ' cat /proc/sys/' + path).trim();
+      await addon.writeNetSettings(netns, [{ path, value: '2' }]);
+      const values = [own(), there()];
+      const failures = [];
+      for (const [bad, value] of [['net/ipv4/conf/eth7/arp_ignore', '1'], [path, 'much'], ['kernel/panic', '1'],
+                                  ['net/../kernel/panic', '1'], ['net/', '1'], ['net//ipv4', '1'], ['net/./x', '1']])
+        failures.push((await outcome((async () => addon.writeNetSettings(netns, [{ path: bad, value }]))())).slice(0, 18));
+      addon.close(netns);
+      report({ values, failures });`);
+    expect(seen).toEqual({
+      values: ['0', '2'],
+      failures: ['ENOENT: open /proc', 'EINVAL: write /pro', ...Array<string>(5).fill('undefined: path mu')],
+    });
+  });
+});
+
 asRoot('executables', () => {
   test('cannot be written through the process that ran them, not even when it is gone', async () => {
     const directory = mkdtempSync('/tmp/berth-exe-');

@@ -1,5 +1,5 @@
 /** Raised with every change of the addon's functions; load.ts refuses a library that was built for another one. */
-export const addonAbiVersion = 7;
+export const addonAbiVersion = 8;
 
 /**
  * The typed face of the native addon: mechanism only, no policy. src/linux/load.ts loads it; nobody else may.
@@ -56,6 +56,14 @@ export interface Addon {
    * unlink take it away.
    */
   bindNetns(netnsFd: number, path: string): Promise<void>;
+  /**
+   * Writes settings of that namespace (sysctl(8)), in order, until one fails. `path` is below /proc/sys and begins with
+   * `net/`: "net/ipv4/conf/eth0.100/forwarding".
+   */
+  writeNetSettings(
+    netnsFd: number,
+    settings: readonly { readonly path: string; readonly value: string }[],
+  ): Promise<void>;
   /** Creates the bridge if missing, sets its addresses, brings it up. Idempotent. Forwarding is the caller's. */
   ensureBridge(options: BridgeOptions): Promise<void>;
   /**

@@ -29,11 +29,22 @@ class FakeMaker extends FakePodNetwork implements NetworkMaker {
 function open(former?: FakeMaker) {
   const metrics = createMetrics();
   const current = new FakeMaker('builtin');
+  const written: string[] = [];
+  const addon = {
+    writeNetSettings: async (_netns: number, settings: readonly { path: string; value: string }[]) => {
+      for (const { path, value } of settings) {
+        if (path.includes('/eth9/')) throw Object.assign(new Error(`open ${path}`), { code: 'ENOENT' });
+        if (value === 'much') throw Object.assign(new Error(`write ${path}`), { code: 'EINVAL' });
+        written.push(`${path}=${value}`);
+      }
+    },
+  };
   const timer = new NetworkTimer(metrics, { monotonicMs: () => 0 });
   return {
     metrics,
     current,
-    network: new NetworkByMode({ current, former, openFormer: () => new FakeMaker('cni'), timer }),
+    written,
+    network: new NetworkByMode({ current, former, openFormer: () => new FakeMaker('cni'), timer, addon }),
   };
 }
 
@@ -56,6 +67,33 @@ test('new pods are the current one’s; each is torn down by whoever made it', a
   const text = await metrics.text();
   expect(text).toContain('berth_network_seconds_count{verb="ADD",outcome="done"} 1');
   expect(text).toContain('berth_network_seconds_count{verb="DEL",outcome="done"} 2');
+});
+
+test('settings of an interface are made when that is there', async () => {
+  const { network, current, written } = open();
+  const sysctls = { 'net.ipv4.conf.eth0.forwarding': '1', 'net.ipv4.conf.eth0/100.forwarding': '1' };
+  using netns = await network.takeNamespace(ctx);
+  await network.setUp(ctx, networkRequest('a', netns, { sysctls }));
+  expect(written).toEqual(['net/ipv4/conf/eth0/forwarding=1', 'net/ipv4/conf/eth0.100/forwarding=1']);
+  expect(current.records.size).toBe(1);
+});
+
+test.each([
+  [
+    'an interface that never comes',
+    'net.ipv4.conf.eth9.forwarding',
+    '1',
+    /eth9.forwarding: the pod has no such interf/,
+  ],
+  ['a value that the kernel does not take', 'net.ipv4.conf.eth0.forwarding', 'much', /does not take the value "much"/],
+])('%s is the request’s mistake, and nothing is left', async (_what, name, value, message) => {
+  const { network, current } = open();
+  using netns = await network.takeNamespace(ctx);
+  const sysctls = { [name]: value };
+  await expect(network.setUp(ctx, networkRequest('a', netns, { sysctls }))).rejects.toMatchObject({
+    ...{ code: 'INVALID_ARGUMENT', message },
+  });
+  expect(current.records.size).toBe(0);
 });
 
 test('what failed is counted as failed', async () => {

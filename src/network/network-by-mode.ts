@@ -1,5 +1,8 @@
 import type { Ctx } from '#base/ctx';
+import { Rollback } from '#base/rollback';
+import type { Addon } from '#linux/addon';
 import type { Fd } from '#linux/fd';
+import { writeInterfaceSettings } from './interface-settings.ts';
 import type { NetworkTimer } from './network-timer.ts';
 import type {
   NetworkMode,
@@ -24,6 +27,7 @@ export interface NetworkByModeOptions {
   /** Opens it after all, for pods that its own records do not know any more. */
   readonly openFormer: () => NetworkMaker;
   readonly timer: NetworkTimer;
+  readonly addon: Pick<Addon, 'writeNetSettings'>;
 }
 
 /** The network of the config for new pods; each pod is torn down by the one that made it. */
@@ -32,12 +36,14 @@ export class NetworkByMode implements NetworkMaker {
   readonly #all: NetworkMaker[];
   readonly #openLate: () => NetworkMaker;
   readonly #timer: NetworkTimer;
+  readonly #addon: Pick<Addon, 'writeNetSettings'>;
 
-  constructor({ current, former, openFormer, timer }: NetworkByModeOptions) {
+  constructor({ current, former, openFormer, timer, addon }: NetworkByModeOptions) {
     this.#current = current;
     this.#all = former ? [current, former] : [current];
     this.#openLate = openFormer;
     this.#timer = timer;
+    this.#addon = addon;
   }
 
   get mode(): NetworkMode {
@@ -52,8 +58,19 @@ export class NetworkByMode implements NetworkMaker {
     return this.#current.takeNamespace(ctx);
   }
 
-  setUp(ctx: Ctx, request: NetworkRequest): Promise<PodNetworkRecord> {
-    return this.#timer.measure('ADD', () => this.#current.setUp(ctx, request));
+  async setUp(ctx: Ctx, request: NetworkRequest): Promise<PodNetworkRecord> {
+    const record = await this.#timer.measure('ADD', () => this.#current.setUp(ctx, request));
+    const { podId, netns, sysctls } = request;
+    const rollback = new Rollback();
+    rollback.push(`network of pod ${podId}`, (cleanup) => this.tearDown(cleanup, podId, record));
+    try {
+      await writeInterfaceSettings(this.#addon, netns.number, sysctls);
+      rollback.commit();
+      return record;
+    } catch (error) {
+      await rollback.rollBack(ctx);
+      throw error;
+    }
   }
 
   async tearDown(ctx: Ctx, podId: string, record: PodNetworkRecord): Promise<void> {

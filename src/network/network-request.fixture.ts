@@ -10,6 +10,7 @@ export function networkRequest(podId: string, netns: Fd, more: Partial<NetworkRe
     portMappings: [],
     dns: { servers: [], searches: [], options: [] },
     cgroupPath: '',
+    sysctls: {},
     ...more,
   };
 }

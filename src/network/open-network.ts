@@ -25,7 +25,7 @@ export interface OpenNetworkOptions {
 
 /** The network the config names, started; beside it the other one, as long as there are pods that it made. */
 export function openNetwork(options: OpenNetworkOptions): NetworkByMode {
-  const { leases, attachments, config } = options;
+  const { leases, attachments, config, addon } = options;
   const timer = new NetworkTimer(options.metrics, options.clock);
   if (config.mode === 'cni') {
     const current = openCni(options, timer);
@@ -36,13 +36,14 @@ export function openNetwork(options: OpenNetworkOptions): NetworkByMode {
       former: leases.values().length > 0 ? openFormer() : undefined,
       openFormer,
       timer,
+      addon,
     });
   }
   const current = openBuiltin(options);
   current.start();
   const openFormer = (): CniNetwork => openCni(options, timer);
   const former = attachments.values().length > 0 ? openFormer() : undefined;
-  return new NetworkByMode({ current, former, openFormer, timer });
+  return new NetworkByMode({ current, former, openFormer, timer, addon });
 }
 
 function openBuiltin({ ctx, addon, leases, config, clock }: OpenNetworkOptions): BuiltinNetwork {

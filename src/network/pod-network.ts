@@ -60,6 +60,8 @@ export interface NetworkRequest {
   };
   /** "" when the pod names none. */
   readonly cgroupPath: string;
+  /** Settings of its interfaces, by the names of sysctl(8) with dots; they are made when the network is. */
+  readonly sysctls: Readonly<Record<string, string>>;
 }
 
 /** What Kubernetes calls the pod. */

@@ -5,7 +5,11 @@ import type { PodConfig } from './identity.ts';
 import type { Pod } from './pod.ts';
 
 /** What the network is told of a pod. @throws INVALID_ARGUMENT */
-export function networkRequest(pod: Pod, netns: NetworkRequest['netns']): NetworkRequest {
+export function networkRequest(
+  pod: Pod,
+  netns: NetworkRequest['netns'],
+  sysctls: NetworkRequest['sysctls'],
+): NetworkRequest {
   const { config } = pod.identity;
   const { metadata, annotations, dns_config: dns, linux } = config;
   return {
@@ -20,6 +24,7 @@ export function networkRequest(pod: Pod, netns: NetworkRequest['netns']): Networ
     portMappings: portMappings(config),
     dns: { servers: dns?.servers ?? [], searches: dns?.searches ?? [], options: dns?.options ?? [] },
     cgroupPath: linux?.cgroup_parent ?? '',
+    sysctls,
   };
 }
 

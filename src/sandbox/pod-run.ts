@@ -15,7 +15,7 @@ import { checkCgroupParent, checkLogDirectory, checkPodLabels, checkRuntimeHandl
 import { writePodFiles } from './pod-files.ts';
 import { removePodNow } from './pod-remove.ts';
 import { networkRequest, portMappings } from './pod-network-request.ts';
-import { podInput, setsInterfaces } from './pod-spec.ts';
+import { interfaceSysctls, podInput } from './pod-spec.ts';
 import { checkPodLimits } from './request-limits.ts';
 import { createFailed, newPod, toFailed, toReady } from './states.ts';
 import { together } from './together.ts';
@@ -108,24 +108,18 @@ async function prepare(parts: SandboxParts, ctx: Ctx, { pod, input }: Making): P
   });
 }
 
-/**
- * Processes and network come up side by side; then the pod is ready. Where pause has to set what belongs to an interface,
- * the network comes first.
- */
+/** Processes and network come up side by side; then the pod is ready. */
 async function start(parts: SandboxParts, ctx: Ctx, making: Making, netns: Fd | undefined): Promise<void> {
   const { pod, input, rollback } = making;
   ctx.stage('start');
   rollback.push(`processes of pod ${pod.id}`, (cleanup) => parts.runtime.endPod(cleanup, pod.id));
   const full: PodInput = { ...input, document: podDocument(parts.bootId, pod), ...(netns && { netns }) };
-  const join = async (running?: Promise<unknown>): Promise<void> =>
-    pod.timeline.measure('network', async () => {
-      using own = running && input.users && (await openOwnNetns(parts, ctx, pod.id, running));
-      await connect(parts, ctx, making, own ?? netns);
-    });
-  const first = netns !== undefined && setsInterfaces(input.sysctls);
-  if (first) await join();
   const running = pod.timeline.measure('runtime', () => parts.runtime.runPod(ctx, full));
-  const [process] = await together([running, first ? undefined : join(running)]);
+  const joined = pod.timeline.measure('network', async () => {
+    using own = input.users && (await openOwnNetns(parts, ctx, pod.id, running));
+    await connect(parts, ctx, making, own ?? netns);
+  });
+  const [process] = await together([running, joined]);
   ctx.stage('record');
   const memo = making.network ? parts.network.memo(pod.id) : '';
   // Until this is written the pod can be undone as if it had never been, and is.
@@ -159,7 +153,7 @@ async function openOwnNetns(
 async function connect(parts: SandboxParts, ctx: Ctx, making: Making, netns: Fd | undefined): Promise<void> {
   const { pod, input, rollback } = making;
   if (netns) {
-    const network = await parts.network.setUp(ctx, networkRequest(pod, netns));
+    const network = await parts.network.setUp(ctx, networkRequest(pod, netns, interfaceSysctls(pod.identity.config)));
     making.network = network;
     rollback.push(`network of pod ${pod.id}`, (cleanup) => parts.network.tearDown(cleanup, pod.id, network));
   }

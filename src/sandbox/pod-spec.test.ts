@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { podConfig, podWith } from './cri-config.fixture.ts';
 import { hostsText, resolvConfText } from './pod-files.ts';
-import { podInput, setsInterfaces } from './pod-spec.ts';
+import { podInput, interfaceSysctls } from './pod-spec.ts';
 
 describe('a pod in the runtime’s words', () => {
   test('nothing said: everything of its own, one pid namespace', () => {
@@ -78,21 +78,28 @@ describe('sysctls of a pod', () => {
     expect(sysctls({ 'net/ipv4/conf/all/accept_redirects': '1' })['net.ipv4.conf.all.accept_redirects']).toBe('1');
   });
 
-  test('an interface must be there for its own settings', () => {
-    expect(setsInterfaces({ 'net.ipv6.conf.eth0.accept_ra': '1' })).toBe(true);
-    expect(setsInterfaces({ 'net.ipv4.neigh.eth0.base_reachable_time_ms': '1' })).toBe(true);
-    expect(setsInterfaces({ 'net.ipv4.conf.all.rp_filter': '1', 'net.ipv6.conf.default.hop_limit': '1' })).toBe(false);
-    expect(setsInterfaces(sysctls({}))).toBe(false);
+  test('those of an interface are not made before it is there', () => {
+    const given = {
+      'net.ipv6.conf.eth0.accept_ra': '1',
+      'net.ipv4.neigh.eth0.base_reachable_time_ms': '2',
+      'net/ipv4/conf/eth0.100/forwarding': '3',
+      'net.ipv4.conf.net1/7.forwarding': '4',
+    };
+    const others = { 'net.ipv4.conf.all.rp_filter': '1', 'net.ipv6.conf.default.hop_limit': '1' };
+    expect(interfaceSysctls(podWith({}, { sysctls: { ...given, ...others } }))).toEqual({
+      ...{ 'net.ipv6.conf.eth0.accept_ra': '1', 'net.ipv4.neigh.eth0.base_reachable_time_ms': '2' },
+      ...{ 'net.ipv4.conf.eth0/100.forwarding': '3', 'net.ipv4.conf.net1/7.forwarding': '4' },
+    });
+    expect(sysctls({ ...given, ...others })).toEqual({ ...sysctls({}), ...others });
+    expect(() => interfaceSysctls(podWith({ network: 'NODE' }, { sysctls: given }))).toThrow('not kept per pod');
   });
 
-  test.each([
-    ['net.core.somaxconn'],
-    ['kernel.shm_rmid_forced'],
-    ['fs.mqueue.msg_max'],
-    ['net/ipv4/conf/eth0.1/forwarding'],
-  ])('%s is kept per namespace', (name) => {
-    expect(Object.values(sysctls({ [name]: '1' }))).toContain('1');
-  });
+  test.each([['net.core.somaxconn'], ['kernel.shm_rmid_forced'], ['fs.mqueue.msg_max'], ['kernel.domainname']])(
+    '%s is kept per namespace',
+    (name) => {
+      expect(Object.values(sysctls({ [name]: '1' }))).toContain('1');
+    },
+  );
 
   test.each(['kernel.core_pattern', 'vm.swappiness', 'kernel.hostname', 'fs.file-max', 'user.max_user_namespaces'])(
     '%s would set the node’s',
@@ -104,14 +111,25 @@ describe('sysctls of a pod', () => {
   test('a namespace of the node is not touched', () => {
     expect(() => sysctls({ 'net.core.somaxconn': '1' }, { network: 'NODE' })).toThrow('not kept per pod');
     expect(() => sysctls({ 'kernel.shmmax': '1' }, { ipc: 'NODE' })).toThrow('not kept per pod');
+    expect(() => sysctls({ 'fs.mqueue.msg_max': '1' }, { ipc: 'NODE' })).toThrow('not kept per pod');
+    expect(() => sysctls({ 'kernel.domainname': 'x' }, { network: 'NODE' })).toThrow('not kept per pod');
+    expect(() => sysctls({ 'net.ipv4.conf.eth0.forwarding': '1' }, { network: 'NODE' })).toThrow('not kept per pod');
   });
 
-  test.each(['net..x', '../x', 'net.a b', 'net', '', 'net.x\n', 'net/../kernel/core_pattern'])(
-    'name %j is refused',
-    (name) => {
-      expect(() => sysctls({ [name]: '1' })).toThrow(/not allowed|not kept/);
-    },
-  );
+  test.each([
+    'net..x',
+    '../x',
+    'net.a b',
+    'net',
+    '',
+    'net.x\n',
+    'net/../kernel/core_pattern',
+    'net.core/x',
+    'net/ipv4/conf/../x/y',
+    'net.ipv4.conf.eth0/.x',
+  ])('name %j is refused', (name) => {
+    expect(() => sysctls({ [name]: '1' })).toThrow(/not allowed|not kept/);
+  });
 
   test.each(['1+kernel.core_pattern=|/x', 'a=b', '1\nkernel.x=1'])('value %j is refused (CVE-2022-0811)', (value) => {
     expect(() => sysctls({ 'net.core.somaxconn': value })).toThrow('not allowed');

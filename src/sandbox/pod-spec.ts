@@ -1,6 +1,7 @@
 import { BerthError } from '#base/errors';
 import type { NamespaceMode__Output } from '#cri-api/gen/runtime/v1/NamespaceMode';
 import type { PodSandboxConfig__Output } from '#cri-api/gen/runtime/v1/PodSandboxConfig';
+import { isOfInterface } from '#network/interface-settings';
 import type { PodInput, UserNamespace } from '#runtime/container-input';
 import { checkOwnNamespaces, userNamespace } from './user-namespace.ts';
 
@@ -79,7 +80,7 @@ export function podInput(
     ...(users && { users }),
     uts: namespaces.network,
     hostname: podHostname(config, nodeHostname),
-    sysctls: podSysctls(config, namespaces, users),
+    sysctls: chosen(podSysctls(config, namespaces, users), (name) => !isOfInterface(name)),
     shmBytes: podShmBytes,
   };
 }
@@ -121,8 +122,7 @@ function podSysctls(
     // CVE-2022-0811: "a+kernel.core_pattern=|x" was once passed to a program that split it.
     if (/[+=\n\0]/.test(value))
       throw new BerthError('INVALID_ARGUMENT', `sysctl ${name}: its value has a character that is not allowed`);
-    const own = name.startsWith('net.') ? namespaces.network === 'pod' : isIpc(name) && namespaces.ipc === 'pod';
-    if (!own) {
+    if (!isOwn(name, namespaces)) {
       throw new BerthError(
         'INVALID_ARGUMENT',
         `sysctl ${name} is not kept per pod, or the pod shares the node's namespace for it`,
@@ -133,18 +133,36 @@ function podSysctls(
   return sysctls;
 }
 
-/** Whether one of the settings is of an interface, which has them only when it is there. */
-export function setsInterfaces(sysctls: Readonly<Record<string, string>>): boolean {
-  return Object.keys(sysctls).some((name) => /^net\.[a-z0-9]+\.(conf|neigh)\.(?!all\.|default\.)/.test(name));
+/** Those of the pod's interfaces: there is none before its network is made. */
+export function interfaceSysctls(config: PodSandboxConfig__Output): Readonly<Record<string, string>> {
+  return chosen(podSysctls(config, podNamespaces(config), undefined), isOfInterface);
+}
+
+function chosen(
+  sysctls: Readonly<Record<string, string>>,
+  which: (name: string) => boolean,
+): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(sysctls).filter(([name]) => which(name)));
+}
+
+function isOwn(name: string, { network, ipc }: PodNamespaces): boolean {
+  // A pod that has a network of its own has a name of its own, and a domain; the name is its `hostname`.
+  if (name.startsWith('net.') || name === 'kernel.domainname') return network === 'pod';
+  return isIpc(name) && ipc === 'pod';
 }
 
 const isIpc = (name: string): boolean => ipcSysctls.has(name) || name.startsWith('fs.mqueue.');
+
+const stepPattern = /^[A-Za-z0-9_:-]+(\/[A-Za-z0-9_:-]+)*$/;
 
 /** sysctl(8) takes dots and slashes for one another; one form is checked and passed on. */
 function canonicalSysctl(given: string): string {
   const slashed = given.includes('/') && given.indexOf('/') < (given.indexOf('.') + 1 || Infinity);
   const name = slashed ? given.replace(/[./]/g, (c) => (c === '/' ? '.' : '/')) : given;
-  if (!/^[a-z0-9_-]+(\.[A-Za-z0-9_/:-]+)+$/.test(name) || name.includes('//') || name.includes('..')) {
+  const [first = '', ...rest] = name.split('.');
+  // A slash is a dot of an interface's own name, and of nothing else.
+  const isPlain = /^[a-z0-9_-]+$/.test(first) && rest.length > 0 && rest.every((step) => stepPattern.test(step));
+  if (!isPlain || (name.includes('/') && !isOfInterface(name))) {
     throw new BerthError('INVALID_ARGUMENT', `sysctl name ${JSON.stringify(given.slice(0, 128))} is not allowed`);
   }
   return name;

@@ -257,7 +257,7 @@ class Pod:
         return pb.Process(**fields)
 
     def plan(self, name, args, mounts=(), process=None, rootfs=None, masked=MASKED, readonly=READONLY, tty=False,
-             **values):
+             proc=None, **values):
         upper, work = f"{self.base}/containers/{name}/upper", f"{self.base}/containers/{name}/work"
         os.makedirs(upper, exist_ok=True)
         os.makedirs(work, exist_ok=True)
@@ -266,7 +266,7 @@ class Pod:
         fs = lambda dest, kind, flags, data="": pb.Mount(kind=pb.Mount.FS, fstype=kind, destination=dest, flags=flags,
                                                          data=data)
         safe = MS_NOSUID | MS_NOEXEC | MS_NODEV
-        standard = [fs("/proc", "proc", safe),
+        standard = [proc or fs("/proc", "proc", safe),
                     fs("/dev", "tmpfs", MS_NOSUID | MS_STRICTATIME, "mode=755,size=65536k"),
                     fs("/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5"),
                     fs("/dev/mqueue", "mqueue", safe),

@@ -94,7 +94,8 @@ class Mounts(unittest.TestCase):
         """CVE-2022-23648: VOLUME /../../etc and symlinks mean the container's own directories."""
         self.sh("ls -d /var/climber/vol && ls -d /etc/vol", rootfs={"volumes": ["/var/climber/vol"]})
         self.assertFalse(os.path.exists("/etc/vol"))
-        self.assertEqual(self.refused(rootfs={"volumes": ["/nowhere/../../etc/vol2"]}).step, "mount")
+        self.sh("ls -d /etc/vol2 && ! ls -d /nowhere", rootfs={"volumes": ["/nowhere/../../etc/vol2"]})
+        self.assertFalse(os.path.exists("/etc/vol2"))
 
     # --- binds
 

@@ -65,12 +65,13 @@ export function readAttachment(
   { podId, list, args, capabilities, result }: AttachmentRecord,
   netns: string,
 ): { readonly attachment: Attachment; readonly result: CniResult | undefined } {
+  const conf = JSON.parse(list) as ConfList;
   return {
     attachment: {
-      list: JSON.parse(list) as ConfList,
+      list: conf,
       capabilities: JSON.parse(capabilities) as Capabilities,
       target: { containerId: podId, netns, args },
     },
-    result: result === '' ? undefined : checkResult(JSON.parse(result)),
+    result: result === '' ? undefined : checkResult(JSON.parse(result), conf.cniVersion),
   };
 }

@@ -2,8 +2,10 @@ import type { Ctx } from '#base/ctx';
 import { BerthError, messageOf } from '#base/errors';
 import { runtimeConfigFor, type Capabilities } from './capabilities.ts';
 import { atLeast, type ConfList, type PluginConf } from './conf-list.ts';
-import type { CallTarget, Plugins } from './plugins.ts';
-import { checkResult, resultFor, type CniResult } from './result.ts';
+import { fieldsOfRuntime } from './fields.ts';
+import { knowsNothingOf, type CallTarget, type Plugins } from './plugins.ts';
+import { inFormOf } from './result-forms.ts';
+import { checkResult, type CniResult } from './result.ts';
 
 /** One pod on one network: what every verb about it is given. */
 export interface Attachment {
@@ -31,7 +33,8 @@ export async function addAll(
   for (const plugin of list.plugins) {
     const conf = pluginConf(list, plugin, attachment.capabilities, result);
     progress.begin();
-    result = await plugins.call(ctx, { type: plugin.type, verb: 'ADD', conf, target }, checkResult);
+    const read = (printed: unknown): CniResult => checkResult(printed, list.cniVersion);
+    result = await plugins.call(ctx, { type: plugin.type, verb: 'ADD', conf, target }, read);
     progress.done(result);
   }
   if (result === undefined) throw new BerthError('INTERNAL', `network ${list.name} has no plugins`);
@@ -53,7 +56,11 @@ export async function deleteAll(
   const result = atLeast(list.cniVersion, '0.4.0') ? known.result : undefined;
   for (const plugin of list.plugins.slice(0, known.begun).toReversed()) {
     const conf = pluginConf(list, plugin, attachment.capabilities, result);
-    await plugins.call(ctx, { type: plugin.type, verb: 'DEL', conf, target }, ignored);
+    try {
+      await plugins.call(ctx, { type: plugin.type, verb: 'DEL', conf, target }, ignored);
+    } catch (error) {
+      if (!knowsNothingOf(error)) throw error;
+    }
   }
 }
 
@@ -106,17 +113,15 @@ function pluginConf(
   capabilities: Capabilities,
   result?: CniResult,
 ): Record<string, unknown> {
-  const own = Object.entries(plugin).filter(([key]) => !runtimeKeys.has(key) && !key.startsWith('cni.dev/'));
+  const own = Object.entries(plugin).filter(([key]) => !fieldsOfRuntime.has(key) && !key.startsWith('cni.dev/'));
   const runtimeConfig = runtimeConfigFor(plugin, capabilities);
   return {
     ...Object.fromEntries(own),
     name: list.name,
     cniVersion: list.cniVersion,
     ...(runtimeConfig && { runtimeConfig }),
-    ...(result && { prevResult: resultFor(list.cniVersion, result) }),
+    ...(result && { prevResult: inFormOf(list.cniVersion, result.value) }),
   };
 }
-
-const runtimeKeys: ReadonlySet<string> = new Set(['capabilities', 'prevResult', 'runtimeConfig', 'cniVersions']);
 
 const ignored = (): void => undefined;

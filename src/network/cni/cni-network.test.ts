@@ -28,6 +28,17 @@ const failing =
 const mapping = { protocol: 'tcp', containerPort: 80, hostPort: 8080, hostIp: '' } as const;
 
 describe('ADD', () => {
+  test.each([undefined, '0.1.0', '0.2.0'])('of a configuration of version %s connects pods', async (cniVersion) => {
+    await using bench = new CniBench({}, { ...chain, cniVersion });
+    const { podId, record } = await bench.connect();
+    expect(record).toMatchObject({ addresses: ['10.9.0.2', 'fd09::2'], hostInterface: '' });
+    const told = { cniVersion: cniVersion ?? '0.1.0', ip4: { ip: '10.9.0.2/16' } };
+    expect(bench.plugins.calls[1]?.conf).toMatchObject({ cniVersion: told.cniVersion, prevResult: told });
+    // Before 0.4.0 a DEL is not told of what ADD had found.
+    await bench.network.tearDown(ctx, podId, record);
+    expect(bench.plugins.calls.at(-1)?.conf).toEqual(expect.not.objectContaining({ prevResult: expect.anything() }));
+  });
+
   test('tells every plugin what the specification says, and each what the one before found', async () => {
     await using bench = new CniBench();
     const podId = randomIds.next();
@@ -175,6 +186,16 @@ describe('DEL', () => {
     expect(await bench.network.strays(ctx, new Set())).toEqual([]);
   });
 
+  test('that a plugin answers with "unknown container" has nothing to undo there', async () => {
+    await using bench = new CniBench();
+    const { podId, record } = await bench.connect();
+    bench.plugins.take();
+    bench.plugins.instead.set('portmap DEL', failing('never heard of it', 3));
+    await bench.network.tearDown(ctx, podId, record);
+    expect(bench.plugins.take()).toEqual(['bandwidth DEL', 'portmap DEL', 'bridge DEL']);
+    expect(bench.records.size).toBe(0);
+  });
+
   test('of a pod that could not be made is tried again behind the caller’s back', async () => {
     await using bench = new CniBench({ retryMs: 1 });
     bench.plugins.instead.set('portmap ADD', failing('no'));
@@ -266,16 +287,24 @@ describe('the configuration', () => {
     await eventually(() => bench.network.status().ready);
   });
 
-  test('needs its programs, also those that give addresses', async () => {
+  test('needs its programs', async () => {
     await using bench = new CniBench();
-    bench.uninstall('host-local');
+    bench.uninstall('bridge');
     bench.uninstall('portmap');
     await bench.network.refresh();
-    expect(bench.network.status()).toMatchObject({ ready: false, message: /needs host-local, portmap in .*bin/ });
-    bench.install('host-local');
+    expect(bench.network.status()).toMatchObject({ ready: false, message: /needs bridge, portmap in .*bin/ });
+    bench.install('bridge');
     bench.install('portmap');
     await bench.network.refresh();
-    expect(bench.network.status().ready).toBe(true);
+    expect(bench.network.status()).toMatchObject({ ready: true, message: /^network pods \([^;]*\)$/ });
+  });
+
+  test('once needed a program of the name that a plugin gives its own way to addresses', async () => {
+    await using bench = new CniBench();
+    bench.uninstall('host-local');
+    await bench.network.refresh();
+    expect(bench.network.status()).toMatchObject({ ready: true, message: /; its ipam host-local is no program in / });
+    expect((await bench.connect()).record.addresses).toEqual(['10.9.0.2', 'fd09::2']);
   });
 
   test('a broken file does not stop a valid one, and is named', async () => {

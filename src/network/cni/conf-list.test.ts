@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { parseConfList, parsePlugin, programsOf, withPlugins } from './conf-list.ts';
+import { addressersOf, parseConfList, parsePlugin, programsOf, withPlugins } from './conf-list.ts';
 
 const parse = (value: unknown) => parseConfList(JSON.stringify(value));
 const plugin = { type: 'bridge' };
@@ -27,12 +27,52 @@ describe('parseConfList', () => {
   });
 
   test.each([
+    ['a configuration without a version', {}, '0.1.0'],
+    ['one with an empty version', { cniVersion: '' }, '0.1.0'],
+    ...['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'].map(
+      (version) => [`version ${version}`, { cniVersion: version }, version] as const,
+    ),
+    ['one that has only the list of versions', { cniVersions: ['0.4.0', '0.3.1'] }, '0.4.0'],
+  ])('takes %s', (_what, versions, cniVersion) => {
+    expect(parse({ name: 'n', ...versions, ...plugin })).toMatchObject({ cniVersion });
+    expect(parse({ name: 'n', ...versions, plugins: [plugin] })).toMatchObject({ cniVersion });
+  });
+
+  test.each([
+    ['true', true],
+    ['True', true],
+    ['false', false],
+    [null, false],
+  ])('takes the flag %j for %j', (given, taken) => {
+    const flags = { disableCheck: given, disableGC: given, loadOnlyInlinedPlugins: given };
+    expect(parse({ name: 'n', plugins: [plugin], ...flags })).toMatchObject({
+      ...{ disableCheck: taken, disableGC: taken, onlyInlined: taken },
+    });
+  });
+
+  test('reads past a byte order mark', () => {
+    expect(parseConfList(`\uFEFF${JSON.stringify({ name: 'n', ...plugin })}`).name).toBe('n');
+  });
+
+  test('takes a list that has all of its plugins in files of their own', () => {
+    expect(parse({ cniVersion: '1.1.0', name: 'n' })).toMatchObject({ plugins: [], onlyInlined: false });
+  });
+
+  test.each([
     ['no JSON', '{', 'it is not JSON'],
     ['no object', '[]', 'it is not a JSON object'],
     ['no name', { cniVersion: '1.0.0', ...plugin }, '"name" has to be'],
     ['a name with a way out', { cniVersion: '1.0.0', name: '../x', ...plugin }, '"name" has to be'],
-    ['no version', { name: 'n', ...plugin }, '"cniVersion" is missing, not one of 0.3.0'],
-    ['an old version', { cniVersion: '0.2.0', name: 'n', ...plugin }, '"cniVersion" is "0.2.0"'],
+    ['a version to come', { cniVersion: '2.0.0', name: 'n', ...plugin }, '"cniVersion" is "2.0.0", not one of 0.1.0'],
+    ['a version that is none', { cniVersion: 1, name: 'n', ...plugin }, '"cniVersion" is 1, not one of'],
+    ['versions to come', { cniVersions: ['1.2.0'], name: 'n', ...plugin }, '"cniVersion" is "1.2.0", not one of'],
+    ['versions that are no list', { cniVersions: '1.0.0', name: 'n', ...plugin }, '"cniVersions" is not a list'],
+    [
+      'capabilities that are no flags',
+      { name: 'n', ...plugin, capabilities: { dns: 'true' } },
+      '"capabilities" of plugin bridge',
+    ],
+    ['comments', '{ "name": "n", // the network\n "type": "bridge" }', 'it is not JSON'],
     ['plugins that are none', { cniVersion: '1.0.0', name: 'n', plugins: {} }, '"plugins" is not a list'],
     [
       'a plugin that is none',
@@ -40,6 +80,7 @@ describe('parseConfList', () => {
       'plugin 2 is not a JSON object',
     ],
     ['a plugin without a type', { cniVersion: '1.0.0', name: 'n', plugins: [{}] }, '"type" of a plugin'],
+    ['a plugin of another type', { cniVersion: '1.0.0', name: 'n', type: 1 }, '"type" of a plugin'],
     ['a plugin elsewhere', { cniVersion: '1.0.0', name: 'n', plugins: [{ type: '../sh' }] }, '"type" of a plugin'],
     ['a flag that is none', { cniVersion: '1.0.0', name: 'n', ...plugin, disableGC: 1 }, '"disableGC" has to be'],
   ])('refuses %s', (_what, conf, why) => {
@@ -68,13 +109,10 @@ describe('withPlugins', () => {
   });
 });
 
-test('the programs of a list are its plugins and those they ask for addresses, each once', () => {
+test('the programs of a list are its plugins, each once; what they ask for addresses may be none', () => {
   const ipam = { type: 'host-local' };
   const plugins = [{ type: 'bridge', ipam }, { type: 'ptp', ipam }, { type: 'bridge' }, { type: 'macvlan', ipam: {} }];
-  expect(programsOf(parse({ cniVersion: '1.0.0', name: 'n', plugins }))).toEqual([
-    'bridge',
-    'host-local',
-    'ptp',
-    'macvlan',
-  ]);
+  const list = parse({ cniVersion: '1.0.0', name: 'n', plugins });
+  expect(programsOf(list)).toEqual(['bridge', 'ptp', 'macvlan']);
+  expect(addressersOf(list)).toEqual(['host-local']);
 });

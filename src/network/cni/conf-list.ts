@@ -2,8 +2,8 @@ import { BerthError, messageOf } from '#base/errors';
 
 // Network configurations as administrators write them: CNI specification 1.1, section 1.
 
-/** What this runtime speaks; a list with another version is refused. */
-export const supportedVersions = ['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'] as const;
+/** What this runtime speaks, all that there have been; a list with another version is refused. */
+export const supportedVersions = ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'] as const;
 export type CniVersion = (typeof supportedVersions)[number];
 
 /** One plugin of a list, as it was written; `type` is checked. */
@@ -45,7 +45,8 @@ export function parseConfList(text: string): ConfList {
   const name = checkName(file['name']);
   const cniVersion = chooseVersion(file);
   const onlyInlined = flag(file, 'loadOnlyInlinedPlugins');
-  const isList = 'plugins' in file || 'loadOnlyInlinedPlugins' in file;
+  // 1.1: a list may have all of its plugins in files of their own.
+  const isList = 'plugins' in file || !('type' in file);
   const plugins = isList ? listed(file['plugins'] ?? []) : [checkPlugin(file)];
   return {
     ...{ name, cniVersion, onlyInlined, plugins },
@@ -73,17 +74,22 @@ export function hasCapability(plugin: PluginConf, name: string): boolean {
   return isObject(capabilities) && capabilities[name] === true;
 }
 
-/** Programs that a list runs: the plugins and those they delegate addresses to. */
-export function programsOf(list: ConfList): readonly string[] {
-  const ipam = (plugin: PluginConf): unknown => (isObject(plugin['ipam']) ? plugin['ipam']['type'] : undefined);
-  const types = list.plugins.flatMap((plugin) => [plugin.type, ipam(plugin)]);
+/** Programs that a list runs. */
+export function programsOf({ plugins }: ConfList): readonly string[] {
+  return [...new Set(plugins.map(({ type }) => type))];
+}
+
+/** What plugins ask for addresses. A program, or a word that the plugin itself understands: nobody else can tell. */
+export function addressersOf({ plugins }: ConfList): readonly string[] {
+  const types = plugins.map(({ ipam }) => (isObject(ipam) ? ipam['type'] : undefined));
   return [...new Set(types.filter((type): type is string => typeof type === 'string' && type !== ''))];
 }
 
 function parseObject(text: string): Record<string, unknown> {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    // Some editors begin a file with a byte order mark.
+    value = JSON.parse(text.replace(/^\uFEFF/, ''));
   } catch (error) {
     throw invalid(`it is not JSON: ${messageOf(error)}`, error);
   }
@@ -96,13 +102,17 @@ function checkName(value: unknown): string {
   throw invalid('"name" has to be letters, digits, "_", "." and "-", and to begin with a letter or digit');
 }
 
-/** The newest one it offers that is known here. */
+/** The newest one it offers that is known here. The first version had no such key. */
 function chooseVersion(file: Record<string, unknown>): CniVersion {
-  const more = file['cniVersions'];
-  const offered: unknown[] = [file['cniVersion'], ...(Array.isArray(more) ? (more as unknown[]) : [])];
+  const { cniVersion: one = '', cniVersions: more = [] } = file;
+  if (!Array.isArray(more) || !more.every((version) => typeof version === 'string')) {
+    throw invalid('"cniVersions" is not a list of versions');
+  }
+  const offered: unknown[] =
+    one === '' && more.length > 0 ? more : [one === '' ? '0.1.0' : one, ...(more as unknown[])];
   const known = supportedVersions.filter((version) => offered.includes(version)).at(-1);
   if (known !== undefined) return known;
-  const said = offered.map((version) => JSON.stringify(version) ?? 'missing').join(', ');
+  const said = offered.map((version) => JSON.stringify(version)).join(', ');
   throw invalid(`"cniVersion" is ${said.slice(0, 100)}, not one of ${supportedVersions.join(', ')}`);
 }
 
@@ -115,19 +125,22 @@ function listed(value: unknown): readonly PluginConf[] {
 }
 
 function checkPlugin(plugin: Record<string, unknown>): PluginConf {
-  const { type } = plugin;
+  const { type, capabilities = {} } = plugin;
   // The name of a program in one of the directories: no way out of them.
-  if (typeof type === 'string' && type !== '' && type !== '.' && type !== '..' && !/[/\0]/.test(type)) {
-    return { ...plugin, type };
+  if (typeof type !== 'string' || type === '' || type === '.' || type === '..' || /[/\0]/.test(type)) {
+    throw invalid(`the "type" of a plugin has to be the name of a program, not ${JSON.stringify(type)?.slice(0, 100)}`);
   }
-  throw invalid(`the "type" of a plugin has to be the name of a program, not ${JSON.stringify(type)?.slice(0, 100)}`);
+  const areFlags = isObject(capabilities) && Object.values(capabilities).every((value) => typeof value === 'boolean');
+  if (!areFlags) throw invalid(`the "capabilities" of plugin ${type} have to be names, each with true or false`);
+  return { ...plugin, type };
 }
 
 function flag(file: Record<string, unknown>, name: string): boolean {
   const value = file[name] ?? false;
   // The specification's older texts allow both.
-  if (value === true || value === 'true') return true;
-  if (value === false || value === 'false') return false;
+  const word = typeof value === 'string' ? value.toLowerCase() : value;
+  if (word === true || word === 'true') return true;
+  if (word === false || word === 'false') return false;
   throw invalid(`"${name}" has to be true or false`);
 }
 

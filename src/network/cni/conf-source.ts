@@ -6,7 +6,7 @@ import { unattended } from '#base/unattended';
 import type { NetworkStatus } from '../pod-network.ts';
 import { askStatus, hasVerbsOf11 } from './chain.ts';
 import { readConfDir, type ConfDir } from './conf-dir.ts';
-import { programsOf, type ConfList } from './conf-list.ts';
+import { addressersOf, programsOf, type ConfList } from './conf-list.ts';
 import type { Plugins } from './plugins.ts';
 
 export interface ConfSourceOptions {
@@ -96,7 +96,7 @@ export class ConfSource implements Disposable {
     if (chosen === undefined) return { ready: false, message: nothingIn(directory, found) };
     const { file, list } = chosen;
     const name = `network ${list.name} (${file})`;
-    const missing = await this.#missing(list);
+    const missing = await this.#missing(programsOf(list));
     if (missing.length > 0) {
       const where = this.#options.binDirs.join(' or ');
       return { ready: false, message: sentence([`${name} needs ${missing.join(', ')} in ${where}`, ...noteOf(found)]) };
@@ -106,12 +106,18 @@ export class ConfSource implements Disposable {
     } catch (error) {
       return { ready: false, message: sentence([`${name}: ${messageOf(error)}`, ...noteOf(found)]) };
     }
-    return { ready: true, file, list, note: sentence([name, ...noteOf(found)]) };
+    return { ready: true, file, list, note: sentence([name, ...(await this.#inside(list)), ...noteOf(found)]) };
   }
 
-  async #missing(list: ConfList): Promise<readonly string[]> {
+  /** Ways to addresses that are no programs: the plugin may know them, or is about to fail. */
+  async #inside(list: ConfList): Promise<readonly string[]> {
+    const types = await this.#missing(addressersOf(list));
+    return types.map((type) => `its ipam ${type} is no program in ${this.#options.binDirs.join(' or ')}`);
+  }
+
+  async #missing(types: readonly string[]): Promise<readonly string[]> {
     const { plugins } = this.#options;
-    const looks = programsOf(list).map((type) =>
+    const looks = types.map((type) =>
       plugins.find(type).then(
         () => [],
         () => [type],

@@ -4,6 +4,7 @@ import { randomIds } from '#base/ids';
 import { isBerthError } from '#base/errors';
 import type { CniVersion } from './conf-list.ts';
 import { type Plugins, podInterface, type Verb } from './plugins.ts';
+import { inFormOf } from './result-forms.ts';
 import { checkResult, podAddresses, type CniResult } from './result.ts';
 
 /** The plugins of a machine: `bridge` with `host-local`, and `portmap` to be chained after it. */
@@ -61,7 +62,8 @@ export function pluginsContract(name: string, open: () => Promise<PluginsBench>)
       const target = pod && { containerId: pod.id, netns: pod.netns, args: 'IgnoreUnknown=1' };
       return bench.plugins.call(ctx, { type, verb, conf, ...(target && { target }) }, read);
     };
-    const add = (pod: Pod, more = {}): Promise<CniResult> => call('bridge', 'ADD', pod, more, checkResult);
+    const read = (printed: unknown): CniResult => checkResult(printed, bench.newest);
+    const add = (pod: Pod, more = {}): Promise<CniResult> => call('bridge', 'ADD', pod, more, read);
     /** A failure that the plugin itself has told, with words and a number. */
     const told = (pluginCode: unknown = expect.any(Number)): object => ({
       ...{ code: 'NETWORK_FAILED', details: { pluginCode }, message: expect.stringMatching(/: \S.* \(code \d+\)$/) },
@@ -102,10 +104,27 @@ export function pluginsContract(name: string, open: () => Promise<PluginsBench>)
         await expect(add(await makePod(), { cniVersion })).rejects.toMatchObject(told(1));
       });
 
+      test.each(['0.1.0', '0.2.0'])(
+        'of version %s gives an address of each family, and hands it on',
+        async (cniVersion) => {
+          const pod = await makePod();
+          const { value, ips } = await add(pod, { cniVersion });
+          expect(value).toMatchObject({ cniVersion, ip4: { ip: expect.stringContaining(`${ips[0]?.address}/`) } });
+          expect(podAddresses(checkResult(value, bench.newest), podInterface)).toEqual(
+            ips.map(({ address }) => address),
+          );
+          // What comes next in a list reads the form that it is given.
+          const prevResult = inFormOf('0.3.1', value);
+          const next = await call('portmap', 'ADD', pod, { cniVersion: '0.3.1', prevResult }, read);
+          expect(next.ips).toEqual(ips);
+          await call('portmap', 'DEL', pod, { cniVersion: '0.3.1', prevResult });
+        },
+      );
+
       test('of one that is chained hands on what came before', async () => {
         const pod = await makePod();
         const { value, ips } = await add(pod);
-        const next = await call('portmap', 'ADD', pod, { prevResult: value }, checkResult);
+        const next = await call('portmap', 'ADD', pod, { prevResult: value }, read);
         expect(next.ips).toEqual(ips);
         await call('portmap', 'DEL', pod, { prevResult: value });
       });

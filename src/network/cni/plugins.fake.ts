@@ -3,6 +3,7 @@ import path from 'node:path';
 import type { Ctx } from '#base/ctx';
 import type { ProcessCommand, ProcessOutput } from '#linux/run-process';
 import { atLeast, isVersion, type CniVersion } from './conf-list.ts';
+import { isFlat } from './result-forms.ts';
 
 /** One call of a plugin, as it saw it. */
 export interface FakeCall {
@@ -90,8 +91,13 @@ export class FakePlugins {
     const number = (this.#next += 1);
     const address = `10.9.${number >> 8}.${number & 0xff}`;
     this.leases.set(id, address);
+    const cniVersion = conf['cniVersion'] as CniVersion;
+    if (isFlat(cniVersion)) {
+      const ip4 = { ip: `${address}/16`, gateway: '10.9.0.1', routes: [{ dst: '0.0.0.0/0' }] };
+      return { cniVersion, ip4, ip6: { ip: `fd09::${number.toString(16)}/64` } };
+    }
     return {
-      cniVersion: conf['cniVersion'],
+      cniVersion,
       interfaces: [{ name: 'cni0' }, { name: `veth${number}` }, { name: 'eth0', sandbox: env['CNI_NETNS'] }],
       ips: [
         { address: `${address}/16`, gateway: '10.9.0.1', interface: 2 },

@@ -39,7 +39,7 @@ const add = (timeoutMs?: number): Promise<unknown> =>
       ...{ type: 'made', verb: 'ADD', conf: { name: 'n', text: 'ä'.repeat(300_000) } },
       target: { containerId: 'c', netns: '/n', args: 'A=1' },
     },
-    (printed) => checkResult(printed).value,
+    (printed) => checkResult(printed, '1.0.0').value,
   );
 
 test('a plugin reads its configuration, knows what the specification lets it know, and no more', async () => {
@@ -58,6 +58,11 @@ test('a plugin reads its configuration, knows what the specification lets it kno
   expect(names.filter((name) => name !== '_' && name !== 'OLDPWD' && name !== 'SHLVL')).toEqual(known);
 });
 
+test('a plugin that names no version has that of what it was given', async () => {
+  plugin(json({ ips: good.ips }));
+  expect(await add()).toEqual(good);
+});
+
 const json = (value: object): string => `printf %s '${JSON.stringify(value)}'`;
 
 describe('a plugin that', () => {
@@ -67,7 +72,8 @@ describe('a plugin that', () => {
     ['prints half of it', `echo '{"cniVersion": "1.0.0", "ips": ['`, 'printed no JSON'],
     ['prints a list', "echo '[]'", 'printed no JSON object'],
     ['prints another version', json({ ...good, cniVersion: '9.9.9' }), 'printed a result of version "9.9.9"'],
-    ['prints no version', json({ ips: [] }), 'printed a result of version nothing'],
+    ['prints a version that is none', json({ ...good, cniVersion: 1 }), 'printed a result of version 1'],
+    ['says more before its result', `echo starting; ${json(good)}`, 'printed no JSON'],
     ['gives what is no address', json({ ...good, ips: [{ address: 'ten.1.2.3/8' }] }), 'printed address "ten.1.2.3/8"'],
     ['gives no prefix length', json({ ...good, ips: [{ address: '10.1.2.3' }] }), 'printed address "10.1.2.3"'],
     ['gives too long a prefix', json({ ...good, ips: [{ address: '10.1.2.3/64' }] }), 'printed address "10.1.2.3/64"'],
@@ -125,5 +131,9 @@ describe('find', () => {
       code: 'UNAVAILABLE',
       message: expect.stringContaining(other),
     });
+    const unfit = new Plugins({ run, binDirs: [other, path.join(directory, 'first')], timeoutMs: 1 });
+    await expect(unfit.find('made')).rejects.toThrow(
+      `(${other}/made is not executable, ${directory}/first/made is no file): install it there`,
+    );
   });
 });

@@ -3,7 +3,7 @@ import { access, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Ctx } from '#base/ctx';
 import { Deadline } from '#base/deadline';
-import { BerthError, messageOf, toBerthError } from '#base/errors';
+import { BerthError, isBerthError, messageOf, toBerthError } from '#base/errors';
 import { Slots } from '#base/slots';
 import type { ProcessCommand, ProcessOutput } from '#linux/run-process';
 import { isObject } from './conf-list.ts';
@@ -48,6 +48,13 @@ const shownLimit = 1000;
 const programPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 /** CNI specification, section "Error": the plugin wants to be asked again. */
 const tryAgain = 11;
+/** There: the plugin does not know the container, so that there is nothing to undo. */
+const unknownContainer = 3;
+
+/** Whether the plugin itself has said that it has nothing of the container. */
+export function knowsNothingOf(error: unknown): boolean {
+  return isBerthError(error, 'NETWORK_FAILED') && error.details['pluginCode'] === unknownContainer;
+}
 
 /** Network plugins as programs: found, run, and their answers read. */
 export class Plugins {
@@ -61,11 +68,18 @@ export class Plugins {
   /** The path of a plugin. @throws UNAVAILABLE */
   async find(type: string): Promise<string> {
     const { binDirs } = this.#options;
+    const unfit: string[] = [];
     for (const directory of binDirs) {
       const file = path.join(directory, type);
-      if (await isProgram(file)) return file;
+      const why = await whyNoProgram(file);
+      if (why === undefined) return file;
+      if (why !== '') unfit.push(`${file} ${why}`);
     }
-    throw new BerthError('UNAVAILABLE', `network plugin ${type} is not in ${binDirs.join(', ')}: install it there`);
+    const others = unfit.length === 0 ? '' : ` (${unfit.join(', ')})`;
+    throw new BerthError(
+      'UNAVAILABLE',
+      `network plugin ${type} is not in ${binDirs.join(', ')}${others}: install it there`,
+    );
   }
 
   /**
@@ -166,11 +180,15 @@ function failed(message: string): BerthError {
   return new BerthError('NETWORK_FAILED', message);
 }
 
-async function isProgram(file: string): Promise<boolean> {
+/** undefined for a program, "" for nothing. */
+async function whyNoProgram(file: string): Promise<string | undefined> {
   try {
-    await access(file, constants.X_OK);
-    return (await stat(file)).isFile();
+    if (!(await stat(file)).isFile()) return 'is no file';
   } catch {
-    return false;
+    return '';
   }
+  return access(file, constants.X_OK).then(
+    () => undefined,
+    () => 'is not executable',
+  );
 }

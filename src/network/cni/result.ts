@@ -1,13 +1,13 @@
-import { isIP } from 'node:net';
 import { BerthError } from '#base/errors';
-import { atLeast, isObject, isVersion, type CniVersion } from './conf-list.ts';
+import { isObject, isVersion, type CniVersion } from './conf-list.ts';
+import { isFlat, readAddress, shown } from './result-forms.ts';
 
 /** What a plugin printed, checked as far as Berth uses it; the rest is for the next plugin. */
 export interface CniResult {
   readonly interfaces: readonly CniInterface[];
   readonly ips: readonly CniIp[];
-  /** The object itself. */
-  readonly value: Readonly<Record<string, unknown>>;
+  /** The object itself, in the form of the version that it names. */
+  readonly value: Readonly<Record<string, unknown>> & { readonly cniVersion: CniVersion };
 }
 
 export interface CniInterface {
@@ -26,26 +26,19 @@ export interface CniIp {
 /** A result that lists more is none. */
 const maxEntries = 1024;
 
-/** @throws NETWORK_FAILED; the sentence continues "it printed " */
-export function checkResult(value: unknown): CniResult {
+/**
+ * @param asked the version that the plugin was given: that of a result that names none
+ * @throws NETWORK_FAILED; the sentence continues "it printed "
+ */
+export function checkResult(value: unknown, asked: CniVersion): CniResult {
   if (value === undefined) throw lie('no result');
   if (!isObject(value)) throw lie('no JSON object');
-  const version = value['cniVersion'];
-  if (!isVersion(version)) throw lie(`a result of version ${shown(version)}`);
+  const cniVersion = versionOf(value, asked);
+  const own = { ...value, cniVersion };
+  if (isFlat(cniVersion)) return { interfaces: [], ips: flatIps(value), value: own };
   const interfaces = entries(value, 'interfaces').map(checkInterface);
   const ips = entries(value, 'ips').map(checkIp);
-  return { interfaces, ips, value };
-}
-
-/** As the next plugin, or a later call, has to be given it. */
-export function resultFor(version: CniVersion, { value, ips }: CniResult): Record<string, unknown> {
-  if (ips.length === 0) return { ...value, cniVersion: version };
-  const withFamily = !atLeast(version, '1.0.0');
-  const converted = (value['ips'] as readonly Record<string, unknown>[]).map((ip, at) => {
-    const { version: _family, ...rest } = ip;
-    return withFamily ? { version: String(isIP(ips[at]?.address ?? '')), ...rest } : rest;
-  });
-  return { ...value, cniVersion: version, ips: converted };
+  return { interfaces, ips, value: own };
 }
 
 /** The pod's addresses: those of its interface, in the plugins' order; one that names no interface is the pod's. */
@@ -65,6 +58,25 @@ export function hostInterface({ interfaces }: CniResult, name: string): string {
   return before.findLast((one) => one.sandbox === '')?.name ?? '';
 }
 
+/** As libcni reads it: without a version it has that of the configuration. Its form tells more than that, if it is old. */
+function versionOf(value: Record<string, unknown>, asked: CniVersion): CniVersion {
+  const version = value['cniVersion'] ?? '';
+  if (isVersion(version)) return version;
+  if (version !== '') throw lie(`a result of version ${shown(version)}`);
+  const old = value['ips'] === undefined && (isObject(value['ip4']) || isObject(value['ip6']));
+  return old && !isFlat(asked) ? '0.2.0' : asked;
+}
+
+function flatIps(value: Record<string, unknown>): readonly CniIp[] {
+  const families = ['ip4', 'ip6'] as const;
+  return families.flatMap((name) => {
+    const given = value[name] ?? undefined;
+    if (given === undefined) return [];
+    if (!isObject(given)) throw lie(`${shown(given)} for ${name}`);
+    return [{ address: checkAddress(given['ip'], name === 'ip4' ? 4 : 6) }];
+  });
+}
+
 function checkInterface(value: unknown): CniInterface {
   if (!isObject(value) || typeof value['name'] !== 'string') throw lie('an interface without a name');
   const sandbox = value['sandbox'] ?? '';
@@ -74,14 +86,17 @@ function checkInterface(value: unknown): CniInterface {
 
 function checkIp(value: unknown): CniIp {
   if (!isObject(value)) throw lie(`${shown(value)} for an address`);
-  const { address, interface: index } = value;
-  const [ip = '', prefix = '', ...rest] = typeof address === 'string' ? address.split('/') : [];
-  const family = isIP(ip);
-  const isNetwork = /^[0-9]{1,3}$/.test(prefix) && Number(prefix) <= (family === 4 ? 32 : 128);
-  if (family === 0 || ip.includes('%') || !isNetwork || rest.length > 0) throw lie(`address ${shown(address)}`);
-  if (index === undefined || index === null) return { address: ip };
+  const address = checkAddress(value['address']);
+  const index = value['interface'] ?? undefined;
+  if (index === undefined) return { address };
   if (!Number.isSafeInteger(index)) throw lie(`an address of interface ${shown(index)}`);
-  return { address: ip, interface: index as number };
+  return { address, interface: index as number };
+}
+
+function checkAddress(value: unknown, family?: 4 | 6): string {
+  const found = readAddress(value);
+  if (found === undefined || (family !== undefined && found.family !== family)) throw lie(`address ${shown(value)}`);
+  return found.address;
 }
 
 function entries(value: Record<string, unknown>, name: string): readonly unknown[] {
@@ -89,10 +104,6 @@ function entries(value: Record<string, unknown>, name: string): readonly unknown
   if (!Array.isArray(list)) throw lie(`${name} that are not a list`);
   if (list.length > maxEntries) throw lie(`${list.length} ${name}`);
   return list as unknown[];
-}
-
-function shown(value: unknown): string {
-  return (JSON.stringify(value) ?? 'nothing').slice(0, 100);
 }
 
 function lie(what: string): BerthError {

@@ -24,7 +24,7 @@ const { EEXIST, EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOSPC, ENOTDIR, ER
 const faultsOfPaths = new Map([
   [EEXIST, 'something else lies there'],
   [EISDIR, 'it is a directory'],
-  [ELOOP, 'it leads through links that end nowhere'],
+  [ELOOP, 'too many levels of symbolic links: they lead in a circle, or to a descriptor below /proc'],
   [ENAMETOOLONG, 'it is longer than a path may be'],
   [ENOENT, 'it does not exist'],
   [ENOTDIR, 'a directory is wanted where there is none, or the other way round'],

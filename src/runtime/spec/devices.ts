@@ -56,6 +56,20 @@ const baseRules: readonly DeviceRule[] = [
 
 const everyDevice: readonly DeviceRule[] = [{ allow: true, type: 'a', access: 'rwm' }];
 
+type Entry = Pick<Dirent, 'name' | 'isDirectory' | 'isCharacterDevice' | 'isBlockDevice'>;
+type About = Pick<Stats, 'isDirectory' | 'isCharacterDevice' | 'isBlockDevice' | 'rdev' | 'mode' | 'uid' | 'gid'>;
+
+/** What of a file system the devices are found by; tests have another /dev than the machine's. */
+export interface DeviceFiles {
+  readdir(directory: string): Promise<readonly Entry[]>;
+  stat(file: string): Promise<About>;
+}
+
+const nodeFiles: DeviceFiles = {
+  readdir: (directory) => readdir(directory, { withFileTypes: true }),
+  stat: (file) => stat(file),
+};
+
 export interface ContainerDevices {
   readonly devices: readonly OciDevice[];
   readonly rules: readonly DeviceRule[];
@@ -63,6 +77,8 @@ export interface ContainerDevices {
 
 /** Of a request, with those in directories. */
 const maxDevices = 4096;
+/** Of the node: a machine with many disks, each on several paths, has thousands. */
+const maxNodeDevices = 32_768;
 
 /**
  * Nodes and rules: the default ones, the requested ones (a directory means all devices below it), all for privileged.
@@ -70,14 +86,18 @@ const maxDevices = 4096;
  * With users of its own a privileged container may use of the node's devices what everybody may: an image's own node of
  * the node's disk belongs to the container's root.
  */
-export async function containerDevices(ctx: Ctx, input: ContainerInput): Promise<ContainerDevices> {
+export async function containerDevices(
+  ctx: Ctx,
+  input: Pick<ContainerInput, 'devices' | 'privileged' | 'users'>,
+  files: DeviceFiles = nodeFiles,
+): Promise<ContainerDevices> {
   const requested: { device: OciDevice; permissions: string }[] = [];
   for (const wanted of input.devices) {
-    requested.push(...(await requestedDevices(ctx, wanted)));
-    if (requested.length > maxDevices) throw tooMany(`of ${wanted.hostPath} and before it`);
+    requested.push(...(await requestedDevices(ctx, files, wanted)));
+    if (requested.length > maxDevices) throw tooMany(maxDevices, `of ${wanted.hostPath} and before it`);
   }
   if (input.privileged) {
-    const found = await walk('/dev', '/dev', hostDirsLeftOut);
+    const found = await walk(files, '/dev', '/dev', hostDirsLeftOut, maxNodeDevices);
     const host = found.map((device) => ({ ...device, byDefault: true }));
     const devices = unique([...defaultDevices, ...host, ...requested.map((entry) => entry.device)]);
     return { devices, rules: input.users ? [...listedRules(requested), ...host.flatMap(everybodysRule)] : everyDevice };
@@ -88,8 +108,8 @@ export async function containerDevices(ctx: Ctx, input: ContainerInput): Promise
   };
 }
 
-function tooMany(which: string): BerthError {
-  return new BerthError('RESOURCE_EXHAUSTED', `devices: more than ${maxDevices} ${which}`);
+function tooMany(limit: number, which: string): BerthError {
+  return new BerthError('RESOURCE_EXHAUSTED', `devices: more than ${limit} ${which}`);
 }
 
 function listedRules(
@@ -114,16 +134,20 @@ function unique(devices: readonly OciDevice[]): OciDevice[] {
   return [...new Map(devices.map((device) => [device.path, device])).values()];
 }
 
-async function requestedDevices(ctx: Ctx, wanted: DeviceInput): Promise<{ device: OciDevice; permissions: string }[]> {
+async function requestedDevices(
+  ctx: Ctx,
+  files: DeviceFiles,
+  wanted: DeviceInput,
+): Promise<{ device: OciDevice; permissions: string }[]> {
   ctx.signal.throwIfAborted();
-  const stats = await statDevice(wanted.hostPath);
+  const stats = await statDevice(files, wanted.hostPath);
   const permissions = wanted.permissions === '' ? 'rwm' : wanted.permissions;
   if (stats.isDirectory()) {
     // Anywhere else nobody knows how much there is to walk, and what of it answers.
     if (!isBelowDev(wanted.hostPath)) {
       throw new BerthError('INVALID_ARGUMENT', `device ${wanted.hostPath} is a directory that is not below /dev`);
     }
-    const below = await walk(wanted.hostPath, wanted.containerPath, new Set());
+    const below = await walk(files, wanted.hostPath, wanted.containerPath, new Set());
     return below.map((device) => ({ device, permissions }));
   }
   const device = toDevice(wanted.containerPath, stats, wanted.hostPath);
@@ -133,9 +157,9 @@ async function requestedDevices(ctx: Ctx, wanted: DeviceInput): Promise<{ device
 
 const isBelowDev = (place: string): boolean => /^\/dev(\/|$)/.test(path.posix.normalize(place));
 
-async function statDevice(hostPath: string): Promise<Stats> {
+async function statDevice(files: DeviceFiles, hostPath: string): Promise<About> {
   try {
-    return await stat(hostPath);
+    return await files.stat(hostPath);
   } catch (cause) {
     if (errnoOf(cause) === 'ENOENT') throw new BerthError('NOT_FOUND', `device ${hostPath} does not exist`, { cause });
     throw cause;
@@ -146,38 +170,51 @@ async function statDevice(hostPath: string): Promise<Stats> {
 const hostDirsLeftOut = new Set(['pts', 'shm', 'fd', 'mqueue', '.lxc', '.lxd-mounts', '.udev']);
 const hostNodesLeftOut = new Set(['console', 'ptmx', 'tty', 'null', 'zero', 'full', 'random', 'urandom']);
 
-async function walk(hostDir: string, containerDir: string, leftOut: ReadonlySet<string>): Promise<OciDevice[]> {
+async function walk(
+  files: DeviceFiles,
+  hostDir: string,
+  containerDir: string,
+  leftOut: ReadonlySet<string>,
+  limit = maxDevices,
+): Promise<OciDevice[]> {
   const found: OciDevice[] = [];
-  const entries = await readdir(hostDir, { withFileTypes: true });
+  const entries = await unlessGone(files.readdir(hostDir), []);
   for (const entry of entries) {
-    if (found.length > maxDevices) throw tooMany(`in ${hostDir}`);
-    const device = await visit(entry, hostDir, containerDir, leftOut);
-    found.push(...device);
+    found.push(...(await visit(files, entry, hostDir, containerDir, leftOut, limit)));
+    if (found.length > limit) throw tooMany(limit, `in ${hostDir}`);
   }
   return found;
 }
 
 async function visit(
-  entry: Dirent,
+  files: DeviceFiles,
+  entry: Entry,
   hostDir: string,
   containerDir: string,
   leftOut: ReadonlySet<string>,
+  limit: number,
 ): Promise<OciDevice[]> {
   const hostPath = path.join(hostDir, entry.name);
   const containerPath = path.join(containerDir, entry.name);
-  if (entry.isDirectory()) return leftOut.has(entry.name) ? [] : walk(hostPath, containerPath, leftOut);
+  if (entry.isDirectory()) return leftOut.has(entry.name) ? [] : walk(files, hostPath, containerPath, leftOut, limit);
   if (!entry.isCharacterDevice() && !entry.isBlockDevice()) return [];
   if (leftOut.size > 0 && hostNodesLeftOut.has(entry.name)) return [];
+  const stats = await unlessGone(files.stat(hostPath), undefined);
+  const device = stats && toDevice(containerPath, stats, hostPath);
+  return device ? [device] : [];
+}
+
+/** Devices are plugged in and out as they like: what is not there any more, or is something else by now, is not there. */
+async function unlessGone<T, U>(looking: Promise<T>, otherwise: U): Promise<T | U> {
   try {
-    const device = toDevice(containerPath, await stat(hostPath), hostPath);
-    return device ? [device] : [];
+    return await looking;
   } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return []; // unplugged meanwhile
+    if (['ENOENT', 'ENOTDIR'].includes(errnoOf(error) ?? '')) return otherwise;
     throw error;
   }
 }
 
-function toDevice(containerPath: string, stats: Stats, hostPath: string): OciDevice | undefined {
+function toDevice(containerPath: string, stats: About, hostPath: string): OciDevice | undefined {
   const type = stats.isCharacterDevice() ? 'c' : stats.isBlockDevice() ? 'b' : undefined;
   if (type === undefined) return undefined;
   return {
