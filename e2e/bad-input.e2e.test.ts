@@ -109,7 +109,9 @@ describe('containers', () => {
   test('with a memory limit that is too low to set them up', async () => {
     await expect(pod.create(shell('true', limited({ memory_limit_in_bytes: '4096' })))).rejects.toMatchObject({
       status: 'RESOURCE_EXHAUSTED',
-      details: expect.stringContaining('memory limit of 4096 bytes') as unknown,
+      details: expect.stringContaining(
+        'container init was OOM-killed (memory limit too low?): 4096 bytes at /',
+      ) as unknown,
     });
   });
 

@@ -7,6 +7,7 @@ import { Rollback } from '#base/rollback';
 import type { ContainerInput } from './container-input.ts';
 import { compilePlan } from './plan/compile-plan.ts';
 import { requirements } from './plan/requires.ts';
+import { throwWhy } from './out-of-memory.ts';
 import type { CreatedContainer } from './runtime.ts';
 import { type RuntimeParts, shimOf } from './runtime-parts.ts';
 import type { NsMode } from './shim/gen/berth/shim/NsMode.ts';
@@ -42,7 +43,7 @@ export async function createContainer(parts: RuntimeParts, ctx: Ctx, input: Cont
     // Asked, it may be made although nobody waits for the answer any more.
     rollback.push(`process of container ${input.id}`, (cleanup) => endUnknown(parts, cleanup, shim, input));
     const created = await askShim(ctx, shim, input, requirements(input, built.spec), plan, cgroup).catch(
-      (error: unknown) => throwWhy(parts, input, cgroup, error),
+      (error: unknown) => throwWhy(ctx, parts.addon, input.id, cgroup, error),
     );
     shim.pids.set(input.id, created.pid);
     rollback.commit();
@@ -52,24 +53,6 @@ export async function createContainer(parts: RuntimeParts, ctx: Ctx, input: Cont
     await rollback.rollBack(ctx);
     throw error;
   }
-}
-
-/** A setup that was killed may have been killed for the container's own memory limit. */
-async function throwWhy(
-  parts: RuntimeParts,
-  { id, resources }: ContainerInput,
-  { oomFile }: CgroupHandle,
-  error: unknown,
-): Promise<never> {
-  const wasKilled = isBerthError(error, 'KERNEL') && error.details['errno'] === 'EPIPE';
-  if (!wasKilled || resources.memoryLimit === undefined || oomFile === '') throw error;
-  const [counters] = await parts.addon.batch([{ op: 'read', path: oomFile, limit: 4096, optional: true }]);
-  if (!/^oom_kill [1-9]/m.test(counters?.data ?? '')) throw error;
-  throw new BerthError(
-    'RESOURCE_EXHAUSTED',
-    `create container ${id}: a memory limit of ${resources.memoryLimit} bytes is too low to set it up`,
-    { cause: error },
-  );
 }
 
 /** Ends a container that is made, being made, or was refused by the shim. */

@@ -129,6 +129,28 @@ class OfUsersOfItsOwn(Inodes, unittest.TestCase):
     pod_class = UserPod
 
 
+class Unplugged(unittest.TestCase):
+    """A device that was found on the node, and is gone or another when the container of a pod with its own users is made."""
+
+    def test_one_that_nobody_asked_for_is_left_out(self):
+        char = 0o020000
+        found = [pb.Device(path="/dev/gone", type=char, major=1, minor=3, mode=0o666, by_default=True),
+                 pb.Device(path="/dev/null/gone", type=char, major=1, minor=3, mode=0o666, by_default=True),
+                 pb.Device(path="/dev/other", source="/dev/zero", type=char, major=1, minor=3, mode=0o666, by_default=True),
+                 pb.Device(path="/dev/zero", type=char, major=1, minor=5, mode=0o666, by_default=True)]
+        with UserPod(own_dev=True) as pod:
+            exit = pod.run("c", ["sh", "-c", "ls /dev"], devices=found)
+            self.assertEqual(exit.exit_code, 0)
+            names = pod.output("c").split()
+            self.assertIn("zero", names)
+            self.assertEqual([name for name in ("gone", "other") if name in names], [])
+            for device in found[:3]:
+                device.by_default = False
+                with self.assertRaises(ShimError) as caught:
+                    pod.create("asked", ["true"], devices=[device])
+                self.assertEqual(caught.exception.step, "device")
+
+
 class Refused(unittest.TestCase):
     def test_a_node_that_lets_no_device_be_made_says_so(self):
         with Pod(start=False, without_caps=(27,)) as pod:  # CAP_MKNOD

@@ -80,7 +80,7 @@ class Links(Places, unittest.TestCase):
             chain[f"etc_l{i}"] = f"../etc/l{i - 1}"
         root = self.image(**chain, etc_dir="/none/deeper", etc_up="dir/../beside")
         out = self.sh("cat /none/deep/file /none/deeper/x /none/deeper2 /none/beside", rootfs=root, mounts=[
-            self.file_at("/etc/l29"), self.file_at("/etc/dir/x"), self.file_at("/etc/dir/../deeper2"),
+            self.file_at("/etc/l29"), self.file_at("/etc/dir/../deeper2"), self.file_at("/etc/dir/x"),
             self.file_at("/etc/up")])
         self.assertEqual(out, FILE_TEXT * 4)
 
