@@ -166,7 +166,7 @@ describe('a volume', () => {
       { name: 'etc/' },
       { name: 'run/' },
       { name: 'etc/resolv.conf', symlinkTo: stub },
-      { name: 'data', symlinkTo: 'srv/../mnt/data' },
+      { name: 'data', symlinkTo: '../mnt/data' },
     ];
     const image = await inImage(links, []);
     for (const own of [pod, await TestPod.run(berthd, ownUsers)]) {
@@ -178,11 +178,11 @@ describe('a volume', () => {
 
   test('that is the node’s /proc takes the place of the container’s', async () => {
     const masks = { masked_paths: ['/proc/keys'], readonly_paths: ['/proc/sys'] };
-    const line = `ls -d /proc/${process.pid}; cat /proc/keys; echo 1 2>&1 >/proc/sys/kernel/panic`;
+    const line = `ls -d /proc/${process.pid}; cat /proc/keys; echo 1 2>&1 >/proc/sys/kernel/panic; true`;
     const out = await pod.sh(line, { ...at('/proc', '/proc'), linux: { security_context: masks } });
     expect(out).toMatch(new RegExp(`^/proc/${process.pid}\n.*Read-only file system\n$`));
     const container = await pod.start(shell('sleep 1000', at('/proc', '/proc')));
-    expect(await container.sh('readlink /proc/self/exe')).toMatch(/busybox/);
+    expect(await container.sh('readlink /proc/self/exe')).toBe('/bin/sh\n');
   });
 
   test('at a link of the image to its root is refused', async () => {

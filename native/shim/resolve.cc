@@ -143,6 +143,7 @@ Fd make_in_root(int root, std::string_view wanted, Kind kind, Fault& fault, cons
   if (there) return there;
   if (errno != ENOENT) return failed("mount", errno);
   Path path(wanted);
+  bool taken = false;
   for (int round = 0, links = 0; round < kMaxRounds; round++) {
     Step step;
     if (!walk(root, path.view(), step)) return failed("mkdir", errno);
@@ -163,8 +164,11 @@ Fd make_in_root(int root, std::string_view wanted, Kind kind, Fault& fault, cons
     }
     if (own != nullptr && !own->has(place_of(step.deepest.get()))) return errno = EXDEV, Fd();
     const Kind made = last_name(step.rest) ? kind : Kind::kDirectory;
-    // Somebody else may have been faster: the next round sees what it is.
-    if (!make_name(step.deepest.get(), step.missing, made) && errno != EEXIST) return failed("mkdir", errno);
+    const bool done = make_name(step.deepest.get(), step.missing, made);
+    // Somebody else may have been faster: the next round sees what it is. What is there and cannot be opened, as
+    // /proc/self for who is in another pid namespace, stays so.
+    if (!done && (errno != EEXIST || taken)) return failed("mkdir", errno);
+    taken = !done;
   }
   fault.limit("mkdir", wanted, kMaxRounds, "names to be made for one path");
   return Fd();
