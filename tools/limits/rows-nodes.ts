@@ -4,6 +4,14 @@ export const requests: Section = {
   title: 'What requests say, beside the tables above',
   rows: [
     {
+      what: 'devices of the node, for a privileged container',
+      at: ['src/runtime/spec/devices.ts#maxNodeDevices'],
+      met: 'refused',
+      says: 'RESOURCE_EXHAUSTED with the limit',
+      honest: 'two hundred; with many disks on several paths each, thousands',
+      why: 'far',
+    },
+    {
       what: 'devices of a container, those in named directories among them',
       at: ['src/runtime/spec/devices.ts#maxDevices'],
       met: 'refused',
@@ -101,14 +109,10 @@ export const requests: Section = {
       why: 'kernel',
     },
     {
-      what: 'missing directories on the way to a mount; dangling links on it; a tree that changes meanwhile',
-      at: [
-        'native/shim/resolve.cc#kMaxMissing',
-        'native/shim/resolve.cc#kMaxDangling',
-        'native/shim/resolve.cc#kMaxRaces',
-      ],
+      what: 'names to be made for a mount, and dangling links to them; such links; a tree that changes meanwhile',
+      at: ['native/shim/resolve.cc#kMaxRounds', 'native/shim/resolve.cc#kMaxLinks', 'native/shim/resolve.cc#kMaxRaces'],
       met: 'refused',
-      says: 'create fails: ELOOP with the path',
+      says: 'create fails: the limit; ELOOP; EAGAIN; each with the path',
       honest: '3; 1; 0',
       why: 'far',
     },
