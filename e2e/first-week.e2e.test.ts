@@ -116,15 +116,17 @@ describe('what runs', () => {
     await container.remove();
   });
 
-  test.each([
-    ['is not there', ['/no/such/command'], 127],
-    ['cannot be executed', ['/etc/passwd'], 126],
-    ['is a directory', ['/etc'], 126],
-  ])('a command that %s is a StartError', async (_name, command, code) => {
+  test.each<[string, string[], number, string]>([
+    ['is not there', ['/no/such/command'], 127, 'exec: "/no/such/command": no such file or directory (ENOENT)'],
+    ['is not in PATH', ['nosuch'], 127, 'exec: "nosuch": executable file not found in $PATH (ENOENT)'],
+    ['cannot be executed', ['/etc/passwd'], 126, 'exec: "/etc/passwd": permission denied (EACCES)'],
+    ['is a directory', ['/etc'], 126, 'exec: "/etc": is a directory (EISDIR)'],
+  ])('a command that %s is a StartError', async (_name, command, code, said) => {
     const container = await pod.create({ image: { image: busybox }, command });
-    await expect(container.start()).rejects.toThrow(command[0]);
+    await expect(container.start()).rejects.toThrow(said);
     const status = await container.status();
     expect(status).toMatchObject({ state: 'CONTAINER_EXITED', reason: 'StartError', exit_code: code });
+    expect(status.message).toContain(said);
     await container.remove();
   });
 

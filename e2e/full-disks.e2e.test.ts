@@ -96,6 +96,12 @@ describe('the disk of a log is full', () => {
       await eventually('the bystander logs', () => bystander.output().includes('100\n'));
       expect(await container.sh('echo alive')).toBe('alive\n');
       expect((await container.status()).state).toBe('CONTAINER_RUNNING');
+      // What is lost is told, of whom it is, and by whoever is asked.
+      const lost = new RegExp(`output of container ${container.id}: [1-9]\\d* bytes are not in its log`);
+      await eventually('check tells of it', async () => (await berthd.strays()).some((line) => lost.test(line)));
+      const { info } = await berthd.cri.runtime.containerStatus({ container_id: container.id, verbose: true });
+      expect(JSON.parse(info['info'] ?? '')).toMatchObject({ warnings: [expect.stringMatching(lost)] });
+      expect(await berthd.metrics()).toMatch(/^berth_log_bytes_dropped_total [1-9]/m);
       full[Symbol.dispose]();
       const log = (): string => String(readInNode(container.logFile));
       await eventually('lines come again', () => /stdout F \d+\n/.test(log()));

@@ -3,7 +3,6 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 import { startBerthd, type Berthd } from './harness/berthd.ts';
-import { output } from './harness/command.ts';
 import { top } from './harness/paths.ts';
 import { shell, TestPod } from './harness/pods.ts';
 
@@ -18,11 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => berthd.teardown());
 
-/** What the metrics server answers: its port is the node's own. */
-async function get(page: string): Promise<string> {
-  const script = `exec 3<>/dev/tcp/127.0.0.1/9478; printf 'GET ${page} HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3`;
-  return output(berthd.node.enter(['bash', '-c', script]));
-}
+const get = (page: string): Promise<string> => berthd.metrics(page);
 
 describe('metrics and health', () => {
   test('/healthz says that it is well', async () => {

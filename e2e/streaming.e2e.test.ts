@@ -242,10 +242,22 @@ describe('berth', () => {
     expect(await expectTerminal([...berth, 'exec', '-it', container.id, 'sh', '-c', terminalScript])).toBe(5);
   });
 
-  test('a command that is not there is told', async () => {
-    const { code, stderr } = await berthd.berth(['exec', container.id, '/no/such/command']);
-    expect(code).toBe(125);
-    expect(stderr).toMatch(/\/no\/such\/command/);
+  test.each<[string, string[], number, string]>([
+    ['is not there', ['nosuch'], 127, 'exec: "nosuch": executable file not found in $PATH'],
+    [
+      'is not there, with a time-out',
+      ['/no/such', '--timeout', '9'],
+      127,
+      'exec: "/no/such": no such file or directory',
+    ],
+    ['is a directory', ['/etc'], 126, 'exec: "/etc": is a directory'],
+  ])('a command that %s ends as in a shell, with the words that people know', async (_name, given, code, said) => {
+    const [command = '', ...options] = given;
+    const failed = await berthd.berth(['exec', ...options, container.id, command]);
+    expect(failed).toMatchObject({ code, stdout: '' });
+    const what = code === 127 ? 'is not in the image' : 'cannot be executed';
+    expect(failed.stderr).toContain(`the command ${command} ${what}`);
+    expect(failed.stderr).toContain(said);
   });
 
   test('-t without a terminal is refused', async () => {

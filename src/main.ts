@@ -22,6 +22,7 @@ import { pullMetrics } from '#images/pull-metrics';
 import { RemoteRegistry } from '#images/registry/remote-registry';
 import type { Addon } from '#linux/addon';
 import { Files } from '#linux/files';
+import { checkHelpers } from '#linux/check-helpers';
 import { loadAddon } from '#linux/load';
 import { lockDirectory } from '#linux/lock-directory';
 import { nativeProgram } from '#linux/native-program';
@@ -84,7 +85,7 @@ async function main(): Promise<number> {
   const live = new LiveConfig({ first, load, now: () => new Date() });
   const log = createPinoLog({ level: first.config.log.level });
   live.onChange((config) => log.setLevel(config.log.level));
-  const metrics = createMetrics({ processMetrics: true });
+  const metrics = createMetrics({ processMetrics: true, version });
   watchForBugs(log, metrics, () => {
     // eslint-disable-next-line no-restricted-syntax -- main.ts decides the exit code
     process.exit(exitCodes.software);
@@ -219,6 +220,7 @@ async function openBase(starting: AsyncDisposableStack, { live, log, metrics }: 
   const addon = loadAddon();
   addon.disableCoreDumps();
   refuseChroot(addon);
+  await checkHelpers(ctx, addon, [nativeProgram('shim/berth-shim'), nativeProgram('unpack/berth-unpack')]);
   warnOfSharedWatches(addon, log);
   const { root, run } = live.current.paths;
   await makeStatePlaces({ root, run });

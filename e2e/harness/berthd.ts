@@ -4,8 +4,8 @@ import path from 'node:path';
 import { connectCri, type CriClient } from '#cri-api/client';
 import { callAdmin } from './admin.ts';
 import { ensureBusybox } from './busybox.ts';
-import type { CommandOptions, CommandResult } from './command.ts';
-import { added, fdsOf } from './machine.ts';
+import { type CommandOptions, type CommandResult, output } from './command.ts';
+import { added, fdsOf, rootGroupSettings } from './machine.ts';
 import { TestNode, type NodeOptions } from './node.ts';
 import { busybox, cache, crictlBinary, top } from './paths.ts';
 import { eventually, within } from './wait.ts';
@@ -250,6 +250,12 @@ export class Berthd {
     return leaks;
   }
 
+  /** What the metrics server answers: its port is the node's own. */
+  async metrics(page = '/metrics'): Promise<string> {
+    const script = `exec 3<>/dev/tcp/127.0.0.1/9478; printf 'GET ${page} HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3`;
+    return output(this.node.enter(['bash', '-c', script]));
+  }
+
   /** Exceptions and rejected promises that nobody took. */
   #bugs(): string[] {
     return this.log.split('\n').filter((line) => line.includes('this is a bug in Berth'));
@@ -305,10 +311,14 @@ interface NodeState {
   readonly mounts: readonly string[];
   readonly network: readonly string[];
   readonly cgroups: readonly string[];
+  readonly rootGroups: readonly string[];
 }
 
 async function stateOf(node: TestNode): Promise<NodeState> {
-  return { mounts: node.mounts(), network: await node.network(), cgroups: node.cgroups() };
+  return {
+    ...{ mounts: node.mounts(), network: await node.network() },
+    ...{ cgroups: node.cgroups(), rootGroups: rootGroupSettings() },
+  };
 }
 
 function exitOf(child: ChildProcess): Promise<void> {

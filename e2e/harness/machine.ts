@@ -14,6 +14,14 @@ export function cgroupHierarchies(): string[] {
     .filter((directory) => existsSync(path.join(directory, 'cgroup.procs')));
 }
 
+/** What the machine's own root groups are set to, as far as nobody but its owner has a say in it. */
+export function rootGroupSettings(): string[] {
+  const files = ['cgroup.clone_children', 'notify_on_release', 'cpuset.cpus', 'cpuset.mems', 'memory.use_hierarchy'];
+  return cgroupHierarchies().flatMap((hierarchy) =>
+    files.map((file) => `${path.join(hierarchy, file)}: ${read(path.join(hierarchy, file)).trim()}`),
+  );
+}
+
 /** Directories of all control groups whose path has a component that starts with `prefix`, deepest first. */
 export function cgroupsOf(prefix: string): string[] {
   const found: string[] = [];

@@ -36,10 +36,10 @@ int execve_error(const char* file, char* const* args, char* const* env) {
 
 bool try_the_next(int error) {
   return error == ENOENT || error == ENOTDIR || error == EACCES || error == ESTALE || error == ENODEV ||
-         error == ETIMEDOUT;
+         error == ETIMEDOUT || error == EISDIR || error == ELIBACC;
 }
 
-// `directory`/`name`, or `name` alone where the directory is empty. False: it does not fit.
+// `directory`/`name` in kExecPathBytes, or `name` alone where the directory is empty. False: it does not fit.
 bool join(const char* directory, size_t size, const char* name, size_t name_size, char* room) {
   if (size + name_size + 2 > kExecPathBytes) return false;
   size_t at = 0;
@@ -47,6 +47,25 @@ bool join(const char* directory, size_t size, const char* name, size_t name_size
   if (size > 0) room[at++] = '/';
   for (size_t i = 0; i <= name_size; i++) room[at++] = name[i];
   return true;
+}
+
+// Longer than the name of any file (NAME_MAX, 255): below a directory there is none of it.
+constexpr char kNoName[] =
+    "________________________________________________________________________________________________________________"
+    "________________________________________________________________________________________________________________"
+    "________________________________";
+static_assert(sizeof kNoName == 257);
+
+// The kernel says ENOENT also for a program whose interpreter or loader is missing, and EACCES also for a directory:
+// what `file` is shows in what becomes of a name below it. execve is the only call that the container's filter surely
+// allows. `room` is not where `file` is.
+int named_reason(const char* file, int refused, char* room) {
+  if (refused != ENOENT && refused != EACCES) return refused;
+  if (!join(file, length_of(file), kNoName, sizeof kNoName - 1, room)) return refused;
+  char* const args[] = {room, nullptr};
+  const int below = execve_error(room, args, args + 1);
+  if (refused == ENOENT) return below == ENOTDIR ? ELIBACC : ENOENT;
+  return below == ENOENT || below == ENAMETOOLONG ? EISDIR : EACCES;
 }
 
 [[noreturn]] void end(LaunchStep step, int error) {
@@ -84,17 +103,17 @@ extern "C" [[noreturn, gnu::used]] void berth_run_from_pad(const LaunchPad* pad,
 int bare_exec(char* const* args, char* const* env, const char* path, char* room) {
   const char* name = args[0];
   if (name == nullptr || name[0] == '\0') return ENOENT;
-  if (has_slash(name)) return execve_error(name, args, env);
+  if (has_slash(name)) return named_reason(name, execve_error(name, args, env), room);
   const size_t name_size = length_of(name);
   int error = ENOENT;
   for (;;) {
     size_t size = 0;
     while (path[size] != '\0' && path[size] != ':') size++;
     if (join(path, size, name, name_size, room)) {
-      const int refused = execve_error(room, args, env);
+      const int refused = named_reason(room, execve_error(room, args, env), room + kExecPathBytes);
       if (!try_the_next(refused)) return refused;
-      // One that is there and may not be executed says more than those that are not there.
-      if (refused == EACCES) error = EACCES;
+      // One that is there and cannot be executed says more than those that are not there.
+      if (error == ENOENT && (refused == EACCES || refused == ELIBACC)) error = refused;
     }
     if (path[size] == '\0') return error;
     path += size + 1;
@@ -102,7 +121,7 @@ int bare_exec(char* const* args, char* const* env, const char* path, char* room)
 }
 
 int code_for_failed_execve(int error) {
-  if (error == ENOENT || error == ENOTDIR) return 127;
+  if (error == ENOENT || error == ENOTDIR || error == ELIBACC) return 127;
   return error == EACCES || error == EPERM || error == ENOEXEC || error == EISDIR ? 126 : 128;
 }
 

@@ -11,9 +11,12 @@
 namespace berth {
 
 constexpr size_t kExecPathBytes = 4096;
+// For a path, and for another that tells what lies there.
+constexpr size_t kExecRoom = 2 * kExecPathBytes;
 
-// Executes args[0], in `path` (directories between colons) when it has no slash; `room` has kExecPathBytes. Comes back
-// only with the reason.
+// Executes args[0], in `path` (directories between colons) when it has no slash; `room` has kExecRoom. Comes back only
+// with the reason: execve's errno, EISDIR for a directory, ELIBACC where the program is there and what it names as its
+// interpreter or loader is not.
 int bare_exec(char* const* args, char* const* env, const char* path, char* room);
 // The exit code a shell would give for a command that could not be executed.
 int code_for_failed_execve(int error);

@@ -22,7 +22,7 @@ const char* search_path(char* const* env) {
 void execute(const Command& command, Fault& fault) {
   char* const* args = command.args.items();
   char* const* env = command.env.items();
-  char room[kExecPathBytes];
+  char room[kExecRoom];
   const int error = bare_exec(args, env, search_path(env), room);
   fault.start("execve", view_of(args[0]), error);
 }

@@ -45,6 +45,8 @@ struct ContainerLog {
   int stream_count = 0;
   CallRef reopen_calls[4];
   int reopen_count = 0;
+  uint64_t dropped_before = 0;  // bytes that could not be written, by pumps before this one
+  uint64_t dropped = 0;         // with those
 };
 
 // The Watch is on `sync_fd`, the child's words.

@@ -46,6 +46,17 @@ void reopened(Container& container, int error) {
   reply_fault(*container.shim, call, fault);
 }
 
+void count_dropped(Container& container, uint64_t by_this_pump) {
+  ContainerLog& log = container.log;
+  const uint64_t bytes = log.dropped_before + by_this_pump;
+  if (bytes <= log.dropped) return;
+  log.dropped = bytes;
+  berth_shim_LogDropped told = {};
+  copy_text(told.container_id, sizeof told.container_id, container.id.view());
+  told.bytes = bytes;
+  broadcast_event(*container.shim, berth_shim_Event_log_dropped_tag, berth_shim_LogDropped_fields, &told);
+}
+
 }  // namespace
 
 void container_log_add(Container& container) {
@@ -65,6 +76,7 @@ void container_log_close(Container& container) {
 void container_log_answer(Shim& shim, const PumpMessage& message) {
   Container* container = by_slot(shim, message.slot);
   if (container == nullptr) return;
+  count_dropped(*container, message.log_dropped);  // before the exit, which may follow from the word
   switch (message.word) {
     case PumpWord::kAdded:
       return added(*container, message.error);
@@ -87,6 +99,7 @@ void container_log_answer(Shim& shim, const PumpMessage& message) {
 void container_logs_readd(Shim& shim) {
   for (Container* at = shim.containers.first(); at != nullptr;) {
     Container* const next = at->next;  // adding may end a setup and free it
+    at->log.dropped_before = at->log.dropped;
     while (at->log.reopen_count > 0) reopened(*at, EPIPE);
     if (at->log.phase == LogPhase::kAdding) {
       container_log_add(*at);

@@ -46,7 +46,7 @@ bool keep_from_children(uintptr_t from, uintptr_t to) {
 LaunchPad* pad_make(const Command& command, bool terminal, bool waits, Pages& room, Fault& fault) {
   const size_t pointers = (command.args.size() + command.env.size() + 2) * sizeof(char*);
   const size_t text = text_size(command.args) + text_size(command.env);
-  const size_t before = sizeof(LaunchPad) + pointers + text + kExecPathBytes;
+  const size_t before = sizeof(LaunchPad) + pointers + text + kExecRoom;
   const size_t size = page_end(before) + kStackPages * memory_page();
   if (!room.make(size)) return fault.kernel("mmap", "", errno), nullptr;
   auto* const pad = reinterpret_cast<LaunchPad*>(room.data());

@@ -249,6 +249,7 @@ void get_state(Shim& shim, CallRef call) {
                                                  : berth_shim_ContainerState_CREATED;
     entry.has_exit = at->phase == Phase::kExited;
     entry.exit = at->exit;
+    entry.log_bytes_dropped = at->log.dropped;
   }
   reply(shim, call, berth_shim_Response_state_tag, berth_shim_PodState_fields, &state);
 }

@@ -5,6 +5,8 @@
 
 namespace berth {
 
+// It could be started: berthd asks before it needs it.
+constexpr std::string_view kCheck = "--check";
 constexpr std::string_view kProbeUsers = "--can-map-users";
 
 // Whether pods can have users of their own: a user namespace can be made, and a tmpfs, where secrets lie, takes its ids

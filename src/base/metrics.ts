@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { checkMetric, type MetricKind } from './metric-names.ts';
 
 type Labels<L extends string> = Readonly<Record<L, string>>;
 
@@ -34,9 +35,14 @@ export interface Metrics {
 
 const secondsBuckets = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 120];
 
+/** Gauges with a counter's suffix: sums over `type` of those without it, which stay. */
+const misnamed = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
+
 export interface MetricsOptions {
   /** Node's own metrics too (memory, event loop, handles); berthd wants them, tests do not. */
   readonly processMetrics?: boolean;
+  /** Of this berthd, for the metric that says so. */
+  readonly version?: string;
 }
 
 export function createMetrics(options: MetricsOptions = {}): Metrics {
@@ -44,27 +50,30 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
   if (options.processMetrics) {
     // The default precision of 10 ms would wake an idle daemon a hundred times a second.
     collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 100 });
+    for (const name of misnamed) registry.removeSingleMetric(name);
   }
-  const common = <L extends string>(name: string, help: string, labels: readonly L[]) => ({
-    name: `berth_${name}`,
-    help,
-    labelNames: labels,
-    registers: [registry],
-  });
+  const common = <L extends string>(kind: MetricKind, name: string, help: string, labels: readonly L[]) => {
+    checkMetric({ kind, name: `berth_${name}`, help, labels });
+    return { name: `berth_${name}`, help, labelNames: labels, registers: [registry] };
+  };
+  if (options.version !== undefined) {
+    const info = common('gauge', 'build_info', 'Always 1; its labels say which berthd this is.', ['version', 'node']);
+    new Gauge(info).set({ version: options.version, node: process.version }, 1);
+  }
   return {
     counter: (name, help, labels = []) => {
-      const counter = new Counter(common(name, help, labels));
+      const counter = new Counter(common('counter', name, help, labels));
       return { add: (values, value = 1) => counter.inc({ ...values }, value) };
     },
     histogram: (name, help, labels = [], buckets = secondsBuckets) => {
-      const histogram = new Histogram({ ...common(name, help, labels), buckets: [...buckets] });
+      const histogram = new Histogram({ ...common('histogram', name, help, labels), buckets: [...buckets] });
       return { observe: (values, value) => histogram.observe({ ...values }, value) };
     },
     gauge: <L extends string = never>(name: string, help: string, labels: readonly L[] = []): GaugeMetric<L> => {
       // Set many times a call and read once a scrape: prom-client, which hashes labels, sees only the last values.
       const latest = new Map<string, readonly [Labels<L>, number]>();
       new Gauge({
-        ...common(name, help, labels),
+        ...common('gauge', name, help, labels),
         collect() {
           for (const [values, value] of latest.values()) this.set({ ...values }, value);
           latest.clear();
@@ -79,7 +88,7 @@ export function createMetrics(options: MetricsOptions = {}): Metrics {
     gaugeOf: (name, help, read) => {
       // Registers itself; prom-client calls collect with the gauge as `this`.
       new Gauge({
-        ...common(name, help, []),
+        ...common('gauge', name, help, []),
         collect() {
           this.set(read());
         },

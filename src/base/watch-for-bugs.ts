@@ -9,7 +9,7 @@ import type { PinoLog } from './pino-log.ts';
  * @param end ends the process, when the log has been written
  */
 export function watchForBugs(log: PinoLog, metrics: Metrics, end: () => void): void {
-  const unheld = metrics.counter('unheld_failures', 'Failures that nobody waited for: bugs in Berth.');
+  const unheld = metrics.counter('unheld_failures_total', 'Failures that nobody waited for: bugs in Berth.');
   process.on('uncaughtException', (error) => {
     log.error({ err: error }, 'uncaught exception: this is a bug in Berth');
     log.flush(1000).then(end, end);

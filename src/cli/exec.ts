@@ -1,5 +1,6 @@
 import { sleep } from '#base/deadline';
 import { BerthError } from '#base/errors';
+import { cannotStart, shellCodeOf } from './cannot-run.ts';
 import { ExitWith } from './failure.ts';
 import { findContainer } from './find.ts';
 import type { Session } from './session.ts';
@@ -29,23 +30,34 @@ export async function execInContainer(
   if (tty && !stdin) throw new BerthError('INVALID_ARGUMENT', '--tty needs --interactive: exec -it');
   if (tty) requireTerminal();
   const { id } = await findContainer(session.cri, word);
-  if (timeout > 0) return execWithTimeout(session, id, cmd, timeout);
-  const request = { container_id: id, cmd: [...cmd], stdin, stdout: true, stderr: !tty, tty };
-  const { url } = await session.cri.runtime.exec(request);
-  const exitCode = await converse(url, { stdin, tty });
+  const ended = timeout > 0 ? execWithTimeout(session, id, cmd, timeout) : execStreaming(session, id, cmd, stdin, tty);
+  const exitCode = await ended.catch((error: unknown) => cannotStart(session, cmd[0] ?? '', shellCodeOf(error), error));
   if (exitCode === undefined) session.note('detached');
   throw new ExitWith(exitCode ?? 0);
 }
 
+/** Undefined: the user detached. */
+async function execStreaming(
+  session: Session,
+  id: string,
+  cmd: readonly string[],
+  stdin: boolean,
+  tty: boolean,
+): Promise<number | undefined> {
+  const request = { container_id: id, cmd: [...cmd], stdin, stdout: true, stderr: !tty, tty };
+  const { url } = await session.cri.runtime.exec(request);
+  return converse(url, { stdin, tty });
+}
+
 /** Only ExecSync kills a command that takes too long. Its output comes at the end. */
-async function execWithTimeout(session: Session, id: string, cmd: readonly string[], timeout: number): Promise<void> {
+async function execWithTimeout(session: Session, id: string, cmd: readonly string[], timeout: number): Promise<number> {
   const reply = await session.cri.runtime.execSync(
     { container_id: id, cmd: [...cmd], timeout: String(timeout) },
     { timeoutMs: timeout * 1000 + 30_000 },
   );
   process.stdout.write(reply.stdout);
   process.stderr.write(reply.stderr);
-  throw new ExitWith(reply.exit_code & 0xff);
+  return reply.exit_code & 0xff;
 }
 
 /** Joins the container's own streams; ends with its exit code if it ends before the user leaves. */

@@ -7,6 +7,7 @@ import { makeDirectories } from '#base/make-directories';
 import type { ContainerConfig } from '#cri-api/gen/runtime/v1/ContainerConfig';
 import type { ContainerStatus__Output } from '#cri-api/gen/runtime/v1/ContainerStatus';
 import type { PodSandboxConfig } from '#cri-api/gen/runtime/v1/PodSandboxConfig';
+import { cannotStart } from './cannot-run.ts';
 import { madeByRun } from './containers.ts';
 import { ExitWith } from './failure.ts';
 import { readLog } from './log-file.ts';
@@ -36,12 +37,6 @@ interface RunningPod {
 }
 
 const stopGraceS = 10;
-
-/** What shells and other container commands end with when there was nothing to run, or it could not be. */
-const cannotRun: Readonly<Record<number, string>> = {
-  126: 'cannot be executed',
-  127: 'is not in the image',
-};
 
 /** Runs an image in a pod of its own and gives the container's output and exit code. */
 export async function runImage(
@@ -261,11 +256,7 @@ async function start(
 /** A command that is not there, or is no program, ends with the code a shell gives it; what else failed is passed on. */
 async function failedStart(session: Session, id: string, config: ContainerConfig, error: unknown): Promise<never> {
   const reply = await session.cri.runtime.containerStatus({ container_id: id }).catch(() => undefined);
-  const code = reply?.status?.exit_code ?? 0;
-  const why = cannotRun[code];
-  if (why === undefined) throw error;
-  session.note(`berth: the command ${config.command?.[0] ?? 'of the image'} ${why} (${messageOf(error)})`);
-  throw new ExitWith(code);
+  return cannotStart(session, config.command?.[0] ?? 'of the image', reply?.status?.exit_code, error);
 }
 
 /** Copies the container's output until it has ended; the first interrupt stops it, the second kills it. */

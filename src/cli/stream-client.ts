@@ -102,17 +102,18 @@ function send(socket: WebSocket, channel: number, bytes: Buffer, done: () => voi
 
 interface Status {
   readonly status?: string;
+  readonly reason?: string;
   readonly message?: string;
   readonly details?: { readonly causes?: readonly { readonly reason?: string; readonly message?: string }[] };
 }
 
 function exitCodeOf(text: string): number {
   if (text === '') throw new BerthError('UNAVAILABLE', 'the connection broke before the end; the process may go on');
-  const { status, message = '', details } = JSON.parse(text) as Status;
+  const { status, reason, message = '', details } = JSON.parse(text) as Status;
   if (status === 'Success') return 0;
-  const code = details?.causes?.find(({ reason }) => reason === 'ExitCode')?.message;
-  if (code === undefined) throw new BerthError('START_ERROR', message);
-  return Number(code) & 0xff;
+  const code = Number(details?.causes?.find((cause) => cause.reason === 'ExitCode')?.message);
+  if (reason === 'NonZeroExitCode' && Number.isInteger(code)) return code & 0xff;
+  throw new BerthError('START_ERROR', message, Number.isInteger(code) ? { details: { exitCode: code } } : {});
 }
 
 const endingSignals = { SIGHUP: 1, SIGTERM: 15 } as const;

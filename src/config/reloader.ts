@@ -13,7 +13,7 @@ export interface ReloaderOptions {
 
 /** Reloads the configuration and tells of it: SIGHUP's, and the owner's by the admin socket. */
 export function reloader({ live, log, metrics, manager }: ReloaderOptions): () => ReloadReport {
-  const reloads = metrics.counter('config_reloads', 'Reloads of the configuration, by result.', ['result']);
+  const reloads = metrics.counter('config_reloads_total', 'Reloads of the configuration, by result.', ['result']);
   return () => {
     unattended(log, 'telling of a reload', manager.reloading());
     const report = live.reload();

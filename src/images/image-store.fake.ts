@@ -127,7 +127,7 @@ export class FakeImageStore implements ImageStore {
 
   async inspect(_ctx: Ctx, imageId: string): Promise<ImageDetails> {
     const row = this.#index.get(imageId);
-    if (!row) throw new BerthError('NOT_FOUND', `no such image: ${imageId}`);
+    if (!row) throw new BerthError('NOT_FOUND', `image ${imageId} not found`);
     return { diffIds: row.layers, chainId: chainIds(row.layers).at(-1) ?? '', configJson: '{}' };
   }
 
@@ -142,7 +142,7 @@ export class FakeImageStore implements ImageStore {
       throw new BerthError('ALREADY_EXISTS', `lease ${leaseId} holds image ${held}`);
     }
     if (held === undefined && !this.#index.get(imageId)) {
-      throw new BerthError('NOT_FOUND', `no such image: ${imageId}`);
+      throw new BerthError('NOT_FOUND', `image ${imageId} not found`);
     }
     this.leases.set(leaseId, imageId);
     return { directory: '/fake/layers', lowers: ['1'] };
@@ -164,7 +164,7 @@ export class FakeImageStore implements ImageStore {
   async accounts(_ctx: Ctx, imageId: string): Promise<AccountFiles> {
     const leased = [...this.leases.values()].includes(imageId);
     const image = leased || this.#index.get(imageId) ? this.#known.get(imageId) : undefined;
-    if (!image) throw new BerthError('NOT_FOUND', `no such image: ${imageId}`);
+    if (!image) throw new BerthError('NOT_FOUND', `image ${imageId} not found`);
     return { passwd: async () => image.passwd ?? '', group: async () => image.group ?? '' };
   }
 

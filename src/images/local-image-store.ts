@@ -227,7 +227,7 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
       throw new BerthError('ALREADY_EXISTS', `lease ${leaseId} holds image ${existing.imageId}`);
     }
     const row = this.#index.get(imageId);
-    if (!row) throw new BerthError('NOT_FOUND', `no such image: ${imageId}`);
+    if (!row) throw new BerthError('NOT_FOUND', `image ${imageId} not found`);
     const lease: LeaseRow = { leaseId, imageId, layers: row.layers };
     this.#leases.set(leaseId, lease);
     try {
@@ -294,13 +294,13 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
   async accounts(_ctx: Ctx, imageId: string): Promise<AccountFiles> {
     const layers =
       this.#index.get(imageId)?.layers ?? [...this.#leases.values()].find((lease) => lease.imageId === imageId)?.layers;
-    if (!layers) throw new BerthError('NOT_FOUND', `no such image: ${imageId}`);
+    if (!layers) throw new BerthError('NOT_FOUND', `image ${imageId} not found`);
     return this.#accounts.of(imageId, this.#visible(layers));
   }
 
   async inspect(_ctx: Ctx, imageId: string): Promise<ImageDetails> {
     const row = this.#index.get(imageId);
-    if (!row) throw new BerthError('NOT_FOUND', `no such image: ${imageId}`);
+    if (!row) throw new BerthError('NOT_FOUND', `image ${imageId} not found`);
     const diffIds = row.layers.map((key) => this.#layers.get(key)?.diffId ?? '');
     const configJson = new TextDecoder().decode(await this.#blobs.read(row.id));
     return { diffIds, chainId: chainIds(diffIds).at(-1) ?? '', configJson };

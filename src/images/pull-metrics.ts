@@ -24,8 +24,10 @@ export function pullMetrics(metrics: Metrics): PullMetrics {
     ['result'],
     secondsBuckets,
   );
-  const bytes = metrics.counter('image_pull_bytes', 'Bytes of layers that came from registries.');
-  const layers = metrics.counter('image_pull_layers', 'Layers of pulled images, by where they came from.', ['from']);
+  const bytes = metrics.counter('image_pull_bytes_total', 'Bytes of layers that came from registries.');
+  const layers = metrics.counter('image_pull_layers_total', 'Layers of pulled images, by where they came from.', [
+    'from',
+  ]);
   return {
     ended: (result, took, all) => {
       seconds.observe({ result }, took);

@@ -139,6 +139,7 @@ function toAdopted(entry: ContainerEntry__Output): AdoptedContainer {
     pid: entry.pid,
     startedAtNs: BigInt(entry.started_at_ns),
     ...(entry.exit ? { exit: toExitInfo(entry.exit) } : {}),
+    ...(entry.log_bytes_dropped === '0' ? {} : { logBytesDropped: Number(entry.log_bytes_dropped) }),
   };
 }
 

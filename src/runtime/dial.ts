@@ -2,6 +2,7 @@ import { Socket, type SocketConstructorOpts } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Ctx } from '#base/ctx';
 import { raceSignal } from '#base/deadline';
+import { tellErrno } from '#base/errno-words';
 import { BerthError, errnoOf } from '#base/errors';
 import type { Addon } from '#linux/addon';
 import { Fd } from '#linux/fd';
@@ -28,10 +29,10 @@ export async function dial(parts: RuntimeParts, ctx: Ctx, podId: string, port: n
       return await connect(ctx, await addon.socketInNetns(netns.number, family), host, port);
     } catch (error) {
       ctx.signal.throwIfAborted();
-      refusals.push(`${host}: ${errnoOf(error) ?? String(error)}`);
+      refusals.push(`${host}: ${tellErrno(errnoOf(error) ?? String(error))}`);
     }
   }
-  throw new BerthError('UNAVAILABLE', `nobody listens on port ${port} of pod ${podId} (${refusals.join(', ')})`);
+  throw new BerthError('UNAVAILABLE', `nobody listens on port ${port} of pod ${podId} (${refusals.join('; ')})`);
 }
 
 /** The network namespace of the pod's pause. @throws SHIM_DIED when that has died */

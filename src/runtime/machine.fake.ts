@@ -21,6 +21,7 @@ export interface FakeContainer {
   readonly updates: LinuxResources[];
   /** What goes on with its processes. */
   readonly conversations: Set<FakeExec | FakeAttachment>;
+  logBytesDropped?: number;
 }
 
 export interface FakePod {
@@ -122,6 +123,16 @@ export class FakeMachine {
     for (const [containerId, exit] of exits) pod.tell({ type: 'exit', podId, containerId, exit });
     pod.tell({ type: 'podLost', podId, reason: 'the shim died' });
     this.stopped.get(podId)?.resolve();
+  }
+
+  /** A container's log cannot be written: so much of its output is lost, since it was made. */
+  loseOutput(id: string, bytes: number): void {
+    const container = this.container(id);
+    if (!container) return;
+    container.logBytesDropped = bytes;
+    this.pods
+      .get(container.input.podId)
+      ?.tell({ type: 'logDropped', podId: container.input.podId, containerId: id, bytes });
   }
 
   /** What holds a pod's namespaces is killed; its containers go on. */

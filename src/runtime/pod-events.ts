@@ -17,6 +17,10 @@ export function onShimEvent(parts: RuntimeParts, podId: string, event: Event__Ou
     const { container_id: containerId } = event.container_exited;
     parts.events.emit({ type: 'exit', podId, containerId, exit: toExitInfo(event.container_exited) });
   }
+  if (event.log_dropped) {
+    const { container_id: containerId, bytes } = event.log_dropped;
+    parts.events.emit({ type: 'logDropped', podId, containerId, bytes: Number(bytes) });
+  }
   if (event.pause_ended) parts.shims.get(podId)?.pauseEnded();
 }
 

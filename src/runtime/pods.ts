@@ -35,9 +35,18 @@ export async function runPod(parts: RuntimeParts, ctx: Ctx, pod: PodInput): Prom
     rollback.commit();
     return started;
   } catch (error) {
+    const told = await withLastWords(parts, podId, error);
     await rollback.rollBack(ctx);
-    throw error;
+    throw told;
   }
+}
+
+/** The log of a shim that has gone goes with its directory. */
+async function withLastWords(parts: RuntimeParts, podId: string, error: unknown): Promise<unknown> {
+  if (!isBerthError(error, 'SHIM_DIED')) return error;
+  const words = await parts.directories.lastWords(podId).catch(() => '');
+  const { code, message, details } = error;
+  return words === '' ? error : new BerthError(code, `${message}; its last words: ${words}`, { cause: error, details });
 }
 
 async function startPause(parts: RuntimeParts, ctx: Ctx, shim: PodShim, pod: PodInput): Promise<PodProcess> {

@@ -135,6 +135,8 @@ export interface ExitInfo {
 
 export type RuntimeEvent =
   | { readonly type: 'exit'; readonly podId: string; readonly containerId: string; readonly exit: ExitInfo }
+  /** Its log could not be written: so many bytes are lost since it was made. */
+  | { readonly type: 'logDropped'; readonly podId: string; readonly containerId: string; readonly bytes: number }
   | { readonly type: 'podLost'; readonly podId: string; readonly reason: string }
   /** What held the pod's namespaces has died: nothing new can be started in them. Its containers go on. */
   | { readonly type: 'pauseEnded'; readonly podId: string };
@@ -206,6 +208,8 @@ export interface AdoptedContainer {
   readonly pid: number;
   readonly startedAtNs: bigint;
   readonly exit?: ExitInfo;
+  /** Of its output, because its log could not be written; missing: none. */
+  readonly logBytesDropped?: number;
 }
 
 export interface RuntimeFeatures {

@@ -48,7 +48,8 @@ async function finished(
   pod: Pod,
   identity: ContainerIdentity,
 ): Promise<string | undefined> {
-  const container = parts.pods.containerNamed(pod.id, containerName(identity.config));
+  const name = containerName(identity.config);
+  const container = parts.pods.containerNamed(pod.id, name);
   if (!container) return undefined;
   if (container.status.reason === createFailed || container.status.state === 'creating') {
     // What could not be undone then may be undone now; the name is never in the way.
@@ -59,11 +60,14 @@ async function finished(
   if (!isDeepStrictEqual(container.identity, identity)) {
     throw new BerthError(
       'ALREADY_EXISTS',
-      `container ${id} of that name exists with a different config: remove it first`,
+      `name ${name} is reserved for container ${id}, which exists with a different config: remove it first`,
     );
   }
   if (status.state === 'created') return id;
-  throw new BerthError('ALREADY_EXISTS', `container ${id} of that name exists and is ${status.state}: remove it first`);
+  throw new BerthError(
+    'ALREADY_EXISTS',
+    `name ${name} is reserved for container ${id}, which exists and is ${status.state}: remove it first`,
+  );
 }
 
 async function make(parts: SandboxParts, ctx: Ctx, pod: Pod, identity: ContainerIdentity): Promise<string> {
@@ -98,7 +102,7 @@ function imageOf(parts: SandboxParts, { config }: ContainerIdentity): Image {
   if (reference === '') throw new BerthError('INVALID_ARGUMENT', 'the container config names no image');
   checkRuntimeHandler(config.image?.runtime_handler ?? '', parts.runtimeHandlers);
   const image = parts.images.find(reference);
-  if (!image) throw new BerthError('NOT_FOUND', `image ${reference} is not on this node: pull or load it first`);
+  if (!image) throw new BerthError('NOT_FOUND', `image ${reference} not found on this node: pull or load it first`);
   return image;
 }
 

@@ -101,7 +101,7 @@ function checkTogether({ user, logPath }: Pick<ContainerInput, 'user' | 'logPath
 function targetOf(parts: SandboxParts, pod: Pod, id: string): { readonly target: string } {
   const target = parts.pods.findContainer(id);
   if (target?.podId !== pod.id) {
-    throw new BerthError('INVALID_ARGUMENT', `pid namespace TARGET: no container ${id} in pod ${pod.id}`);
+    throw new BerthError('INVALID_ARGUMENT', `pid namespace TARGET: container ${id} not found in pod ${pod.id}`);
   }
   if (target.status.state !== 'running') {
     throw new BerthError('FAILED_PRECONDITION', `pid namespace TARGET: container ${target.id} is not running`);

@@ -94,9 +94,10 @@ const isNumber = (text: string): boolean => /^-?[0-9]+$/.test(text);
 
 function parseId(text: string, what: 'user' | 'group'): number {
   if (!isNumber(text)) {
+    const file = what === 'user' ? 'passwd' : 'group';
     throw new BerthError(
       'INVALID_ARGUMENT',
-      `no ${what} ${quote(text)} in the image's /etc/${what === 'user' ? 'passwd' : 'group'}`,
+      `unable to find ${what} ${quote(text)}: no matching entries in ${file} file: the image's /etc/${file}`,
     );
   }
   const id = Number(text);

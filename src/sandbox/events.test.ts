@@ -35,7 +35,7 @@ test('one that is ten thousand events behind is cut off and counted; the others 
   }
   await expect(slow.next()).rejects.toMatchObject({ code: 'RESOURCE_EXHAUSTED' });
   expect(events.size).toBe(1);
-  expect(await metrics.text()).toContain('berth_event_subscribers_cut 1');
+  expect(await metrics.text()).toContain('berth_event_subscribers_cut_total 1');
 });
 
 test('leaving ends the wait', async () => {

@@ -30,7 +30,10 @@ export class ContainerEvents {
   readonly #cut: CounterMetric<never>;
 
   constructor(metrics: Metrics) {
-    this.#cut = metrics.counter('event_subscribers_cut', 'Listeners to container events that fell behind and were cut');
+    this.#cut = metrics.counter(
+      'event_subscribers_cut_total',
+      'Listeners to container events that fell behind and were cut',
+    );
   }
 
   get size(): number {

@@ -31,7 +31,7 @@ export async function execSync(parts: SandboxParts, ctx: Ctx, request: ExecSyncR
   if (result.timedOut) {
     throw new BerthError(
       'DEADLINE_EXCEEDED',
-      `command ${JSON.stringify(request.command[0])} in container ${container.id} did not end in ${request.timeoutMs} ms and was killed${hanging(result)}`,
+      `command ${JSON.stringify(request.command[0])} in container ${container.id} did not end in ${request.timeoutMs} ms and was killed: context deadline exceeded${hanging(result)}`,
     );
   }
   return result;

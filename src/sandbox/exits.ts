@@ -22,6 +22,11 @@ export function followRuntime(parts: SandboxParts): Disposable {
         if (pod) unattended(parts.log, 'recording the loss of a pod', losePod(parts, pod, event.reason));
         return;
       }
+      case 'logDropped': {
+        const container = parts.pods.container(event.containerId);
+        if (container) parts.lostOutput.told(container, event.bytes);
+        return;
+      }
       case 'pauseEnded': {
         const pod = parts.pods.pod(event.podId);
         if (pod) unattended(parts.log, 'recording the end of a pause', losePause(parts, pod));

@@ -14,6 +14,7 @@ import { silentShim, unreachableShim } from '#runtime/shim/shim-watch';
 import type { Store } from '#store/collection';
 import type { ContainerEvents } from './events.ts';
 import type { IdentityCodec } from './identity.ts';
+import type { LostOutput } from './lost-output.ts';
 import type { Operations } from './operations.ts';
 import type { Container, ContainerView, Pod, PodView } from './pod.ts';
 import type { PodCidrs } from './pod-cidrs.ts';
@@ -47,6 +48,7 @@ export interface SandboxParts {
   readonly events: ContainerEvents;
   readonly stats: StatsSampler;
   readonly notes: RecoveryNotes;
+  readonly lostOutput: LostOutput;
   /** One verb at a time on a container. */
   readonly locks: KeyedLock;
   readonly clock: Clock;

@@ -61,11 +61,14 @@ async function finished(
   if (!isDeepStrictEqual(pod.identity, identity)) {
     throw new BerthError(
       'ALREADY_EXISTS',
-      `pod ${pod.id} of that name exists with a different config: remove it first`,
+      `name ${name} is reserved for pod ${pod.id}, which exists with a different config: remove it first`,
     );
   }
   if (pod.status.state === 'ready' && !pod.stopping) return pod.id;
-  throw new BerthError('ALREADY_EXISTS', `pod ${pod.id} of that name exists and is stopped: remove it first`);
+  throw new BerthError(
+    'ALREADY_EXISTS',
+    `name ${name} is reserved for pod ${pod.id}, which exists and is stopped: remove it first`,
+  );
 }
 
 /** What there is to undo, should a later step fail. */

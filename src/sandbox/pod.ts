@@ -81,6 +81,8 @@ export class Container implements ContainerView {
   stop: StopInFlight | undefined;
   /** It may have started without anybody having been told: whoever starts it again is told so, also when it has ended. */
   startUntold = false;
+  /** Bytes of its output that its log has not: the shim counts them. */
+  logBytesDropped = 0;
 
   constructor(id: string, identity: ContainerIdentity, encoded: string, made: ContainerMade, status: ContainerStatus) {
     this.id = id;

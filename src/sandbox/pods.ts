@@ -87,14 +87,14 @@ export class Pods {
   /** @throws NOT_FOUND */
   getPod(id: string): Pod {
     const pod = this.findPod(id);
-    if (!pod) throw new BerthError('NOT_FOUND', `no pod ${id}`);
+    if (!pod) throw new BerthError('NOT_FOUND', `pod ${id} not found`);
     return pod;
   }
 
   /** @throws NOT_FOUND */
   getContainer(id: string): Container {
     const container = this.findContainer(id);
-    if (!container) throw new BerthError('NOT_FOUND', `no container ${id}`);
+    if (!container) throw new BerthError('NOT_FOUND', `container ${id} not found`);
     return container;
   }
 

@@ -72,6 +72,7 @@ async function reconcileContainer(
   container: Container,
   entry: AdoptedContainer | undefined,
 ): Promise<void> {
+  parts.lostOutput.adopted(container, entry?.logBytesDropped ?? 0);
   // It was not whole, or was on its way out: its process is no more. What a newer berthd wrote is not deleted for that.
   const isNewer = parts.store.newer.some(({ key }) => key === `container/${container.id}`);
   if (!entry && container.rebuilt && !isNewer) return undo(parts, ctx, container);

@@ -281,12 +281,15 @@ describe('exec', () => {
     const { id } = await runningContainer(it);
     it.runtime.execResult = { ...it.runtime.execResult, timedOut: true };
     const slow = it.sandboxes.execSync(ctx, { containerId: id, command: ['sleep'], timeoutMs: 5 });
-    await expect(slow).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED', message: expect.stringMatching(/killed$/) });
+    await expect(slow).rejects.toMatchObject({
+      code: 'DEADLINE_EXCEEDED',
+      message: expect.stringMatching(/killed: context deadline exceeded$/),
+    });
     it.runtime.execResult = { ...it.runtime.execResult, hangingPid: 77 };
     const hangs = it.sandboxes.execSync(ctx, { containerId: id, command: ['cat'], timeoutMs: 5 });
     await expect(hangs).rejects.toMatchObject({
       code: 'DEADLINE_EXCEEDED',
-      message: expect.stringContaining('was killed; its process 77 does not end'),
+      message: expect.stringContaining('was killed: context deadline exceeded; its process 77 does not end'),
     });
     await it.sandboxes.stopContainer(ctx, id, 0);
     const late = it.sandboxes.execSync(ctx, { containerId: id, command: ['true'], timeoutMs: 0 });

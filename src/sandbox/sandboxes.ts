@@ -29,6 +29,7 @@ import { checkExec, exec, type ExecRequest } from './exec.ts';
 import { execSync, type ExecSyncRequest } from './exec-sync.ts';
 import { followRuntime } from './exits.ts';
 import type { ContainerIdentity, IdentityCodec, PodIdentity } from './identity.ts';
+import { LostOutput } from './lost-output.ts';
 import { Operations } from './operations.ts';
 import { announce, type SandboxParts, type SandboxTimeouts } from './parts.ts';
 import type { Container, Pod } from './pod.ts';
@@ -112,6 +113,7 @@ export class Sandboxes implements AsyncDisposable {
       events,
       stats: new StatsSampler({ ...options, pods, layers, intervalMs: options.statsIntervalMs ?? tenSeconds }),
       notes: new RecoveryNotes(),
+      lostOutput: new LostOutput({ log, metrics }),
       locks: new KeyedLock(),
       stopping: stopping.signal,
       containersDirectory,

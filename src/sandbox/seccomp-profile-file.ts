@@ -19,7 +19,7 @@ export async function readSeccompProfile(file: string): Promise<ParsedProfile> {
     }
     const missing = errnoOf(cause) === 'ENOENT' || errnoOf(cause) === 'ENOTDIR';
     const why = missing
-      ? `seccomp profile ${file} does not exist`
+      ? `seccomp profile ${file} does not exist: no such file or directory`
       : `cannot read seccomp profile ${file}: ${messageOf(cause)}`;
     throw new BerthError('INVALID_ARGUMENT', why, { cause });
   }

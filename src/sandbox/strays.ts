@@ -7,6 +7,7 @@ import type { HeldImage } from '#images/image-store';
 import type { Known, Stray } from '#runtime/runtime';
 import { silentShim, unreachableShim } from '#runtime/shim/shim-watch';
 import { removeLayers } from './container-remove.ts';
+import { lostOutputOf } from './lost-output.ts';
 import { announceEnd, type SandboxParts } from './parts.ts';
 import { insist, patiently } from './recovery-notes.ts';
 import { type Documents, formerIds } from './sources.ts';
@@ -40,6 +41,7 @@ export async function check(parts: SandboxParts, ctx: Ctx): Promise<readonly str
     ...layers.map((id) => `writable layer ${path.join(parts.containersDirectory, id)}`),
     ...files.map((id) => `pod files ${path.join(parts.podsDirectory, id)}`),
     ...silentPods(parts),
+    ...parts.pods.allPods().flatMap((pod) => pod.listed.flatMap((container) => lostOutputOf(container) ?? [])),
     ...silent,
     ...(await tellable(parts)),
   ];

@@ -23,6 +23,7 @@ constexpr size_t kReadBytes = 64 * 1024;
 constexpr size_t kWriteBytes = 128 * 1024;  // larger writes are slower (measured)
 constexpr int kDrainReads = 64;             // a child that never stops writing must not hold the exit back
 constexpr int kIdleMs = 1000;
+constexpr int64_t kDropTellNs = 1'000'000'000;  // a full disk is told once a second for each log
 
 struct Pump;
 struct Log;
@@ -45,6 +46,9 @@ struct Log {
   Stream streams[2];
   OwnedText path;  // "": there is no file, and output is for whoever is attached
   Tee tee;
+  uint64_t dropped = 0;
+  uint64_t dropped_told = 0;
+  int64_t dropped_told_at = 0;
 };
 
 struct Pump : Watch {
@@ -54,8 +58,16 @@ struct Pump : Watch {
   Pages buffers;  // what is read, then what is written; given back to the kernel when idle
 };
 
+Log* find_log(Pump& pump, uint32_t slot) {
+  for (Log* at = pump.logs.first(); at != nullptr; at = at->next) {
+    if (at->slot == slot) return at;
+  }
+  return nullptr;
+}
+
 void say(Pump& pump, PumpWord word, uint32_t slot, int error, uint32_t client = 0) {
   PumpMessage message = {};
+  if (Log* const log = find_log(pump, slot)) message.log_dropped = log->dropped_told = log->dropped;
   message.word = word;
   message.slot = slot;
   message.error = error;
@@ -63,6 +75,24 @@ void say(Pump& pump, PumpWord word, uint32_t slot, int error, uint32_t client = 
   message.dropped = pump.dropped;
   // The shim reads these at once; a full queue means that it is stuck, and then waiting is right.
   while (send(kSyncFd, &message, sizeof message, MSG_NOSIGNAL) < 0 && errno == EINTR) continue;
+}
+
+// Not waiting for a shim that is stuck: it is told later.
+void tell_dropped(Log& log) {
+  PumpMessage message = {};
+  message.word = PumpWord::kDropped;
+  message.slot = log.slot;
+  message.dropped = log.pump->dropped;
+  message.log_dropped = log.dropped;
+  if (send(kSyncFd, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT) > 0) log.dropped_told = log.dropped;
+  log.dropped_told_at = monotonic_ns();
+}
+
+void drop(Log& log, uint64_t bytes) {
+  if (bytes == 0) return;
+  log.pump->dropped += bytes;
+  log.dropped += bytes;
+  if (log.dropped_told_at == 0 || monotonic_ns() - log.dropped_told_at >= kDropTellNs) tell_dropped(log);
 }
 
 // The carry holds a page or more only while a line is unfinished.
@@ -77,7 +107,7 @@ bool has_file(const Log& log) {
 void end_stream(Pump& pump, Stream& stream) {
   char* out = pump.buffers.data() + kReadBytes;
   const size_t size = format_rest(stream.carry, record_prefix(realtime_ns(), stream.name), out, kWriteBytes);
-  pump.dropped += stream.log->file.write({out, size});
+  drop(*stream.log, stream.log->file.write({out, size}));
   pump.loop.unwatch(stream.fd.get());
   pump.loop.forget(stream);
   stream.fd.reset();
@@ -90,7 +120,7 @@ void write_records(Stream& stream, std::string_view input) {
   const RecordPrefix prefix = record_prefix(realtime_ns(), stream.name);
   while (!input.empty()) {
     const size_t size = format_records(stream.carry, input, prefix, out, kWriteBytes);
-    pump.dropped += stream.log->file.write({out, size});
+    drop(*stream.log, stream.log->file.write({out, size}));
   }
   if (stream.carry.size == 0) stream.carry = {};
 }
@@ -125,7 +155,7 @@ bool pump_once(Stream& stream) {
   if (carry_ready(stream.carry)) {
     write_records(stream, {pump.buffers.data(), size});
   } else {
-    pump.dropped += size;  // as on a full disk: the stream goes on
+    drop(log, size);  // as on a full disk: the stream goes on
   }
   return true;
 }
@@ -167,13 +197,6 @@ void stream_ready(Watch& watch, uint32_t) {
   Log& log = *stream.log;
   pump_once(stream);
   close_if_ended(*log.pump, log);
-}
-
-Log* find_log(Pump& pump, uint32_t slot) {
-  for (Log* at = pump.logs.first(); at != nullptr; at = at->next) {
-    if (at->slot == slot) return at;
-  }
-  return nullptr;
 }
 
 int add_log(Pump& pump, const PumpMessage& message, const char* path, Fd* fds) {
@@ -300,6 +323,9 @@ void run_pump(int control) {
   for (bool rested = false;;) {
     const bool worked = pump.loop.turn(rested ? -1 : kIdleMs);
     if (!worked && !rested) {
+      for (Log* log = pump.logs.first(); log != nullptr; log = log->next) {
+        if (log->dropped != log->dropped_told) tell_dropped(*log);
+      }
       pump.buffers.clear();
       release_stack();
     }

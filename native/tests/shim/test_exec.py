@@ -68,11 +68,21 @@ class Exec(unittest.TestCase):
         self.assertEqual(self.pod.exec("c", ["sh", "-c", "kill -9 $$"])[0], 137)
 
     def test_failure_to_execute_is_told_with_its_reason(self):
-        for args, error in ((["no-such"], 2), (["/etc/noexec"], 13), (["/etc"], 13)):
+        made = ("mkdir -p /odd/tool; printf '#!/no/such' >/odd/orphan; printf x >/odd/data; ln -s loop /odd/loop; "
+                "printf x >/odd/closed; chmod 755 /odd/orphan /odd/data")
+        self.assertEqual(self.pod.exec("c", ["sh", "-c", made])[0], 0)
+        found = {"env": [b"PATH=/etc:/odd"]}
+        for args, path, error in ((["no-such"], {}, errno.ENOENT), (["/no/such"], {}, errno.ENOENT),
+                                  (["/odd/data/x"], {}, errno.ENOTDIR), (["/odd/loop"], {}, errno.ELOOP),
+                                  (["/etc/noexec"], {}, errno.EACCES), (["/etc"], {}, errno.EISDIR),
+                                  (["/odd/orphan"], {}, errno.ELIBACC), (["/odd/data"], {}, errno.ENOEXEC),
+                                  (["/" + "x/" * 2046], {}, errno.ENOENT), (["/" + 300 * "x"], {}, errno.ENAMETOOLONG),
+                                  (["tool"], found, errno.ENOENT), (["closed"], found, errno.EACCES),
+                                  (["orphan"], found, errno.ELIBACC)):
             with self.assertRaises(ShimError) as caught:
-                self.pod.exec("c", args)
+                self.pod.exec("c", args, **path)
             self.assertEqual((caught.exception.kind, caught.exception.step, caught.exception.errno),
-                             ("START", "execve", error))
+                             ("START", "execve", error), args)
         with self.assertRaises(ShimError) as caught:
             self.pod.exec("c", ["true"], cwd="/not/there")
         self.assertEqual((caught.exception.kind, caught.exception.step), ("START", "chdir"))

@@ -101,7 +101,7 @@ class Life(unittest.TestCase):
         self.assertEqual((exit.exit_code, exit.started_at_ns), (127, 0))
 
     def test_command_that_may_not_be_executed(self):
-        for name, command, code, error in (("noexec", "/etc/noexec", 126, 13), ("adir", "/etc", 126, 13)):
+        for name, command, code, error in (("noexec", "/etc/noexec", 126, 13), ("adir", "/etc", 126, 21)):
             self.pod.create(name, [command])
             self.assertEqual(self.fails("START", self.pod.begin, name).errno, error)
             self.assertEqual(self.pod.client.wait_exit(name).exit_code, code)

@@ -101,6 +101,12 @@ class Logs(unittest.TestCase):
             before = self.pod.state().log_bytes_dropped
             self.pod.run("full", ["sh", "-c", "seq 1 100000"])
             self.assertGreater(self.pod.state().log_bytes_dropped, before + 1_000_000)
+            # Told of its container, and all of it before its exit.
+            (lost,) = (entry.log_bytes_dropped for entry in self.pod.state().containers if entry.id == "full")
+            self.assertEqual(lost, self.pod.state().log_bytes_dropped - before)
+            told = [event for _, event in self.pod.client.events if event.WhichOneof("what") == "log_dropped"]
+            self.assertEqual({event.log_dropped.container_id for event in told}, {"full"})
+            self.assertEqual(told[-1].log_dropped.bytes, lost)
             lines = [line for _, _, line in self.pod.records("full")]
             self.assertEqual(lines, [str(n).encode() for n in range(1, len(lines) + 1)])
             self.assertGreater(len(lines), 500)

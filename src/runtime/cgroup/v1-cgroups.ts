@@ -12,6 +12,7 @@ import type { CgroupStats, StatsFormat } from './stats.ts';
 import { directoriesBelow, failure, firstFailure, groupIn, killUntilEmpty, pidsIn, removeDirectories } from './tree.ts';
 import { v1StatsFormat } from './v1-stats.ts';
 import { freezeAndKill } from './v1-kill.ts';
+import { cpusetReads, inheritedCpuset } from './v1-cpuset.ts';
 import { type ControllerWrite, v1Writes } from './v1-writes.ts';
 
 /** cgroup v1 by the cgroupfs driver: one directory in every hierarchy. */
@@ -50,17 +51,9 @@ export class V1Cgroups implements Cgroups {
   async create(ctx: Ctx, group: string, resources: LinuxResources): Promise<CgroupHandle> {
     checkCgroupPath(group);
     const { writes, warnings } = this.#usable(v1Writes(resources));
-    let operations = [...this.#makeOperations(group), ...this.#writeOperations(group, writes)];
     try {
-      let results = await this.#addon.batch(operations);
-      if (firstFailure(operations, results)?.error === 'ENOENT') {
-        await this.#makeAncestors(group);
-        // The first attempt may have come as far as some hierarchies whose parent existed.
-        operations = operations.map(tolerateExisting);
-        results = await this.#addon.batch(operations);
-      }
-      const failed = firstFailure(operations, results);
-      if (failed) throw failure(failed.operation, failed.error);
+      const inherited = await this.#make(group);
+      await this.#batchOrThrow([...inherited, ...this.#writeOperations(group, writes)]);
     } catch (error) {
       await this.remove(ctx, group).catch((left: unknown) => {
         ctx.log.warn({ cgroup: group, err: left }, 'could not remove a half-made cgroup');
@@ -129,38 +122,39 @@ export class V1Cgroups implements Cgroups {
     };
   }
 
-  /** A cpuset group is unusable until it has cpus and mems: with clone_children the kernel copies the parent's. */
-  #makeOperations(group: string): FileOperation[] {
+  /** @returns what the group takes over from the one above */
+  async #make(group: string): Promise<LimitWrite[]> {
     const cpuset = this.#hierarchyOf('cpuset');
-    const inherit: FileOperation[] = cpuset
-      ? [
-          {
-            op: 'write',
-            path: path.join(cpuset.mountpoint, path.dirname(group), 'cgroup.clone_children'),
-            data: '1',
-            optional: ['EACCES', 'EROFS'],
-          },
-        ]
-      : [];
-    return [
-      ...inherit,
-      ...this.#hierarchies.map(({ mountpoint }): FileOperation => ({
-        op: 'mkdir',
-        path: path.join(mountpoint, group),
-        mode: 0o755,
-      })),
-    ];
+    const looks = cpuset ? cpusetReads(cpuset.mountpoint, group) : [];
+    let operations = [...this.#makeOperations(group), ...looks];
+    let results = await this.#addon.batch(operations);
+    if (firstFailure(operations, results)?.error === 'ENOENT') {
+      await this.#makeAncestors(group);
+      // The first attempt may have come as far as some hierarchies whose parent existed.
+      operations = operations.map(tolerateExisting);
+      results = await this.#addon.batch(operations);
+    }
+    const failed = firstFailure(operations, results);
+    if (failed) throw failure(failed.operation, failed.error);
+    if (!cpuset) return [];
+    return inheritedCpuset(this.#addon, cpuset.mountpoint, group, results.slice(-looks.length));
+  }
+
+  #makeOperations(group: string): FileOperation[] {
+    return this.#hierarchies.map(({ mountpoint }): FileOperation => ({
+      op: 'mkdir',
+      path: path.join(mountpoint, group),
+      mode: 0o755,
+    }));
   }
 
   async #makeAncestors(group: string): Promise<void> {
-    const operations: FileOperation[] = [];
-    for (const ancestor of ancestorsOf(group)) {
-      for (const operation of this.#makeOperations(ancestor)) {
-        operations.push(
-          operation.op === 'mkdir' ? { ...operation, optional: ['EEXIST'] } : { ...operation, optional: true },
-        );
-      }
-    }
+    await this.#batchOrThrow(
+      ancestorsOf(group).flatMap((ancestor) => this.#makeOperations(ancestor).map(tolerateExisting)),
+    );
+  }
+
+  async #batchOrThrow(operations: readonly FileOperation[]): Promise<void> {
     const failed = firstFailure(operations, await this.#addon.batch(operations));
     if (failed) throw failure(failed.operation, failed.error);
   }

@@ -32,12 +32,13 @@ export class LinuxMachine implements RuntimeMachine {
     makeRoot(`${this.#base}/layers/busybox`);
   }
 
-  open(): Promise<LinuxRuntime> {
+  /** @param shim the program that is started as a shim */
+  open(shim = shimBinary): Promise<LinuxRuntime> {
     return LinuxRuntime.open({
       addon: this.#addon,
       cgroups: this.cgroups,
       log: silentLogger,
-      shimBinary,
+      shimBinary: shim,
       podsDirectory: this.podsDirectory,
       shimCgroupParent: `${this.group}-shims`,
       defaultCgroupParent: this.group,

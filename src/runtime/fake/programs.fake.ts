@@ -1,8 +1,10 @@
+import { constants } from 'node:os';
 import { raceSignal } from '#base/deadline';
 import type { Ctx } from '#base/ctx';
 import { BerthError } from '#base/errors';
 import type { FakeContainer } from '../machine.fake.ts';
 import type { ExecInput, ExecResult } from '../runtime.ts';
+import { startFailure } from '../shim/start-failure.ts';
 import { FakeExec, type FakeAttachment } from '../streams.fake.ts';
 
 /** What a command does in a container of the fake. */
@@ -28,7 +30,8 @@ export interface FakeProgram {
 export function checkStart(program: FakeProgram | undefined, args: readonly string[], doing: string): void {
   if (program?.cannotStart === undefined) return;
   const errno = program.cannotStart === 127 ? 'ENOENT' : 'EACCES';
-  throw new BerthError('START_ERROR', `${doing}: execve: ${args[0] ?? ''}: ${errno}`, {
+  const why = startFailure('execve', args[0] ?? '', constants.errno[errno], errno);
+  throw new BerthError('START_ERROR', `${doing}: ${why}`, {
     details: { exitCode: program.cannotStart },
   });
 }

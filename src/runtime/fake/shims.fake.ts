@@ -107,6 +107,7 @@ export class FakeShims {
   }
 }
 
-export function toAdopted({ input, state, pid, startedAtNs, exit }: FakeContainer): AdoptedContainer {
-  return { id: input.id, state, pid: exit ? 0 : pid, startedAtNs, ...(exit ? { exit } : {}) };
+export function toAdopted({ input, state, pid, startedAtNs, exit, logBytesDropped }: FakeContainer): AdoptedContainer {
+  const lost = logBytesDropped === undefined ? {} : { logBytesDropped };
+  return { id: input.id, state, pid: exit ? 0 : pid, startedAtNs, ...(exit ? { exit } : {}), ...lost };
 }

@@ -11,12 +11,17 @@ import type { ExitRecord__Output } from './gen/berth/shim/ExitRecord.ts';
 import { decodeExitRecord } from './protocol.ts';
 
 export const shimSocket = 'shim.sock';
+/** What a shim says of itself. */
+export const shimLog = 'shim.log';
 const exitsName = 'exits';
 const podDocument = 'pod.json';
 const moreDocument = 'ready.json';
 const suffix = '.json';
 /** A request of the kubelet has 16 MiB at most; in base64, and with the spec made from it. */
 const documentLimit = 64 * 1024 * 1024;
+/** A shim writes little there, and not for long when it has failed. */
+const logLimit = 1024 * 1024;
+const mostWords = 512;
 /** Operations in one trip. */
 const readsAtOnce = 256;
 
@@ -73,6 +78,14 @@ export class PodDirectories {
       await this.remove(podId);
       throw error;
     }
+  }
+
+  /** What the pod's shim wrote last, in one line; "" when it wrote nothing, or it cannot be read. */
+  async lastWords(podId: string): Promise<string> {
+    const file = path.join(this.pathOf(podId), shimLog);
+    const [read] = await this.#addon.fileBatch([{ op: 'read', path: file, limit: logLimit, optional: true }]);
+    const words = (read?.data ?? '').trim().slice(-mostWords);
+    return words.replace(/[\s\p{Cc}]+/gu, ' ');
   }
 
   /** What became known when the pod was whole. */

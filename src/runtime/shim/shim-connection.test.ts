@@ -182,6 +182,9 @@ describe('a connection to a shim', () => {
       .call({ start_container: { id: 'c' } }, 'start container c', never)
       .catch((e: unknown) => e);
     expect(isBerthError(failure, 'START_ERROR')).toBe(true);
-    expect(failure).toMatchObject({ message: 'start container c: execve: /x: ENOENT', details: { exitCode: 127 } });
+    expect(failure).toMatchObject({
+      message: 'start container c: exec: "/x": no such file or directory (ENOENT)',
+      details: { exitCode: 127 },
+    });
   });
 });

@@ -1,7 +1,9 @@
 import { constants } from 'node:os';
 import { BerthError } from '#base/errors';
+import { tellErrno } from '#base/errno-words';
 import type { ErrorCode } from '#base/error-codes';
 import type { Error__Output } from './gen/berth/shim/Error.ts';
+import { exitCodeOfErrno, startFailure } from './start-failure.ts';
 
 const errnoNames = new Map(Object.entries(constants.errno).map(([name, value]) => [value, name]));
 
@@ -10,24 +12,16 @@ export function errnoName(errno: number): string {
   return errnoNames.get(errno) ?? `E${errno}`;
 }
 
-/** Exit codes of a process that could not be started, as shells and every runtime give them. */
-export function exitCodeOfErrno(errno: number): number {
-  if (errno === constants.errno.ENOENT || errno === constants.errno.ENOTDIR) return 127;
-  if (errno === constants.errno.EACCES || errno === constants.errno.ENOEXEC || errno === constants.errno.EPERM)
-    return 126;
-  return 128;
-}
-
 /** Steps that take a path of the request's, and what the kernel says of one that cannot be. */
 const stepsOfPaths = new Set(['mount', 'mkdir', 'mknod', 'device', 'volume', 'open_tree', 'mask', 'readonly', 'log']);
 const { EEXIST, EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOSPC, ENOTDIR, ERANGE, EROFS } = constants.errno;
 const faultsOfPaths = new Map([
-  [EEXIST, 'something else lies there'],
+  [EEXIST, 'file exists: something else lies there'],
   [EISDIR, 'it is a directory'],
   [ELOOP, 'too many levels of symbolic links: they lead in a circle, or to a descriptor below /proc'],
-  [ENAMETOOLONG, 'it is longer than a path may be'],
-  [ENOENT, 'it does not exist'],
-  [ENOTDIR, 'a directory is wanted where there is none, or the other way round'],
+  [ENAMETOOLONG, 'file name too long'],
+  [ENOENT, 'no such file or directory'],
+  [ENOTDIR, 'not a directory: one is wanted where there is none, or the other way round'],
   [EROFS, 'it would have to be made on a read-only file system'],
 ]);
 
@@ -55,16 +49,21 @@ function faultOfRequest({ kind, step, errno }: Error__Output): string | undefine
 /** A shim's refusal in Berth's words. */
 export function fromShimError(error: Error__Output, doing: string): BerthError {
   const errno = error.errno === 0 ? '' : errnoName(error.errno);
-  const fault = faultOfRequest(error);
-  const why = fault === undefined ? error.message || errno : `${fault} (${errno})`;
-  const parts = [doing, error.step, error.path, why].filter((part) => part !== '');
   const details = {
     step: error.step,
     path: error.path,
     errno,
     ...(error.kind === 'START' ? { exitCode: exitCodeOfErrno(error.errno) } : {}),
   };
-  return new BerthError(codeOf(error), parts.join(': '), { details });
+  return new BerthError(codeOf(error), `${doing}: ${sentenceOf(error, errno)}`, { details });
+}
+
+function sentenceOf(error: Error__Output, errno: string): string {
+  const { kind, step, path, message } = error;
+  if (kind === 'START' && message === '') return startFailure(step, path, error.errno, errno);
+  const fault = faultOfRequest(error);
+  const why = fault === undefined ? message || tellErrno(errno) : `${fault} (${errno})`;
+  return [step, path, why].filter((part) => part !== '').join(': ');
 }
 
 function codeOf(error: Error__Output): ErrorCode {

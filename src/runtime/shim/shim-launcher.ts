@@ -5,7 +5,7 @@ import type { Addon } from '#linux/addon';
 import { connectSocket } from '#linux/connect-socket';
 import { Fd } from '#linux/fd';
 import { headerBytes } from './frame.ts';
-import { shimSocket } from './pod-directory.ts';
+import { shimLog, shimSocket } from './pod-directory.ts';
 
 const backlog = 128;
 /** What goes into a socket's buffer at once, whatever net.core.wmem_max says. */
@@ -38,7 +38,7 @@ export class ShimLauncher implements Disposable {
   start(podId: string, directory: Fd, netns: Fd | undefined): void {
     using listener = this.#own(this.#addon.listenUnix(directory.number, shimSocket, backlog));
     const logFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW;
-    using log = this.#own(this.#addon.open(`/proc/self/fd/${directory.number}/shim.log`, logFlags, 0o600));
+    using log = this.#own(this.#addon.open(`/proc/self/fd/${directory.number}/${shimLog}`, logFlags, 0o600));
     const { pidfd } = this.#addon.spawn({
       path: this.#binary,
       executableFd: this.#executable.number,

@@ -161,7 +161,8 @@ async function statDevice(files: DeviceFiles, hostPath: string): Promise<About> 
   try {
     return await files.stat(hostPath);
   } catch (cause) {
-    if (errnoOf(cause) === 'ENOENT') throw new BerthError('NOT_FOUND', `device ${hostPath} does not exist`, { cause });
+    if (errnoOf(cause) === 'ENOENT')
+      throw new BerthError('NOT_FOUND', `device ${hostPath} does not exist: no such file or directory`, { cause });
     throw cause;
   }
 }

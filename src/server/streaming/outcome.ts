@@ -1,5 +1,11 @@
 /** How a command ended, as its client is told. */
-export type Outcome = { readonly exitCode: number } | { readonly failure: string };
+export type Outcome = { readonly exitCode: number } | Failure;
+
+export interface Failure {
+  readonly failure: string;
+  /** What a shell would end with: of a command that could not be started. */
+  readonly shellCode?: number;
+}
 
 /**
  * The last message of protocol versions 4 and 5: a `Status` of the Kubernetes API as JSON. A client takes the exit code
@@ -7,8 +13,10 @@ export type Outcome = { readonly exitCode: number } | { readonly failure: string
  */
 export function statusJson(outcome: Outcome): string {
   if ('failure' in outcome) {
-    const { failure } = outcome;
-    return JSON.stringify({ metadata: {}, status: 'Failure', message: failure, reason: 'InternalError', code: 500 });
+    const { failure, shellCode } = outcome;
+    const status = { metadata: {}, status: 'Failure', message: failure, reason: 'InternalError', code: 500 };
+    // Clients that know the reason NonZeroExitCode alone show the message; others would have no code at all.
+    return JSON.stringify(shellCode === undefined ? status : { ...status, details: exitCause(shellCode) });
   }
   const { exitCode } = outcome;
   if (exitCode === 0) return JSON.stringify({ metadata: {}, status: 'Success' });
@@ -17,8 +25,12 @@ export function statusJson(outcome: Outcome): string {
     status: 'Failure',
     message: `command terminated with non-zero exit code: ${exitCode}`,
     reason: 'NonZeroExitCode',
-    details: { causes: [{ reason: 'ExitCode', message: String(exitCode) }] },
+    details: exitCause(exitCode),
   });
+}
+
+function exitCause(exitCode: number): object {
+  return { causes: [{ reason: 'ExitCode', message: String(exitCode) }] };
 }
 
 /** The same for versions 1 to 3: a sentence when it failed, nothing when it did not. */

@@ -1,10 +1,10 @@
 import type { Readable, Writable } from 'node:stream';
 import { Deadline, raceSignal } from '#base/deadline';
-import { messageOf } from '#base/errors';
+import { isBerthError, messageOf } from '#base/errors';
 import type { AttachRequest } from '#sandbox/attach';
 import type { ExecRequest } from '#sandbox/exec';
 import type { Conversations } from './offers.ts';
-import type { Outcome } from './outcome.ts';
+import type { Failure, Outcome } from './outcome.ts';
 import { OutputPump } from './output-pump.ts';
 import type { Session } from './sessions.ts';
 import { TerminalSizes, type TerminalSize } from './terminal-sizes.ts';
@@ -120,8 +120,13 @@ async function attempt(
     await using running = await start(sizes);
     return await carry(session, client, sizes, running);
   } catch (error) {
-    return { failure: messageOf(error) };
+    return failureOf(error);
   }
+}
+
+function failureOf(error: unknown): Failure {
+  const shellCode = isBerthError(error, 'START_ERROR') ? error.details['exitCode'] : undefined;
+  return { failure: messageOf(error), ...(typeof shellCode === 'number' ? { shellCode } : {}) };
 }
 
 async function carry(

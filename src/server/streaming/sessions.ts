@@ -43,7 +43,7 @@ export class Sessions {
     const { metrics } = options;
     this.#options = options;
     this.#gauge = metrics.gauge('streams_open', 'Connected clients of exec, attach and port-forward.', ['kind']);
-    this.#bytes = metrics.counter('stream_bytes', 'Bytes carried for exec, attach and port-forward.', [
+    this.#bytes = metrics.counter('stream_bytes_total', 'Bytes carried for exec, attach and port-forward.', [
       'kind',
       'direction',
     ]);

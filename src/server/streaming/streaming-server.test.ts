@@ -32,7 +32,7 @@ describe('a URL', () => {
     expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/exec\/[A-Za-z0-9_-]{22}$/);
     expect(await statusOf(url)).toBe(101);
     expect(await statusOf(url)).toBe(404);
-    expect(await streaming.metrics.text()).toMatch(/^berth_stream_tokens_refused\{reason="unknown"\} 1$/m);
+    expect(await streaming.metrics.text()).toMatch(/^berth_stream_tokens_refused_total\{reason="unknown"\} 1$/m);
   });
 
   test('works only for what it was given for, and is used up by another attempt', async () => {
@@ -85,7 +85,7 @@ test('more clients than configured are told so', async () => {
   await using streaming = await startStreaming({ config: { maxConnections: 1 } });
   const client = await connectSpdy(streaming.exec());
   expect(await statusOf(streaming.exec())).toBe(503);
-  expect(await streaming.metrics.text()).toMatch(/^berth_stream_tokens_refused\{reason="busy"\} 1$/m);
+  expect(await streaming.metrics.text()).toMatch(/^berth_stream_tokens_refused_total\{reason="busy"\} 1$/m);
   client.end();
 });
 

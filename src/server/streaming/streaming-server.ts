@@ -57,7 +57,7 @@ export class StreamingServer implements StreamUrls {
     this.#server = server;
     this.#tokens = new TokenTable({ ttlMs: config.tokenTtlMs, limit: tokenLimit, clock });
     this.#sessions = new Sessions({ log, metrics, clock, idleTimeoutMs: config.idleTimeoutMs });
-    this.#refused = metrics.counter('stream_tokens_refused', 'URLs of streams that could not be made or used.', [
+    this.#refused = metrics.counter('stream_tokens_refused_total', 'URLs of streams that could not be made or used.', [
       'reason',
     ]);
     metrics.gaugeOf('stream_tokens', 'URLs of streams that wait for their client.', () => this.#tokens.size);

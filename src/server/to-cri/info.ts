@@ -1,4 +1,5 @@
 import type { OciSpec } from '#sandbox/specs';
+import { lostOutputOf } from '#sandbox/lost-output';
 import type { Container, Pod } from '#sandbox/pod';
 
 // What `inspect` shows beyond the protocol's fields: one JSON text under "info", with the names that users of other
@@ -45,7 +46,8 @@ export function containerInfo(container: Container, { spec, upper }: ContainerFa
     imageID: made.imageId,
     logPath: made.logPath,
     cgroupPath: made.cgroupPath,
-    warnings: status.warnings,
+    warnings: [...status.warnings, ...[lostOutputOf(container) ?? []].flat()],
+    logBytesDropped: container.logBytesDropped,
     timeline: container.timeline.entries,
     config: {
       ...identity.config,

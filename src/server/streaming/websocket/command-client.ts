@@ -41,6 +41,7 @@ export function webSocketCommandClient({ session, socket, protocol, streams }: W
 
 async function end(channel: Channel | undefined, text = ''): Promise<void> {
   if (channel === undefined || channel.destroyed) return;
-  if (!channel.writableEnded) channel.end(text);
+  // The end of an empty text would be a message of its own.
+  if (!channel.writableEnded) channel.end(text === '' ? undefined : text);
   await finished(channel, { readable: false }).catch(() => undefined);
 }

@@ -61,6 +61,11 @@ export class WebSocketTestClient {
     return Buffer.concat(this.#output.get(channel) ?? []);
   }
 
+  /** Messages that came, empty ones too. */
+  messages(channel: number): number {
+    return this.#output.get(channel)?.length ?? 0;
+  }
+
   text(channel: number): string {
     return this.output(channel).toString();
   }

@@ -44,6 +44,8 @@ describe.each(all)('exec for a client that offers $offered', ({ offered, text, s
     const client = await WebSocketTestClient.connect(streaming.exec(), offered);
     expect(await client.closed).toBe(1000);
     const told = client.text(3);
+    // The empty one says that the connection stands.
+    expect([1, 2, 3].map((channel) => client.messages(channel))).toEqual([1, 0, told === '' ? 0 : 1]);
     if (status === 'json') {
       expect(JSON.parse(told)).toMatchObject(code === 0 ? { status: 'Success' } : { reason: 'NonZeroExitCode' });
     } else {

@@ -10,6 +10,7 @@ export interface ContainerEntry {
   'pid'?: (number);
   'started_at_ns'?: (number | string | Long);
   'exit'?: (_berth_shim_ExitRecord | null);
+  'log_bytes_dropped'?: (number | string | Long);
 }
 
 export interface ContainerEntry__Output {
@@ -18,4 +19,5 @@ export interface ContainerEntry__Output {
   'pid': (number);
   'started_at_ns': (string);
   'exit': (_berth_shim_ExitRecord__Output | null);
+  'log_bytes_dropped': (string);
 }
