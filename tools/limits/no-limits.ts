@@ -30,6 +30,7 @@ export const noLimits: Readonly<Record<string, readonly string[]>> = {
     'src/runtime/seccomp/default-profile.ts#*',
     'src/runtime/shim/frame.ts#headerBytes',
     'src/runtime/shim/protocol.ts#*',
+    'src/runtime/shim/start-failure.ts#ELIBACC',
     'src/runtime/shim/shim-connection.ts#firstStream',
     'src/sandbox/container-start.ts#startErrorCode',
     'src/sandbox/container-user.ts#largestId',
@@ -84,6 +85,7 @@ export const noLimits: Readonly<Record<string, readonly string[]>> = {
     'native/unpack/place.cc#kHole',
   ],
   'a unit, or a part of a sum': [
+    'native/shim/bare_exec.h#kExecRoom',
     'src/images/registry/hosts-toml.ts#unitMs.*',
     'src/runtime/output-budget.ts#mebibyte',
     'src/sandbox/sandboxes.ts#tenMinutes',
@@ -197,6 +199,9 @@ export const noLimits: Readonly<Record<string, readonly string[]>> = {
     'native/shim/shutdown.cc#*',
   ],
   'how much of a text is shown': [
+    'src/linux/check-helpers.ts#wordsLimit',
+    'src/runtime/shim/pod-directory.ts#logLimit',
+    'src/runtime/shim/pod-directory.ts#mostWords',
     'src/config/did-you-mean.ts#*',
     'src/images/registry/network-failure.ts#*',
     'src/runtime/seccomp/parse-profile.ts#mostUnknown',

@@ -82,6 +82,15 @@ export const times: Section = {
       test: 'src/runtime/shim/shim-watch.test.ts',
     },
     {
+      what: 'a program of our own that is started at berthd’s start to see that it can be',
+      at: ['src/linux/check-helpers.ts#patienceMs'],
+      unit: 'ms',
+      met: 'refused',
+      says: 'berthd does not start: DEADLINE_EXCEEDED with the program',
+      honest: 'milliseconds',
+      why: 'far',
+    },
+    {
       what: 'a tool of the node; a probe for users of a pod',
       at: ['src/network/builtin/run-tool.ts#deadlineMs', 'src/runtime/user-namespaces.ts#patienceMs'],
       unit: 'ms',

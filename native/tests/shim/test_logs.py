@@ -9,6 +9,15 @@ from harness import Pod, ShimError, comm, eventually, mount, pb, umount
 from reports import SANITIZED
 
 
+def busy(path):
+    """Whether it cannot be unmounted yet."""
+    try:
+        umount(path)
+        return False
+    except OSError:
+        return True
+
+
 class Logs(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -112,14 +121,7 @@ class Logs(unittest.TestCase):
             self.assertGreater(len(lines), 500)
         finally:
             self.pod.client.call(delete_container=pb.DeleteContainer(id="full"))
-            self.assertTrue(eventually(lambda: not self._busy(small)))
-
-    def _busy(self, path):
-        try:
-            umount(path)
-            return False
-        except OSError:
-            return True
+            self.assertTrue(eventually(lambda: not busy(small)))
 
     def test_output_without_a_log_is_dropped_and_holds_nobody_up(self):
         for tty in (False, True):
@@ -160,6 +162,33 @@ class PumpTrouble(unittest.TestCase):
             lines = pod.output("w").split()
             self.assertEqual(lines[-1], "200")
             self.assertGreaterEqual(len(lines), 199)
+
+    def test_what_is_lost_is_told_while_it_is_lost_and_counted_on_by_the_next_pump(self):
+        with Pod() as pod:
+            small = f"{pod.base}/logs/small"
+            os.makedirs(small)
+            mount("tmpfs", small, "tmpfs", 0, "size=16k")
+
+            def told(more_than):
+                def test(event):
+                    return event.WhichOneof("what") == "log_dropped" and event.log_dropped.bytes > more_than and event
+                return pod.client.wait_event(test).log_dropped
+            try:
+                pod.up("small", ["sh", "-c", "seq 1 50000; while :; do seq 1 9; sleep 0.02; done"])
+                first = told(1_000_000)
+                self.assertEqual(first.container_id, "small")
+                pump = self.pump(pod)
+                os.kill(pump, signal.SIGKILL)
+                self.assertTrue(eventually(lambda: self.pump(pod) not in (None, pump)))
+                entries = pod.state().containers
+                before = [entry.log_bytes_dropped for entry in entries if entry.id == "small"][0]
+                self.assertGreaterEqual(before, first.bytes)
+                self.assertGreater(told(before).bytes, before)
+            finally:
+                pod.kill("small", signal.SIGKILL)
+                pod.client.wait_exit("small")
+                pod.client.call(delete_container=pb.DeleteContainer(id="small"))
+                self.assertTrue(eventually(lambda: not busy(small)))
 
     def test_a_pump_that_is_stuck_holds_no_exit_back(self):
         with Pod() as pod:
