@@ -19,6 +19,8 @@ const causedByTheNode: readonly RegExp[] = [
   /back-off \d+s restarting failed container=/,
   // It asks once more for what it has just removed.
   /ContainerStatus from runtime service failed.*code = NotFound/,
+  // It asks for the status of a pod that has no sandbox yet, by no id at all; containerd refuses that too.
+  /PodSandbox from runtime service failed.*podSandboxID=""/,
 ];
 
 /** While the runtime is away, killed by the test. */
