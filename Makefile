@@ -10,7 +10,7 @@ RUN := PATH=$(NODE_BIN):$$PATH
 JEST := $(RUN) NODE_OPTIONS=--experimental-vm-modules node_modules/.bin/jest
 CMAKE_FLAGS := -DCMAKE_BUILD_TYPE=Release
 
-.PHONY: help deps build native ts run test unit ctest lint gen sanitize e2e chaos bench bench-pull crictl critest kubelet fresh clean
+.PHONY: help deps build native ts run test unit fields ctest lint gen sanitize e2e chaos bench bench-pull crictl critest kubelet fresh clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -52,6 +52,9 @@ test: ## everything: unit tests, native tests, sanitizers, end to end; ends with
 
 unit: node_modules/.package-lock.json ## the unit tests alone
 	@$(JEST) --selectProjects unit
+
+fields: node_modules/.package-lock.json ## take each field of CRI away in turn, and see that its test notices
+	@$(JEST) tools/cri-fields --selectProjects unit --verbose
 
 ctest: native ## the native tests alone
 	@ctest --test-dir build/native --output-on-failure

@@ -22,7 +22,7 @@ const rules: Readonly<Record<string, Rule>> = {
   sandbox: { modules: ['base', 'config', 'store', 'runtime', 'images', 'network'], types: ['cri-api', 'linux'] },
   server: {
     modules: ['base', 'config', 'sandbox', 'images', 'cri-api'],
-    npm: ['@grpc/grpc-js', '@grpc/proto-loader', 'ws'],
+    npm: ['@grpc/grpc-js', '@grpc/proto-loader', 'protobufjs', 'ws'],
   },
   cli: {
     modules: ['base', 'config', 'cri-api'],

@@ -212,6 +212,7 @@ describe('a pod over the socket', () => {
     ['another id', { id: 'f'.repeat(64) }, 0],
     ['its state', { state: { state: 'SANDBOX_READY' } }, 1],
     ['another state', { state: { state: 'SANDBOX_NOTREADY' } }, 0],
+    ['a state of a newer kubelet', { state: { state: 9 } }, 0],
     ['its label', { label_selector: { app: 'web' } }, 1],
     ['a label that every object has', { label_selector: { constructor: 'x' } }, 0],
   ])('pods by %s', async (_what, given, count) => {

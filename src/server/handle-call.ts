@@ -5,7 +5,7 @@ import { createCtx, type Ctx } from '#base/ctx';
 import { Deadline, raceSignal } from '#base/deadline';
 import { BerthError, isBerthError, toBerthError } from '#base/errors';
 import type { LogFields, Logger } from '#base/log';
-import type { HistogramMetric, Metrics } from '#base/metrics';
+import type { CounterMetric, HistogramMetric, Metrics } from '#base/metrics';
 import { unattended } from '#base/unattended';
 import { callPolicies, type CallPolicy, type CriCall } from './call-policies.ts';
 import { tellFullDisks } from './disk-note.ts';
@@ -47,6 +47,7 @@ export class CallHandler {
   readonly #options: CallHandlerOptions;
   readonly #running: RunningCalls;
   readonly #seconds: HistogramMetric<'method' | 'code'>;
+  readonly #unknown: CounterMetric<'method'>;
   /** Aborts what would never end by itself. */
   readonly #watches = new AbortController();
 
@@ -57,6 +58,16 @@ export class CallHandler {
       'method',
       'code',
     ]);
+    this.#unknown = options.metrics.counter(
+      'call_unknown_fields_total',
+      'Fields of requests that this version does not know, by method.',
+      ['method'],
+    );
+  }
+
+  /** A request had fields that this version of the protocol does not have; they were skipped. */
+  countUnknown(method: CriCall, fields: number): void {
+    this.#unknown.add({ method }, fields);
   }
 
   /** Ends the calls that last as long as their client likes, for shutdown. */

@@ -1,4 +1,4 @@
-import { BerthError, isBerthError } from '#base/errors';
+import { isBerthError } from '#base/errors';
 import type { ContainerFilter__Output } from '#cri-api/gen/runtime/v1/ContainerFilter';
 import type { ContainerStatsFilter__Output } from '#cri-api/gen/runtime/v1/ContainerStatsFilter';
 import type { PodSandboxFilter__Output } from '#cri-api/gen/runtime/v1/PodSandboxFilter';
@@ -6,15 +6,17 @@ import type { PodSandboxStatsFilter__Output } from '#cri-api/gen/runtime/v1/PodS
 import type { Container, Pod } from '#sandbox/pod';
 import type { Sandboxes } from '#sandbox/sandboxes';
 import { toCriContainer } from '../to-cri/container.ts';
+import { toCriPod } from '../to-cri/pod.ts';
 
 /** The pods for which every condition of the filter holds. */
 export function filterPods(sandboxes: Sandboxes, filter: PodSandboxFilter__Output | null): readonly Pod[] {
   if (!filter) return sandboxes.listPods();
   const pods = filter.id === '' ? sandboxes.listPods() : one(() => sandboxes.findPod(filter.id));
-  const ready = filter.state ? podReady(filter.state.state) : undefined;
+  // As of containers: a state that nobody here knows is none that a pod is in.
+  const state = filter.state?.state;
   return pods.filter(
     (pod) =>
-      (ready === undefined || (pod.status.state === 'ready') === ready) &&
+      (state === undefined || toCriPod(pod).state === state) &&
       hasLabels(pod.identity.config.labels, filter.label_selector),
   );
 }
@@ -55,17 +57,6 @@ function one<T>(find: () => T | undefined): readonly T[] {
   } catch (error) {
     if (isBerthError(error, 'INVALID_ARGUMENT')) return [];
     throw error;
-  }
-}
-
-function podReady(state: string): boolean {
-  switch (state) {
-    case 'SANDBOX_READY':
-      return true;
-    case 'SANDBOX_NOTREADY':
-      return false;
-    default:
-      throw new BerthError('INVALID_ARGUMENT', `unknown pod state ${state}`);
   }
 }
 

@@ -20,8 +20,9 @@ export function podInfo(pod: Pod): Record<string, string> {
     cgroupParent: identity.config.linux?.cgroup_parent ?? '',
     network: status.network ? network : null,
     cniResult: cni ? (JSON.parse(cni.result) as unknown) : null,
-    resources: status.resources ?? null,
-    overhead: status.overhead ?? null,
+    // What was said last: by RunPodSandbox or by UpdatePodSandboxResources.
+    resources: status.resources ?? identity.config.linux?.resources ?? null,
+    overhead: status.overhead ?? identity.config.linux?.overhead ?? null,
     timeline: pod.timeline.entries,
     config: identity.config,
   });

@@ -1,0 +1,106 @@
+import type { ErrorCode } from '#base/error-codes';
+import type { RequestField } from './request-fields.ts';
+
+/** What becomes of a field that a client has set. */
+export type FieldRow = Done | Refused | NoMeaning;
+
+export interface Done {
+  readonly is: 'done';
+  readonly what: string;
+  /** Of `fieldTests`: it passes, and fails where the field is taken away from what arrives. */
+  readonly test: string;
+}
+
+export interface Refused {
+  readonly is: 'refused';
+  readonly code: ErrorCode;
+  /** Part of the message. */
+  readonly says: string;
+  /** Not always: on which nodes. */
+  readonly when?: string;
+  /** A value that would be taken otherwise; missing: any. */
+  readonly value?: string;
+}
+
+export interface NoMeaning {
+  readonly is: 'none';
+  readonly why: string;
+}
+
+export const done = (what: string, test: string): Done => ({ is: 'done', what, test });
+export const refused = (code: ErrorCode, says: string, more: Pick<Refused, 'when' | 'value'> = {}): Refused => ({
+  ...{ is: 'refused', code, says },
+  ...more,
+});
+export const noMeaning = (why: string): NoMeaning => ({ is: 'none', why });
+
+/**
+ * Rows by the fields they are about: the call, a space, the field's path. `{a,b}` stands for either; `**` at the end for
+ * every field below that has no row of its own.
+ */
+export type FieldRows = Readonly<Record<string, FieldRow>>;
+
+/** Rows that belong together, under one heading of docs/cri-fields.md. */
+export interface FieldSection {
+  readonly title: string;
+  readonly about: string;
+  readonly rows: FieldRows;
+}
+
+/** A field with the row that tells of it. */
+export interface ToldField extends RequestField {
+  readonly pattern: string;
+  readonly row: FieldRow;
+}
+
+export interface Telling {
+  readonly told: readonly ToldField[];
+  /** Fields without a row, rows without a field, fields with two. */
+  readonly mistakes: readonly string[];
+}
+
+/** Which row tells of which field. */
+export function tell(fields: readonly RequestField[], sections: readonly FieldSection[]): Telling {
+  const mistakes: string[] = [];
+  const exact = new Map<string, readonly [string, FieldRow]>();
+  const below = new Map<string, readonly [string, FieldRow]>();
+  for (const [pattern, row] of sections.flatMap(({ rows }) => Object.entries(rows))) {
+    for (const name of alternatives(pattern)) {
+      const [place, key] = /[. ]\*\*$/.test(name) ? [below, name.replace(/\.?\*\*$/, '')] : [exact, name];
+      if (place.has(key)) mistakes.push(`${name} has two rows`);
+      place.set(key, [pattern, row]);
+    }
+  }
+  const used = new Set<string>();
+  const told = fields.flatMap((field) => {
+    const name = `${field.call} ${field.path}`;
+    const [key, found] = exact.has(name) ? [name, exact.get(name)] : nearest(name, below);
+    if (!found) {
+      mistakes.push(`${name} has no row`);
+      return [];
+    }
+    used.add(key);
+    return [{ ...field, pattern: found[0], row: found[1] }];
+  });
+  for (const key of [...exact.keys(), ...below.keys()])
+    if (!used.has(key)) mistakes.push(`${key}: no field is told of`);
+  return { told, mistakes };
+}
+
+/** The longest of the names above this one that have a row. */
+function nearest<T>(name: string, rows: ReadonlyMap<string, T>): [string, T | undefined] {
+  for (let end = name.length; end > 0; end = name.lastIndexOf('.', end - 1)) {
+    const above = name.slice(0, end);
+    for (const key of [above, above.replace(/\[\]$/, '')]) if (rows.has(key)) return [key, rows.get(key)];
+  }
+  const call = `${name.split(' ')[0] ?? ''} `;
+  return [call, rows.get(call)];
+}
+
+/** `a{b,c}d{e,f}`: abde, abdf, acde, acdf. Braces do not lie in one another. */
+export function alternatives(pattern: string): readonly string[] {
+  const match = /^([^{]*)\{([^}]*)\}(.*)$/.exec(pattern);
+  if (!match) return [pattern];
+  const [, before = '', choices = '', after = ''] = match;
+  return choices.split(',').flatMap((choice) => alternatives(after).map((rest) => `${before}${choice}${rest}`));
+}

@@ -1,0 +1,9 @@
+import { refused, type Refused } from '../row.ts';
+
+/** Of the options of SELinux; `value` where not every one would do. */
+export function notLabelled(value?: string): Refused {
+  return refused('FAILED_PRECONDITION', 'SELinux is active on this node: Berth cannot label containers yet', {
+    when: 'where SELinux is active and it is not privileged; ignored elsewhere',
+    ...(value !== undefined && { value }),
+  });
+}
