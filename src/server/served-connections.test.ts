@@ -108,7 +108,7 @@ test('one that gets no place in time is told the limit and its key', async () =>
   expect(await late.call()).toBe(`grpc 8 ${refusal}`);
   await late.closed;
   expect(await held?.call()).toBe('grpc 0');
-  expect(await metric(server, 'connections_refused')).toBe('1');
+  expect(await metric(server, 'connections_refused_total')).toBe('1');
   await held?.close();
 });
 

@@ -18,7 +18,7 @@ export function mostOpen(limit: number): number {
 export function connectionMetrics(metrics: Metrics): ConnectionMetrics {
   return {
     open: metrics.gauge('connections', 'Connections to the sockets of berthd.', ['server', 'state']),
-    refused: metrics.counter('connections_refused', 'Connections that got no place in time.', ['server']),
+    refused: metrics.counter('connections_refused_total', 'Connections that got no place in time.', ['server']),
   };
 }
 

@@ -15,7 +15,7 @@ export const connections: Section = {
       what: 'connections that wait for a place: on each socket',
       at: ['src/server/served-connections.ts#waitingLimit'],
       met: 'refused',
-      says: 'the first call’s answer is RESOURCE_EXHAUSTED with the limit and its key, and the connection is closed; `berth_connections_refused`',
+      says: 'the first call’s answer is RESOURCE_EXHAUSTED with the limit and its key, and the connection is closed; `berth_connections_refused_total`',
       honest: '0',
       why: 'fits',
       test: 'src/server/served-connections.test.ts',
