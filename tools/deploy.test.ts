@@ -74,3 +74,9 @@ test('crictl finds the default socket of both services', () => {
 test('the start script lets through what systemd says to a service', () => {
   expect(read('berthd')).toMatch(/for name in[^;]* NOTIFY_SOCKET WATCHDOG_USEC WATCHDOG_PID /);
 });
+
+test('the start script lets through the variables of proxies in lower case, which docs/registries.md says count', () => {
+  const [, names = ''] = /for name in ([^;]*);/.exec(read('berthd')) ?? [];
+  const proxies = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy'];
+  expect(names.split(/[\s\\]+/)).toEqual(expect.arrayContaining(proxies));
+});

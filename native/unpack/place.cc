@@ -38,6 +38,14 @@ bool write_at(int fd, const void* data, size_t size, off_t offset, Failure* fail
   return true;
 }
 
+// What a piece of a sparse file takes: whole blocks, also for a single byte. The block that it begins in is counted
+// already when it goes on where the one before it ended.
+uint64_t blocks_of(uint64_t offset, uint64_t length, bool goes_on) {
+  if (length == 0) return 0;
+  const uint64_t first = (goes_on ? offset + kBlock - 1 : offset) / kBlock;
+  return ((offset + length + kBlock - 1) / kBlock - first) * kBlock;
+}
+
 std::string path_of(const EntryName& name) {
   return name.parent.empty() ? name.base : name.parent + '/' + name.base;
 }
@@ -122,8 +130,10 @@ bool Extractor::count_data(uint64_t bytes, Failure* failure) {
 }
 
 bool Extractor::write_data(archive* reader, archive_entry* entry, int fd, uint64_t size, Failure* failure) {
+  const bool sparse = archive_entry_sparse_count(entry) > 0;
   uint64_t written = 0;
   uint64_t end = 0;
+  uint64_t last = 0;
   while (true) {
     const void* data = nullptr;
     size_t length = 0;
@@ -137,16 +147,18 @@ bool Extractor::write_data(archive* reader, archive_entry* entry, int fd, uint64
     if (offset < 0 || static_cast<uint64_t>(offset) > size || length > size - static_cast<uint64_t>(offset)) {
       return failure->set(Code::kInvalid, "the file has more data than its size says");
     }
-    if (!count_data(length, failure)) return false;
+    const uint64_t from = static_cast<uint64_t>(offset);
+    if (!count_data(sparse ? blocks_of(from, length, from == last) : length, failure)) return false;
+    last = from + length;
     // Most writers of layers know no holes and write them as zeros.
     if (length < kHole || !all_zeros(static_cast<const uint8_t*>(data), length)) {
       if (!write_at(fd, data, length, offset, failure)) return false;
       written += length;
-      end = static_cast<uint64_t>(offset) + length;
+      end = last;
     }
   }
   if (end < size && ftruncate(fd, static_cast<off_t>(size)) != 0) return failure->set_errno("set the size");
-  if (archive_entry_sparse_count(entry) == 0) {
+  if (!sparse) {
     disk_bytes_ += (written + kBlock - 1) / kBlock * kBlock;
     return true;
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { JsonPairs, parseJsonPairs } from './json-pairs.ts';
+import { JsonLimit, JsonPairs, parseJsonPairs } from './json-pairs.ts';
 
 /** JSON.parse's form, of a document in which no key comes twice. */
 function plain(value: unknown): unknown {
@@ -48,11 +48,20 @@ describe('a JSON text with all its pairs', () => {
     },
   );
 
-  it('goes as deep as the text', () => {
-    const depth = 1_000_000;
-    let value = parseJsonPairs('['.repeat(depth) + ']'.repeat(depth));
+  it('goes as deep as Go does, and no deeper: one of two million was the end of the thread that pulls', () => {
+    const nested = (depth: number): unknown => parseJsonPairs('['.repeat(depth) + '1' + ']'.repeat(depth));
     let seen = 0;
-    for (; Array.isArray(value); value = value[0] as unknown) seen += 1;
-    expect(seen).toBe(depth);
+    for (let value = nested(10_000); Array.isArray(value); value = value[0] as unknown) seen += 1;
+    expect(seen).toBe(10_000);
+    expect(() => nested(10_001)).toThrow('is nested more than 10000 deep');
+    expect(() => nested(2_000_000)).toThrow(JsonLimit);
+    expect(() => parseJsonPairs('{"":'.repeat(10_001) + '1' + '}'.repeat(10_001))).toThrow(JsonLimit);
+  });
+
+  it('takes only so much: a list of a million objects was hundreds of MiB', () => {
+    const many = (count: number): unknown => parseJsonPairs(`[${Array<string>(count).fill('1').join(',')}]`);
+    expect(many(249_998)).toHaveLength(249_998);
+    expect(() => many(249_999)).toThrow('has more than 250000 keys, values and brackets');
+    expect(() => parseJsonPairs(`[${'{},'.repeat(1_000_000)}{}]`)).toThrow(JsonLimit);
   });
 });

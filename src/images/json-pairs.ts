@@ -3,6 +3,14 @@ export class JsonPairs {
   readonly pairs: (readonly [key: string, value: unknown])[] = [];
 }
 
+/** As deep as Go's encoding/json goes. */
+const maxDepth = 10_000;
+/** Keys, values and brackets, of which the shortest take fifty times as much memory as text. */
+const maxTokens = 250_000;
+
+/** Sound JSON that is more than anybody means. The message goes on from the document's name. */
+export class JsonLimit extends Error {}
+
 /** Of a text that is known to be JSON: strings, numbers and words, brackets. */
 const token = /"(?:[^"\\]|\\.)*"|[-+.\w]+|[[\]{}]/g;
 
@@ -10,18 +18,24 @@ const token = /"(?:[^"\\]|\\.)*"|[-+.\w]+|[[\]{}]/g;
  * JSON.parse, but for objects, which become JsonPairs: JSON.parse keeps only the last of several equal keys, and what Go
  * makes of them is the readers' to decide.
  *
- * @throws SyntaxError
+ * @throws SyntaxError, JsonLimit
  */
 export function parseJsonPairs(text: string): unknown {
   // Says what is wrong; from here on the text is known to be sound.
   JSON.parse(text);
   const top: unknown[] = [];
   const open: { readonly add: (value: unknown) => void }[] = [{ add: (value) => top.push(value) }];
+  let tokens = 0;
   for (const [word] of text.matchAll(token)) {
+    tokens += 1;
+    if (tokens > maxTokens) throw new JsonLimit(`has more than ${maxTokens} keys, values and brackets`);
     const here = open.at(-1);
     if (word === '}' || word === ']') {
       open.pop();
       continue;
+    }
+    if (open.length > maxDepth && (word === '{' || word === '[')) {
+      throw new JsonLimit(`is nested more than ${maxDepth} deep`);
     }
     if (word === '{') {
       const made = new JsonPairs();

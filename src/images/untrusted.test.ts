@@ -103,6 +103,13 @@ describe('values as Go reads them', () => {
     expect(() => parseUntrusted(Buffer.from(text), 'config x')).toThrow('config x is not an object');
   });
 
+  it('refuses what is deeper, or more, than anybody means, and says so', () => {
+    const deep = `{"a":${'['.repeat(20_000)}${']'.repeat(20_000)}}`;
+    expect(() => parseUntrusted(Buffer.from(deep), 'config x')).toThrow('config x is nested more than 10000 deep');
+    const many = `{"a":[${'0,'.repeat(250_000)}0]}`;
+    expect(() => parseUntrusted(Buffer.from(many), 'config x')).toThrow('config x has more than 250000 keys');
+  });
+
   it('refuses what is no JSON', () => {
     expect(() => parseUntrusted(Buffer.from('{"a":'), 'config x')).toThrow('config x is not JSON');
   });

@@ -1,5 +1,5 @@
 import { BerthError } from '#base/errors';
-import { JsonPairs, parseJsonPairs } from './json-pairs.ts';
+import { JsonLimit, JsonPairs, parseJsonPairs } from './json-pairs.ts';
 
 /** Manifests, indexes and configs: more is no honest image. */
 export const maxDocumentBytes = 4 * 1024 * 1024;
@@ -26,6 +26,7 @@ export function parseUntrustedValue(bytes: Uint8Array, what: string): unknown {
   try {
     return parseJsonPairs(new TextDecoder('utf-8').decode(bytes));
   } catch (error) {
+    if (error instanceof JsonLimit) throw new BerthError('IMAGE_INVALID', `${what} ${error.message}`);
     throw new BerthError('IMAGE_INVALID', `${what} is not JSON`, { cause: error });
   }
 }

@@ -98,6 +98,14 @@ describe('account files as people leave them', () => {
     expect(await resolveUser(null, 'bob', twice)).toMatchObject({ uid: 7, gid: 8 });
   });
 
+  test('a member is a whole name: no part of one, and none across two', async () => {
+    const users = 'bob:x:7:8::/:\na,b:x:9:9::/:\n';
+    const groups = 'one:x:50:bobby,notbob\ntwo:x:60:a,b\nthree:x:70:x,bob\nfour:x:80:bob,x\nfive:x:90:bob';
+    const members = files(users, groups);
+    expect((await resolveUser(null, 'bob', members)).additionalGids).toEqual([8, 70, 80, 90]);
+    expect((await resolveUser(null, 'a,b', members)).additionalGids).toEqual([9]);
+  });
+
   describe('one of them too large', () => {
     const huge = async (): Promise<string> => {
       throw new BerthError('IMAGE_INVALID', '/etc/group of image sha256:1 is larger than 16777216 bytes');

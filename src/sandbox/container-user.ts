@@ -131,9 +131,11 @@ async function resolveGroup(group: string, file: () => Promise<string>): Promise
 
 function groupsOf(text: string, user: string): number[] {
   const gids: number[] = [];
+  // A name with a comma would be found across two others.
+  if (user.includes(',')) return gids;
   for (const [name, , gidText, members = ''] of linesOf(text)) {
     const gid = smallId(gidText);
-    if (name !== '' && gid !== undefined && members.split(',').includes(user)) gids.push(gid);
+    if (name !== '' && gid !== undefined && `,${members},`.includes(`,${user},`)) gids.push(gid);
   }
   return gids;
 }
@@ -142,6 +144,9 @@ const smallId = (text: string | undefined): number | undefined => {
   const id = text !== undefined && /^[0-9]+$/.test(text) ? Number(text) : undefined;
   return id !== undefined && id <= largestId ? id : undefined;
 };
+
+/** Of a line of passwd; one of group has four. There is no limit to the colons of a line. */
+const maxFields = 7;
 
 /**
  * The fields of each line, without blanks at its ends, as the peers and glibc read them; comments are no lines. Lines that
@@ -152,6 +157,6 @@ function* linesOf(text: string): Generator<readonly string[]> {
     const end = text.indexOf('\n', start);
     const line = text.slice(start, end < 0 ? text.length : end).trim();
     start = end < 0 ? text.length : end + 1;
-    if (line !== '' && !line.startsWith('#')) yield line.split(':');
+    if (line !== '' && !line.startsWith('#')) yield line.split(':', maxFields);
   }
 }

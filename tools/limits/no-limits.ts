@@ -34,6 +34,7 @@ export const noLimits: Readonly<Record<string, readonly string[]>> = {
     'src/runtime/shim/shim-connection.ts#firstStream',
     'src/sandbox/container-start.ts#startErrorCode',
     'src/sandbox/container-user.ts#largestId',
+    'src/sandbox/container-user.ts#maxFields',
     'src/sandbox/container-stop.ts#maxTimer',
     'src/sandbox/documents.ts#*',
     'src/sandbox/pod-cidrs.ts#*',

@@ -59,10 +59,11 @@ function numbersOf({ at, unit, note }: LimitRow): string {
 /** Without what says its unit. */
 export const idIn = (entry: string): NumberId => entry.replace(/^(bytes|ms):/, '') as NumberId;
 
-/** As said, or as its name says. */
+/** As said, or as its name says: `windowMs`, `window.ms`, not "items". */
 function unitOf(entry: string, id: NumberId): string | undefined {
   if (entry !== id) return entry.slice(0, entry.indexOf(':'));
-  return /(bytes|ms|ns)$/i.exec(id)?.[1]?.toLowerCase();
+  const [, last, whole] = /(Bytes|Ms|Ns)$|[#._](bytes|ms|ns)$/.exec(id) ?? [];
+  return (last ?? whole)?.toLowerCase();
 }
 
 function show(value: bigint, unit: string | undefined): string {

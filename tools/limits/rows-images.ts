@@ -39,6 +39,15 @@ export const images: Section = {
       test: 'e2e/limits-images.e2e.test.ts',
     },
     {
+      what: 'how deep they are nested (as in Go); their keys, values and brackets',
+      at: ['src/images/json-pairs.ts#maxDepth', 'src/images/json-pairs.ts#maxTokens'],
+      met: 'refused',
+      says: 'FAILED_PRECONDITION with the limit',
+      honest: '10; some hundreds',
+      why: 'far',
+      test: 'src/images/json-pairs.test.ts',
+    },
+    {
       what: 'layers of an image',
       at: ['src/images/config.ts#maxLayers', 'native/shim/rootfs.cc#kMaxLowers'],
       met: 'refused',

@@ -305,6 +305,18 @@ def fidelity():
         accepted(f"a hole alone, {' '.join(form)}", sparse_tar(form, 1 << 40), lambda got: check((got.stat("s").st_size, got.stat("s").st_blocks) == (1 << 40, 0), "a hole"), options=("--max-bytes=1000",))
         refused(f"a sparse file with more data than allowed, {' '.join(form)}", sparse_tar(form, 1 << 30, 0, 1 << 20, 1 << 29), "larger than allowed", "LIMIT", options=("--max-bytes=10000",))
 
+    def pieces(count, apart):
+        """A sparse file of single bytes."""
+        numbers = "".join(f"{i * apart}\n1\n" for i in range(count))
+        table = f"{count}\n{numbers}".encode()
+        table += bytes(-len(table) % 512)
+        told = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.name": "s", "GNU.sparse.realsize": str(count * apart)}
+        return tar(file("GNUSparseFile.0/s", table + b"x" * count, pax_headers=told))
+
+    # The bytes alone would be 500, and on disk 4096 times as many.
+    refused("a sparse file whose single bytes take blocks", pieces(500, 4096), "larger than allowed", "LIMIT", options=("--max-bytes=1000000",))
+    accepted("single bytes in few blocks", pieces(500, 16), lambda got: check(got.read("s").count(b"x") == 500, "content"), options=("--max-bytes=2048000",))
+
     def zeros(got):
         content = got.read("z")
         check(len(content) == 3 << 20 and content.count(b"x") == 2 and content[1 << 20 : (1 << 20) + 1] == b"x" and content[-1:] == b"x", "content")
