@@ -3,7 +3,7 @@ import path from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { inProse, noLimits } from './limits/no-limits.ts';
 import { namedNumbers } from './limits/numbers.ts';
-import { configuredNumbers, idIn, keyIn, sections, withLimits } from './limits/page.ts';
+import { configuredNumbers, idIn, keyIn, sections, unitOf, withLimits } from './limits/page.ts';
 
 const top = path.dirname(import.meta.dirname);
 const page = readFileSync(path.join(top, 'docs/limits.md'), 'utf8');
@@ -36,6 +36,19 @@ describe('docs/limits.md', () => {
     const known = new Set(entries.flatMap((entry) => keyIn(entry) ?? []));
     expect([...configuredNumbers().keys()].filter((key) => !known.has(key) && !keysOfNoLimit.has(key))).toEqual([]);
     expect([...known].filter((key) => !configuredNumbers().has(key))).toEqual([]);
+  });
+
+  test.each([
+    ['src/a.ts#answerMs', 'ms'],
+    ['native/a.cc#kGiveUpNs', 'ns'],
+    ['src/a.ts#mostBytes', 'bytes'],
+    ['src/a.ts#read.ms', 'ms'],
+    ['src/a.ts#maxItems', undefined],
+    ['src/a.ts#ofShim.streams', undefined],
+    ['src/a.ts#maxConnections', undefined],
+    ['native/a.h#kFilterInstructions', undefined],
+  ] as const)('takes the unit from the last word of a name: %s is %s', (id, unit) => {
+    expect(unitOf(id, id)).toBe(unit);
   });
 
   test('says of what cannot be configured why, and names only tests that exist', () => {

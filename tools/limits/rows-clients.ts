@@ -121,7 +121,7 @@ export const connections: Section = {
       what: 'events that such a client has not taken',
       at: ['src/sandbox/events.ts#queueLimit'],
       met: 'cut',
-      says: 'RESOURCE_EXHAUSTED, "list the containers and listen again"; `berth_event_subscribers_cut`',
+      says: 'RESOURCE_EXHAUSTED, "list the containers and listen again"; `berth_event_subscribers_cut_total`',
       honest: '500 pods that start or end at once make 5000',
       why: 'far',
       test: 'src/sandbox/events.test.ts',

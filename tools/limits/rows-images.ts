@@ -331,7 +331,7 @@ export const registries: Section = {
     {
       what: 'heap of the thread that talks to registries; a call to it without a pull',
       at: [`${registry}/worker-link.ts#maxHeapMb`, `${registry}/remote-registry.ts#defaultIdleMs`],
-      note: '(MiB, ms)',
+      note: '(the first in MiB)',
       met: 'cut',
       says: 'its pulls fail UNAVAILABLE, and the next has a new thread',
       honest: '30 MiB',
