@@ -77,6 +77,19 @@ describe('fields of a newer protocol', () => {
       ),
     ).toThrow('invalid wire type');
   });
+
+  test('a string that goes on after its message is not cut', () => {
+    const version = countingUnknown(loadCriProto().RuntimeService.service.Version.requestDeserialize, () => undefined);
+    expect(version(Buffer.from([0x0a, 2, 0x61, 0x62]))).toEqual({ version: 'ab' });
+    expect(() => version(Buffer.from([0x0a, 3, 0x61, 0x62]))).toThrow(RangeError);
+    expect(() => version(Buffer.from([0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f]))).toThrow(RangeError);
+  });
+
+  test('a string that is not UTF-8 is not taken for another one', () => {
+    const version = countingUnknown(loadCriProto().RuntimeService.service.Version.requestDeserialize, () => undefined);
+    expect(version(Buffer.from([0x0a, 3, 0xef, 0xbf, 0xbd]))).toEqual({ version: '\ufffd' });
+    expect(() => version(Buffer.from([0x0a, 3, 0x2f, 0xff, 0x61]))).toThrow('not UTF-8');
+  });
 });
 
 test('a call with fields that nobody here knows is answered, and they are counted by call', async () => {

@@ -1,6 +1,13 @@
+import { isUtf8 } from 'node:buffer';
 import protobuf from 'protobufjs';
 
-/** Reads as protobufjs does, and counts what it skips. Where nothing is skipped it does nothing of its own. */
+/** What invalid UTF-8 is read as. */
+const replacement = '\ufffd';
+
+/**
+ * Reads as protobufjs does, and counts what it skips. It is stricter with strings, as other implementations are: protobufjs
+ * cuts one that goes on after the message's end, and makes another one of what is not UTF-8, such as a path.
+ */
 class CountingReader extends protobuf.BufferReader {
   skipped = 0;
 
@@ -10,6 +17,19 @@ class CountingReader extends protobuf.BufferReader {
     // What lies in a group is skipped with it: one field.
     this.skipped = before + 1;
     return this;
+  }
+
+  /** @throws RangeError, TypeError */
+  override string(): string {
+    const begin = this.pos;
+    const length = this.uint32();
+    const bytes = this.pos;
+    if (bytes + length > this.len) throw new RangeError(`index out of range: ${bytes} + ${length} > ${this.len}`);
+    this.pos = begin;
+    const text = super.string();
+    if (text.includes(replacement) && !isUtf8(this.buf.subarray(bytes, bytes + length)))
+      throw new TypeError('a string is not UTF-8');
+    return text;
   }
 }
 

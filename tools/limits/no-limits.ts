@@ -45,6 +45,7 @@ export const noLimits: Readonly<Record<string, readonly string[]>> = {
     'src/server/streaming/websocket/channels.ts#closeSignal',
     'src/server/streaming/websocket/channels.ts#normalClosure',
     'src/server/streaming/websocket/channels.ts#wrongBytes',
+    'src/server/streaming/websocket/framing.ts#wide',
     'src/server/streaming/websocket/framing.ts#zero',
     'src/server/streaming/websocket/tunnel.ts#normalClosure',
     'src/store/level-log.ts#*',

@@ -87,6 +87,7 @@ const rows: Record<keyof typeof profileFields, () => void> = {
     expect(rule({ names: ['a', 'b'] })[0]?.names).toEqual(['a', 'b']);
     expect(rule({ names: null })[0]?.names).toEqual([]);
     expect(refusalOfRule({ names: [''] })).toBe('syscalls[0].names: "" is no system call');
+    expect(refusalOfRule({ names: ['a', 'mkdir\0'] })).toBe('syscalls[0].names: "mkdir\\u0000" is no system call');
   },
   'syscalls[].name': () => {
     expect(rule({ names: undefined, name: 'chmod' })[0]?.names).toEqual(['chmod']);

@@ -135,7 +135,8 @@ function names(reader: Reader, entry: Fields, where: string): readonly string[] 
   const one = reader.text(entry['name'] ?? '', `${where}.name`);
   if (one !== '' && many.length > 0) throw new Error(`${where}: name and names are both set`);
   const all = one === '' ? many : [one];
-  if (all.includes('')) throw new Error(`${where}.names: "" is no system call`);
+  const none = all.find((each) => each === '' || each.includes('\0'));
+  if (none !== undefined) throw new Error(`${where}.names: ${shown(none)} is no system call`);
   return all;
 }
 
@@ -199,18 +200,26 @@ type Fields = Readonly<Record<string, unknown>>;
 /** Unknown fields that are told: a profile may have any number. */
 const mostUnknown = 16;
 
+/** The last names of the fields right below `key`, by their lower-case forms. */
+function knownFields(key: string): ReadonlyMap<string, string> {
+  return new Map(
+    Object.keys(profileFields)
+      .filter((field) => field.startsWith(key) && !/[.[]/.test(field.slice(key.length)))
+      .map((field) => [field.slice(key.length).toLowerCase(), field.slice(key.length)]),
+  );
+}
+
 class Reader {
   readonly unknown = new Set<string>();
+  /** By key: a profile may have tens of thousands of objects, which nobody else shall wait for. */
+  readonly #known = new Map<string, ReadonlyMap<string, string>>();
 
   /** The fields that are known below `key`, by their own names; those that are null are left out. */
   record(value: unknown, where: string, key: string): Fields {
     if (typeof value !== 'object' || value === null || Array.isArray(value))
       throw new Error(`${where} is not an object`);
-    const known = new Map(
-      Object.keys(profileFields)
-        .filter((field) => field.startsWith(key) && !/[.[]/.test(field.slice(key.length)))
-        .map((field) => [field.slice(key.length).toLowerCase(), field.slice(key.length)]),
-    );
+    const known = this.#known.get(key) ?? knownFields(key);
+    this.#known.set(key, known);
     const fields: Record<string, unknown> = {};
     for (const [name, each] of Object.entries(value)) {
       const field = known.get(name.toLowerCase());

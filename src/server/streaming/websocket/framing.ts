@@ -16,12 +16,15 @@ export const binaryFraming: Framing = {
 };
 
 const zero = 0x30;
+/** The first byte in UTF-8 of a character from 0x80 to 0xbf, whose second one is its code: the channels of port 41 to 64. */
+const wide = 0xc2;
+const digitBytes = (message: Buffer): number => (message[0] === wide ? 2 : 1);
 
 /** `base64.channel.k8s.io`: the number as a digit (those above 9 as the characters after it), then base64 with padding. */
 export const base64Framing: Framing = {
   encode: (channel, bytes) => String.fromCharCode(zero + channel) + bytes.toString('base64'),
-  channelOf: (message) => ((message[0] ?? 0) - zero) & 0xff,
-  bytesOf: (message) => decodeBase64(message.toString('latin1', 1)),
+  channelOf: (message) => ((message[digitBytes(message) - 1] ?? 0) - zero) & 0xff,
+  bytesOf: (message) => decodeBase64(message.toString('latin1', digitBytes(message))),
 };
 
 /** Node reads over what is no base64; a client that sends such has lost something. Line ends are allowed, as in MIME. */

@@ -171,7 +171,8 @@ describe('port-forward in the form with channels', () => {
 
 test('the numbers of 64 ports fit into one character each', () => {
   const bytes = Buffer.from('x');
-  const numbers = Array.from({ length: 80 }, (_, index) => index);
-  const read = numbers.map((number) => base64Framing.channelOf(Buffer.from(base64Framing.encode(number, bytes))));
-  expect(read).toEqual(numbers);
+  const numbers = Array.from({ length: 2 * 64 }, (_, index) => index);
+  const messages = numbers.map((number) => Buffer.from(base64Framing.encode(number, bytes)));
+  expect(messages.map((message) => base64Framing.channelOf(message))).toEqual(numbers);
+  for (const message of messages) expect(base64Framing.bytesOf(message)).toEqual(bytes);
 });
