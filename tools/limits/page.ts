@@ -59,18 +59,11 @@ function numbersOf({ at, unit, note }: LimitRow): string {
 /** Without what says its unit. */
 export const idIn = (entry: string): NumberId => entry.replace(/^(bytes|ms):/, '') as NumberId;
 
-<<<<<<< HEAD
 /** As said, or as its name says: `windowMs`, `window.ms`, not "items". */
-function unitOf(entry: string, id: NumberId): string | undefined {
+export function unitOf(entry: string, id: NumberId): string | undefined {
   if (entry !== id) return entry.slice(0, entry.indexOf(':'));
   const [, last, whole] = /(Bytes|Ms|Ns)$|[#._](bytes|ms|ns)$/.exec(id) ?? [];
   return (last ?? whole)?.toLowerCase();
-=======
-/** As said, or as the last word of its name says: `maxItems` and `maxPlugins` are counts. */
-export function unitOf(entry: string, id: NumberId): string | undefined {
-  if (entry !== id) return entry.slice(0, entry.indexOf(':'));
-  return /(?:Bytes|Ms|Ns|[#.](?:bytes|ms|ns))$/.exec(id)?.[0].replace(/^[#.]/, '').toLowerCase();
->>>>>>> d633a28 (Name limits by their own units, and metrics as they are served)
 }
 
 function show(value: bigint, unit: string | undefined): string {
