@@ -1,7 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import { createCtx } from '#base/ctx';
+import { silentLogger, type LogFields } from '#base/log';
 import { createMetrics } from '#base/metrics';
 import { containerInfo } from '#server/to-cri/info';
+import { LostOutput } from './lost-output.ts';
 import { FakeNode, runningContainer } from './sandboxes.fixture.ts';
 
 const ctx = createCtx();
@@ -39,5 +41,20 @@ describe('output that a full disk keeps out of a log', () => {
     expect(sandboxes.getContainer(id).logBytesDropped).toBe(1000);
     node.machine.loseOutput(id, 1500);
     expect(await metrics.text()).toMatch(/^berth_log_bytes_dropped_total 500$/m);
+  });
+
+  test('is told once in the log by a berthd that was away while it was lost', async () => {
+    const it = await new FakeNode().start();
+    const { id } = await runningContainer(it);
+    const container = it.sandboxes.getContainer(id);
+    const told: unknown[] = [];
+    const log = { ...silentLogger, warn: (fields: LogFields) => void told.push(fields['containerId']) };
+    const lostOutput = new LostOutput({ log, metrics: createMetrics() });
+    lostOutput.adopted(container, 0);
+    expect(told).toEqual([]);
+    lostOutput.adopted(container, 1000);
+    lostOutput.adopted(container, 1000);
+    lostOutput.told(container, 1500);
+    expect([told, container.logBytesDropped]).toEqual([[id], 1500]);
   });
 });

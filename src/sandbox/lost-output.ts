@@ -4,7 +4,7 @@ import type { Container } from './pod.ts';
 
 /**
  * What of containers' output is in no log: the disk was full or failed, and a container is not stopped for that. Told in the
- * log once for each container, in its status, by `berth check` while it is there, and counted.
+ * log once for each container by every berthd, in its status, by `berth check` while it is there, and counted.
  */
 export class LostOutput {
   readonly #log: Logger;
@@ -22,6 +22,16 @@ export class LostOutput {
   told(container: Container, bytes: number): void {
     const more = bytes - container.logBytesDropped;
     if (more <= 0) return;
+    this.#known(container, bytes);
+    this.#bytes.add({}, more);
+  }
+
+  /** An earlier berthd may have counted it; if none was there, only the log, the status and `berth check` tell of it. */
+  adopted(container: Container, bytes: number): void {
+    if (bytes > container.logBytesDropped) this.#known(container, bytes);
+  }
+
+  #known(container: Container, bytes: number): void {
     if (container.logBytesDropped === 0) {
       const { id: containerId, podId, made } = container;
       this.#log.warn(
@@ -30,12 +40,6 @@ export class LostOutput {
       );
     }
     container.logBytesDropped = bytes;
-    this.#bytes.add({}, more);
-  }
-
-  /** What an earlier berthd was told, and has counted. */
-  adopted(container: Container, bytes: number): void {
-    container.logBytesDropped = Math.max(container.logBytesDropped, bytes);
   }
 }
 
