@@ -18,7 +18,7 @@ import { reloader } from '#config/reloader';
 import { makeStatePlaces } from '#config/state-paths';
 import { LocalImageStore } from '#images/local-image-store';
 import { pinnedBy } from '#images/pinned';
-import { pullMetrics } from '#images/pull-metrics';
+import { pullMetrics, unknownFieldsMetric } from '#images/pull-metrics';
 import { RemoteRegistry } from '#images/registry/remote-registry';
 import type { Addon } from '#linux/addon';
 import { Files } from '#linux/files';
@@ -257,6 +257,7 @@ async function openImages(starting: AsyncDisposableStack, base: Base): Promise<L
       parallelPulls: config.parallelPulls,
       maxLayerBytes: () => live.current.images.maxLayerBytes,
       pullMetrics: pullMetrics(metrics),
+      countUnknownFields: unknownFieldsMetric(metrics),
     }),
   );
   live.onChange((changed) => images.pin(pinnedBy(changed.images.pinned)));

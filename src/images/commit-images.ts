@@ -8,6 +8,7 @@ import { Fd } from '#linux/fd';
 import type { Change, Store } from '#store/collection';
 import type { Blobs } from './blobs.ts';
 import { digestOf } from './config.ts';
+import type { UnknownImageFields } from './image-fields.ts';
 import type { ImageIndex } from './image-index.ts';
 import type { Layers } from './layers.ts';
 import type { PreparedImage } from './prepare-image.ts';
@@ -27,6 +28,8 @@ export interface CommitDeps {
   readonly changes: KeyedLock;
   readonly ownsBlob: (digest: string) => boolean;
   readonly freeLayers: (ctx: Ctx, keys: Iterable<string>) => Promise<void>;
+  /** Told of every image that is read, also one that is here already. */
+  readonly countUnknown: (fields: UnknownImageFields) => void;
 }
 
 /** Names of one kind an image keeps: a tag that moves every day must not make its row grow for ever. */
@@ -51,6 +54,7 @@ export async function commitImages(
   using directory = openRoot(deps);
   try {
     await prepare(prepared);
+    for (const { unknownFields } of prepared) deps.countUnknown(unknownFields);
     if (prepared.every((image) => isHere(deps, image))) return prepared.map(({ row }) => row.id);
     for (const document of prepared.flatMap((image) => image.documents)) {
       stored.push(digestOf(document));

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { BerthError } from '#base/errors';
+import { knownImageFields } from './image-fields.ts';
 import type { ImageConfig } from './image-store.ts';
 import { isDigest } from './reference.ts';
 import { parseUntrusted } from './untrusted.ts';
@@ -9,6 +10,8 @@ export interface ParsedConfig {
   readonly config: ImageConfig;
   /** Digests of the uncompressed layers, bottom first. */
   readonly diffIds: readonly string[];
+  /** How many of its fields nobody here knows. */
+  readonly unknownFields: number;
 }
 
 /** overlayfs stacks at most 500 lower directories. */
@@ -33,6 +36,7 @@ export function parseConfig(bytes: Uint8Array, id: string): ParsedConfig {
   if (bad !== undefined) throw invalid(id, `has a layer that is no sha256 or sha512 digest: ${bad.slice(0, 80)}`);
   return {
     diffIds,
+    unknownFields: root.countUnknown(knownImageFields.config),
     config: {
       user: config?.text('User') ?? '',
       env: config?.texts('Env') ?? [],

@@ -70,3 +70,11 @@ function intoPairs(made: JsonPairs): (value: unknown) => void {
     key = undefined;
   };
 }
+
+/** Names that Go takes for the same field. Two letters beyond ASCII fold to letters of it: the long s and the Kelvin sign. */
+export function folded(name: string): string {
+  return name
+    .replaceAll('\u017f', 's')
+    .replaceAll('\u212a', 'k')
+    .replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+}

@@ -86,6 +86,37 @@ if ('missing' in natives) {
     const inLayer = (rootfs: RootfsLayers, layer: number, name: string): string =>
       path.join(rootfs.directory, rootfs.lowers[layer]!, name);
 
+    it('counts fields that nobody knows, of what is pulled and of what is loaded', async () => {
+      const counted: object[] = [];
+      const registry = new FakeRegistry();
+      await using images = await LocalImageStore.open(ctx, {
+        ...{ ...natives, root: fresh(), store: new FakeStore(), registry },
+        countUnknownFields: (fields) => counted.push(fields),
+      });
+      const names = ['registry.test/new:1'];
+      registry.add({ names, layers: [], manifest: { new: 1 }, document: { new: 1, alsoNew: 2 }, index: true });
+      await images.pull(ctx, { reference: 'registry.test/new:1' });
+      expect(counted).toEqual([{ config: 2, manifest: 1, index: 0 }]);
+      const known = { config: 0, manifest: 0, index: 0 };
+      for (const kind of ['oci', 'docker'] as const) {
+        await images.load(ctx, { path: await archive([image()], { kind }) });
+        expect(counted.pop()).toEqual(known);
+        const file = await archive([{ ...image(), config: { NetworkMode: 'x' } }], { kind });
+        await images.load(ctx, { path: file });
+        expect(counted.pop()).toEqual({ ...known, config: 1 });
+      }
+      const layout = fresh();
+      const two = ['1', '2'].map((text) => ({ ...image([textFile('a', text)]), names: [`localhost/t:${text}`] }));
+      for (const [name, bytes] of archiveFiles(two, { kind: 'oci' })) {
+        const index = name === 'index.json' && { new: 1, ...(JSON.parse(Buffer.from(bytes).toString()) as object) };
+        await mkdir(path.dirname(path.join(layout, name)), { recursive: true });
+        await writeFile(path.join(layout, name), index ? JSON.stringify(index) : bytes);
+      }
+      await images.load(ctx, { path: layout });
+      // The index is one, whatever the number of its images.
+      expect(counted).toEqual([{ config: 2, manifest: 1, index: 0 }, { ...known, index: 1 }, known]);
+    });
+
     it.each<ArchiveFormat>([
       { kind: 'oci' },
       { kind: 'oci', layers: 'gzip' },

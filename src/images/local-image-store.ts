@@ -14,6 +14,7 @@ import type { CommitDeps } from './commit-images.ts';
 import { commitImages } from './commit-images.ts';
 import { chainIds } from './config.ts';
 import { emptyLayer, ImageDirs } from './image-dirs.ts';
+import type { UnknownImageFields } from './image-fields.ts';
 import { ImageIndex } from './image-index.ts';
 import type {
   HeldImage,
@@ -59,6 +60,8 @@ export interface LocalImageStoreOptions {
   /** Bytes of files that a layer may unpack to, as the owner says now. Default: the unpacker's. */
   readonly maxLayerBytes?: () => number;
   readonly pullMetrics?: PullMetrics;
+  /** Told of every image that is pulled or loaded. */
+  readonly countUnknownFields?: (fields: UnknownImageFields) => void;
   readonly platform?: Platform;
   readonly clock?: Clock;
 }
@@ -110,6 +113,7 @@ export class LocalImageStore implements ImageStore, AsyncDisposable {
       ...{ addon, clock, store, root: dirs.root, rows, index: this.#index, layers: this.#layers, blobs: this.#blobs },
       ...{ changes: this.#changes, ownsBlob: this.#ownsBlob },
       freeLayers: (own, keys) => this.#freeLayers(own, keys),
+      countUnknown: options.countUnknownFields ?? (() => undefined),
     });
     const kept = new KeptLayers({
       ms: keepMs,

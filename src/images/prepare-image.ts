@@ -3,6 +3,7 @@ import { Deadline } from '#base/deadline';
 import { BerthError } from '#base/errors';
 import { Slots } from '#base/slots';
 import { chainIds, digestOf, parseConfig } from './config.ts';
+import type { UnknownImageFields } from './image-fields.ts';
 import type { Layers, PinnedLayer } from './layers.ts';
 import type { Reference } from './reference.ts';
 import { repositoryOf, repoTagOf } from './reference.ts';
@@ -24,6 +25,7 @@ export interface PreparedImage {
   readonly pins: readonly PinnedLayer[];
   /** To be stored as the blobs that the row names. */
   readonly documents: readonly Uint8Array[];
+  readonly unknownFields: UnknownImageFields;
 }
 
 export interface PrepareOptions {
@@ -40,7 +42,7 @@ export interface PrepareOptions {
 /** @throws IMAGE_INVALID, RESOURCE_EXHAUSTED; then nothing of it is held */
 export async function prepareImage(ctx: Ctx, image: SourceImage, options: PrepareOptions): Promise<PreparedImage> {
   const id = digestOf(image.config);
-  const { config, diffIds } = parseConfig(image.config, id);
+  const { config, diffIds, unknownFields } = parseConfig(image.config, id);
   if (diffIds.length !== image.layers.length) {
     const message = `image ${id} has ${image.layers.length} layers, its config ${diffIds.length}`;
     throw new BerthError('IMAGE_INVALID', message);
@@ -57,6 +59,7 @@ export async function prepareImage(ctx: Ctx, image: SourceImage, options: Prepar
   return {
     pins,
     documents,
+    unknownFields: { ...image.unknownFields, config: unknownFields },
     row: {
       id,
       repoTags: options.names.map(repoTagOf).filter((tag) => tag !== undefined),

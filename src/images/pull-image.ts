@@ -40,9 +40,9 @@ export async function pullImage(
   ctx.stage('layers');
   const toSource = (blob: BlobDescriptor, index: number): LayerSource =>
     remoteLayer({ addon, registry, image, blob, onDownload: (bytes) => progress.downloaded(index, bytes) });
-  const { config, manifests, manifestDigest } = image;
+  const { config, manifests, manifestDigest, unknownFields } = image;
   const ids = await commitImages(ctx, commit, async (prepared) => {
-    const source = { config, manifests, manifestDigest, layers: image.layers.map(toSource) };
+    const source = { config, manifests, manifestDigest, unknownFields, layers: image.layers.map(toSource) };
     prepared.push(
       await prepareImage(ctx, source, {
         layers: commit.layers,

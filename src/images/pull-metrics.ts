@@ -1,4 +1,5 @@
 import type { Metrics } from '#base/metrics';
+import { imageDocuments, type UnknownImageFields } from './image-fields.ts';
 import type { LayerStatus } from './image-store.ts';
 
 /** What pulls tell Prometheus. */
@@ -44,5 +45,14 @@ export function pullMetrics(metrics: Metrics): PullMetrics {
       metrics.gaugeOf('image_pulls_running', 'Pulls under way.', running);
       metrics.gaugeOf('image_pulls_waiting', 'Pulls that wait for others to end.', waiting);
     },
+  };
+}
+
+/** Counts fields of images that this version does not know. */
+export function unknownFieldsMetric(metrics: Metrics): (fields: UnknownImageFields) => void {
+  const help = 'Fields of images that were pulled or loaded which this version does not know, by the document.';
+  const counter = metrics.counter('image_unknown_fields_total', help, ['document']);
+  return (fields) => {
+    for (const document of imageDocuments) if (fields[document] > 0) counter.add({ document }, fields[document]);
   };
 }

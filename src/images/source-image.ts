@@ -1,3 +1,4 @@
+import type { UnknownImageFields } from './image-fields.ts';
 import type { LayerSource } from './layer-source.ts';
 
 /** An image as an archive or a registry has it: documents read and their digests checked, layers still untouched. */
@@ -9,4 +10,6 @@ export interface SourceImage {
   readonly manifestDigest?: string;
   /** Bottom first, as many as the config has diffIDs. */
   readonly layers: readonly LayerSource[];
+  /** Of those of `manifests`; the config is read with the image. */
+  readonly unknownFields: Omit<UnknownImageFields, 'config'>;
 }

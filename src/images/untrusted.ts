@@ -1,5 +1,6 @@
 import { BerthError } from '#base/errors';
-import { JsonLimit, JsonPairs, parseJsonPairs } from './json-pairs.ts';
+import type { KnownFields } from '#base/field-tree';
+import { folded, JsonLimit, JsonPairs, parseJsonPairs } from './json-pairs.ts';
 
 /** Manifests, indexes and configs: more is no honest image. */
 export const maxDocumentBytes = 4 * 1024 * 1024;
@@ -33,8 +34,9 @@ export function parseUntrustedValue(bytes: Uint8Array, what: string): unknown {
 
 /** One object of an untrusted document. Every getter checks kind and bounds; null counts as missing. */
 export class UntrustedObject {
-  /** By folded name; what an exact map has as keys is in `#pairs`. */
+  /** By folded name. */
   readonly #fields = new Map<string, unknown[]>();
+  readonly #pairs: JsonPairs;
   readonly what: string;
 
   constructor(value: unknown, what: string) {
@@ -45,7 +47,13 @@ export class UntrustedObject {
       if (before) before.push(field);
       else this.#fields.set(name, [field]);
     }
+    this.#pairs = value;
     this.what = what;
+  }
+
+  /** Fields that the table does not have. */
+  countUnknown(known: KnownFields): number {
+    return known.countUnknown(this.#pairs);
   }
 
   /** What the key has, in the order of the document. */
@@ -160,12 +168,4 @@ function together(values: readonly unknown[], failure: () => BerthError): JsonPa
     for (const pair of value.pairs) all.pairs.push(pair);
   }
   return all;
-}
-
-/** Names that Go takes for the same field. Two letters beyond ASCII fold to letters of it: the long s and the Kelvin sign. */
-export function folded(name: string): string {
-  return name
-    .replaceAll('\u017f', 's')
-    .replaceAll('\u212a', 'k')
-    .replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }

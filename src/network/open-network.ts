@@ -7,6 +7,7 @@ import { runProcess } from '#linux/run-process';
 import { BuiltinNetwork } from './builtin/builtin-network.ts';
 import type { AttachmentRecords } from './cni/attachments.ts';
 import { CniNetwork } from './cni/cni-network.ts';
+import { unknownFieldsMetric, type UnknownCniFields } from './cni/unknown-fields.ts';
 import { NetworkByMode } from './network-by-mode.ts';
 import { NetworkTimer } from './network-timer.ts';
 import { StoreAddressBook, type LeaseRecords } from './store-address-book.ts';
@@ -23,12 +24,19 @@ export interface OpenNetworkOptions {
   readonly metrics: Metrics;
 }
 
+interface Measured {
+  readonly timer: NetworkTimer;
+  readonly unknownFields: UnknownCniFields;
+}
+
 /** The network the config names, started; beside it the other one, as long as there are pods that it made. */
 export function openNetwork(options: OpenNetworkOptions): NetworkByMode {
   const { leases, attachments, config, addon } = options;
-  const timer = new NetworkTimer(options.metrics, options.clock);
+  const { metrics, clock } = options;
+  const measured: Measured = { timer: new NetworkTimer(metrics, clock), unknownFields: unknownFieldsMetric(metrics) };
+  const { timer } = measured;
   if (config.mode === 'cni') {
-    const current = openCni(options, timer);
+    const current = openCni(options, measured);
     current.start();
     const openFormer = (): BuiltinNetwork => openBuiltin(options);
     return new NetworkByMode({
@@ -41,7 +49,7 @@ export function openNetwork(options: OpenNetworkOptions): NetworkByMode {
   }
   const current = openBuiltin(options);
   current.start();
-  const openFormer = (): CniNetwork => openCni(options, timer);
+  const openFormer = (): CniNetwork => openCni(options, measured);
   const former = attachments.values().length > 0 ? openFormer() : undefined;
   return new NetworkByMode({ current, former, openFormer, timer, addon });
 }
@@ -54,9 +62,9 @@ function openBuiltin({ ctx, addon, leases, config, clock }: OpenNetworkOptions):
   });
 }
 
-function openCni({ ctx, addon, attachments, config, cni, clock }: OpenNetworkOptions, timer: NetworkTimer): CniNetwork {
+function openCni({ ctx, addon, attachments, config, cni, clock }: OpenNetworkOptions, measured: Measured): CniNetwork {
   return new CniNetwork({
-    ...{ ctx, addon, attachments, clock, timer },
+    ...{ ctx, addon, attachments, clock, ...measured },
     run: (own, command) => runProcess(own, addon, command),
     config: cni,
     poolSize: config.poolSize,

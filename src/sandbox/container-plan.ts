@@ -32,7 +32,7 @@ export async function planContainer(
   checkSupported(parts, pod, config);
   const ofImage: string[] = [];
   const warn = (message: string): number => ofImage.push(message);
-  const { input, warnings } = await containerWords({
+  const { input, warnings, unknownSeccomp } = await containerWords({
     podId: pod.id,
     id,
     pod: pod.identity.config,
@@ -48,6 +48,7 @@ export async function planContainer(
     setupTimeoutMs: parts.timeouts.volumeMs,
     kernel: parts.runtime.features,
   });
+  parts.unknownSeccomp.add({}, unknownSeccomp);
   checkExecution({ ...input, rlimits: [...input.rlimits, ...parts.runtime.features.rlimits] });
   checkTogether(input);
   const { uid, gid, additionalGids } = input.user;

@@ -64,6 +64,8 @@ export function capabilities(context: SecurityContext): CapabilityInput {
 export interface SeccompWords {
   readonly seccomp: SeccompChoice;
   readonly warnings: readonly string[];
+  /** Fields of the profile that nobody knows. */
+  readonly unknownFields: number;
 }
 
 /**
@@ -71,7 +73,7 @@ export interface SeccompWords {
  * profile file that says nothing: unconfined, as with everybody.
  */
 export async function chooseSeccomp(context: SecurityContext, supported: boolean): Promise<SeccompWords> {
-  const unconfined: SeccompWords = { seccomp: { type: 'unconfined' }, warnings: [] };
+  const unconfined: SeccompWords = { seccomp: { type: 'unconfined' }, warnings: [], unknownFields: 0 };
   const asked = context?.seccomp ?? profileOfWord(context?.seccomp_profile_path ?? '', 'seccomp_profile_path');
   if (!asked) return unconfined;
   checkProfile(asked, 'seccomp');
@@ -82,14 +84,14 @@ export async function chooseSeccomp(context: SecurityContext, supported: boolean
       `seccomp profile ${asked.profile_type} was asked for, but this kernel has no seccomp`,
     );
   }
-  if (asked.profile_type === 'RuntimeDefault') return { seccomp: { type: 'runtimeDefault' }, warnings: [] };
+  if (asked.profile_type === 'RuntimeDefault') return { ...unconfined, seccomp: { type: 'runtimeDefault' } };
   const file = withoutPrefix(asked.localhost_ref);
   if (file === '') throw new BerthError('INVALID_ARGUMENT', 'seccomp: Localhost needs localhost_ref');
-  const { profile, unknown } = await readSeccompProfile(file);
+  const { profile, unknown, unknownCount: unknownFields } = await readSeccompProfile(file);
   const warnings = unknown.length === 0 ? [] : [`seccomp profile ${file}: unknown fields: ${unknown.join(', ')}`];
-  if (profile) return { seccomp: { type: 'profile', profile }, warnings };
+  if (profile) return { seccomp: { type: 'profile', profile }, warnings, unknownFields };
   return {
-    ...unconfined,
+    ...{ ...unconfined, unknownFields },
     warnings: [...warnings, `seccomp profile ${file} says nothing: the container has no filter`],
   };
 }

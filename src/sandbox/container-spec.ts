@@ -39,6 +39,8 @@ export interface ContainerWords {
   readonly input: Omit<ContainerInput, 'document'>;
   /** What means less on this node than it says. */
   readonly warnings: readonly string[];
+  /** Fields of its seccomp profile that nobody knows. */
+  readonly unknownSeccomp: number;
 }
 
 /**
@@ -106,7 +108,8 @@ export async function containerWords(input: ContainerSpecInput): Promise<Contain
     logPath: logPath(pod, config),
     setupTimeoutMs: input.setupTimeoutMs,
   };
-  return { input: words, warnings: [...apparmor.warnings, ...seccomp.warnings] };
+  const warnings = [...apparmor.warnings, ...seccomp.warnings];
+  return { input: words, warnings, unknownSeccomp: seccomp.unknownFields };
 }
 
 function deviceInput({ host_path: hostPath, container_path, permissions }: Device__Output): DeviceInput {

@@ -5,7 +5,7 @@ import { BerthError } from '#base/errors';
 import type { IdSource } from '#base/ids';
 import type { KeyedLock } from '#base/keyed-lock';
 import type { Logger } from '#base/log';
-import type { Metrics } from '#base/metrics';
+import type { CounterMetric, Metrics } from '#base/metrics';
 import type { ImageStore } from '#images/image-store';
 import type { Files } from '#linux/files';
 import type { PodNetwork } from '#network/pod-network';
@@ -55,6 +55,8 @@ export interface SandboxParts {
   readonly ids: IdSource;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** Fields of seccomp profiles that nobody knows. */
+  readonly unknownSeccomp: CounterMetric<never>;
   readonly bootId: string;
   /** Aborts when berthd shuts down; pods go on. */
   readonly stopping: AbortSignal;

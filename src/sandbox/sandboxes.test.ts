@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { createCtx } from '#base/ctx';
@@ -12,9 +12,24 @@ import {
   runningContainer,
   until,
 } from './sandboxes.fixture.ts';
-import { podWith } from './cri-config.fixture.ts';
+import { podWith, securityContext } from './cri-config.fixture.ts';
 
 const ctx = createCtx();
+
+test('fields of a seccomp profile that nobody knows are counted for each container that is made with it', async () => {
+  const it = await new FakeNode().start();
+  const profile = path.join(it.node.root, 'profile.json');
+  writeFileSync(profile, '{"defaultAction":"SCMP_ACT_ALLOW","new":1,"syscalls":[{"action":"SCMP_ACT_LOG","new":1}]}');
+  const seccomp = { profile_type: 'Localhost', localhost_ref: profile } as const;
+  const linux = { resources: null, security_context: securityContext({ seccomp }) };
+  const podId = await it.sandboxes.runPod(ctx, podIdentity('web'));
+  await it.sandboxes.createContainer(ctx, containerIdentity(podId, 'plain'));
+  expect(await it.metrics.text()).toMatch(/^berth_seccomp_unknown_fields_total 0$/m);
+  for (const name of ['one', 'two']) {
+    await it.sandboxes.createContainer(ctx, containerIdentity(podId, name, { linux }));
+  }
+  expect(await it.metrics.text()).toMatch(/^berth_seccomp_unknown_fields_total 4$/m);
+});
 
 describe('the life of a pod', () => {
   test('run, create, start, exit, remove: nothing is left', async () => {

@@ -113,6 +113,10 @@ export class Sandboxes implements AsyncDisposable {
       events,
       stats: new StatsSampler({ ...options, pods, layers, intervalMs: options.statsIntervalMs ?? tenSeconds }),
       notes: new RecoveryNotes(),
+      unknownSeccomp: metrics.counter(
+        'seccomp_unknown_fields_total',
+        'Fields of seccomp profiles of containers that this version does not know.',
+      ),
       lostOutput: new LostOutput({ log, metrics }),
       locks: new KeyedLock(),
       stopping: stopping.signal,

@@ -24,7 +24,8 @@ What holds for all fields, as Berth's peers have it, which are written in Go (en
 - Of a field that comes twice the last one counts; a second object adds its fields to the first, a second map its entries.
   null is nothing: it empties a list or map, and leaves a text as it is.
 - A value of the wrong kind is refused by the field's name: no variable is lost. Bytes that are no UTF-8 become U+FFFD.
-- Fields that Berth has not heard of are accepted and have no effect.
+- Fields that Berth has not heard of are accepted and have no effect, and are counted: \`berth_image_unknown_fields_total\` in
+  [metrics.md](metrics.md).
 - Documents have 4 MiB at most, more in [limits.md](limits.md). What Berth refuses of layers is in
   [native/unpack](../native/unpack/README.md).
 

@@ -1,6 +1,7 @@
-/** The documents that an image is made of. */
-export const imageDocuments = ['config', 'manifest', 'index'] as const;
-export type ImageDocument = (typeof imageDocuments)[number];
+import type { FieldTree } from '#base/field-tree';
+import { imageDocuments, imageFieldTrees, type ImageDocument } from '#images/image-fields';
+
+export { imageDocuments, type ImageDocument };
 
 /** A field of a document of an image that holds a value. */
 export interface ImageField {
@@ -9,45 +10,15 @@ export interface ImageField {
   readonly path: string;
 }
 
-const platform = ['architecture', 'os', 'os.version', 'os.features', 'variant'];
-const descriptor = ['mediaType', 'digest', 'size', 'urls', 'annotations', 'data', 'artifactType'];
-const descriptorWithPlatform = [...descriptor, ...platform.map((field) => `platform.${field}`)];
-const below = (name: string, fields: readonly string[]): readonly string[] => fields.map((field) => `${name}.${field}`);
-
-/**
- * Every field of image-spec 1.1.1 (config.md, manifest.md, image-index.md, descriptor.md), and what docker's schema 2 has
- * besides them (moby's image.Image and container.Config, which builders still write).
- */
-const specification: Readonly<Record<ImageDocument, readonly string[]>> = {
-  config: [
-    ...['created', 'author', ...platform],
-    ...below('config', [
-      ...['User', 'ExposedPorts', 'Env', 'Entrypoint', 'Cmd', 'Volumes', 'WorkingDir', 'Labels', 'StopSignal'],
-      ...['Memory', 'MemorySwap', 'CpuShares', 'Healthcheck', 'ArgsEscaped', 'OnBuild', 'Shell', 'StopTimeout'],
-      ...['Hostname', 'Domainname', 'AttachStdin', 'AttachStdout', 'AttachStderr', 'Tty', 'OpenStdin', 'StdinOnce'],
-      ...['Image', 'NetworkDisabled', 'MacAddress'],
-    ]),
-    ...['rootfs.type', 'rootfs.diff_ids'],
-    ...below('history[]', ['created', 'author', 'created_by', 'comment', 'empty_layer']),
-    ...['id', 'parent', 'comment', 'container', 'container_config', 'docker_version', 'Size', 'throwaway'],
-    ...['moby.buildkit.buildinfo.v1', 'moby.buildkit.cache.v0'],
-  ],
-  manifest: [
-    ...['schemaVersion', 'mediaType', 'artifactType', 'annotations'],
-    ...below('config', descriptorWithPlatform),
-    ...below('layers[]', descriptorWithPlatform),
-    ...below('subject', descriptorWithPlatform),
-  ],
-  index: [
-    ...['schemaVersion', 'mediaType', 'artifactType', 'annotations'],
-    ...below('manifests[]', descriptorWithPlatform),
-    ...below('subject', descriptorWithPlatform),
-  ],
-};
-
 export const imageFields: readonly ImageField[] = imageDocuments.flatMap((document) =>
-  specification[document].map((path) => ({ document, path })),
+  pathsOf(imageFieldTrees[document]).map((path) => ({ document, path })),
 );
+
+function pathsOf(tree: FieldTree): readonly string[] {
+  return Object.entries(tree).flatMap(([name, inner]) =>
+    inner === null ? [name] : pathsOf(inner).map((path) => `${name}.${path}`),
+  );
+}
 
 /** Names of fields with a dot in them, which is not the one between two names. */
 const dotted = ['os.version', 'os.features', 'moby.buildkit.buildinfo.v1', 'moby.buildkit.cache.v0'];

@@ -79,23 +79,24 @@ describe('what is refused', () => {
   });
 });
 
-describe('what has no meaning is accepted and changes nothing', () => {
+describe('what has no meaning is accepted and changes nothing; only what nobody knows is counted', () => {
   const values = ['text', 7, true, null, [], ['x'], {}, { x: 1 }];
 
   test.each([...named('none'), ['config unknown', { document: 'config', path: 'unknown' }] as const])(
     '%s',
-    async (_name, field) => {
+    async (name, field) => {
       const before = await seen();
       for (const value of values) {
         images.changed = { field, value };
-        expect(await seen()).toEqual(before);
+        expect(await seen()).toEqual({ ...before, unknown: name === 'config unknown' ? 1 : 0 });
       }
     },
   );
 
   async function seen(): Promise<object> {
-    const { config, layers } = await images.pull(whole());
-    return { layers, config: parseConfig(config, '') };
+    const { config: bytes, layers, unknownFields } = await images.pull(whole());
+    const { unknownFields: inConfig, ...config } = parseConfig(bytes, '');
+    return { layers, config, unknown: inConfig + unknownFields.manifest + unknownFields.index };
   }
 });
 

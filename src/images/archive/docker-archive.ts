@@ -1,3 +1,4 @@
+import { knownArchiveFields } from '../image-fields.ts';
 import { archiveLayer } from '../layer-source.ts';
 import { parseReference } from '../reference.ts';
 import { objectsOf, parseUntrustedValue } from '../untrusted.ts';
@@ -20,6 +21,7 @@ export async function readDockerArchive(files: ArchiveFiles): Promise<readonly A
       manifests: [],
       names: image.texts('RepoTags').map(parseReference),
       layers,
+      unknownFields: { manifest: image.countUnknown(knownArchiveFields), index: 0 },
     });
   }
   return images;

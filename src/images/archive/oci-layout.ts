@@ -1,5 +1,6 @@
 import { BerthError } from '#base/errors';
 import { digestLike } from '../config.ts';
+import { knownImageFields } from '../image-fields.ts';
 import type { LayerSource } from '../layer-source.ts';
 import { archiveLayer } from '../layer-source.ts';
 import type { Platform } from '../platform.ts';
@@ -20,12 +21,16 @@ interface Found {
   readonly manifest: UntrustedObject;
   /** Outermost first: indexes, then the manifest. */
   readonly documents: readonly Uint8Array[];
+  /** Of the indexes. */
+  readonly unknownFields: number;
 }
 
 /** An OCI image layout: index.json leads to manifests, those to config and layers, all named by digest. */
 export async function readOciLayout(files: ArchiveFiles, platform: Platform): Promise<readonly ArchiveImage[]> {
   const index = parseUntrusted(await readDocument(files, ociIndexName), `${ociIndexName} in ${files.path}`);
   const images: ArchiveImage[] = [];
+  // The index that all images share is counted with the first.
+  let unknownAbove = index.countUnknown(knownImageFields.index);
   for (const entry of index.objects('manifests')) {
     if (rankOf(entry.object('platform'), platform) === undefined) continue;
     const found = await follow(files, entry, platform, 0);
@@ -40,7 +45,12 @@ export async function readOciLayout(files: ArchiveFiles, platform: Platform): Pr
       manifestDigest: digestIn(entry),
       names: namesOf(entry),
       layers,
+      unknownFields: {
+        manifest: found.manifest.countUnknown(knownImageFields.manifest),
+        index: unknownAbove + found.unknownFields,
+      },
     });
+    unknownAbove = 0;
   }
   if (images.length === 0) {
     throw new BerthError('IMAGE_INVALID', `${files.path} has no image for ${platform.os}/${platform.architecture}`);
@@ -58,10 +68,12 @@ async function follow(
   if (depth > maxNesting) throw new BerthError('IMAGE_INVALID', `${files.path} nests indexes too deeply`);
   const bytes = await readBlob(files, entry);
   const document = parseUntrusted(bytes, `manifest ${digestIn(entry)}`);
-  if (document.objects('manifests').length === 0) return { manifest: document, documents: [bytes] };
+  if (document.objects('manifests').length === 0) return { manifest: document, documents: [bytes], unknownFields: 0 };
   for (const inner of bestFirst(document.objects('manifests'), platform)) {
     const found = await follow(files, inner, platform, depth + 1);
-    if (found) return { manifest: found.manifest, documents: [bytes, ...found.documents] };
+    if (!found) continue;
+    const unknownFields = found.unknownFields + document.countUnknown(knownImageFields.index);
+    return { manifest: found.manifest, documents: [bytes, ...found.documents], unknownFields };
   }
   return undefined;
 }

@@ -1,7 +1,6 @@
 import { BerthError } from '#base/errors';
-import { JsonPairs, parseJsonPairs } from '../json-pairs.ts';
+import { folded, JsonPairs, parseJsonPairs } from '../json-pairs.ts';
 import { registryOfAddress } from '../reference.ts';
-import { folded } from '../untrusted.ts';
 import { loginOf, type Login } from './credentials.ts';
 import { OwnerFiles } from './owner-files.ts';
 

@@ -6,8 +6,10 @@ import { BerthError } from '#base/errors';
 import type { RegistryConfig } from '#config/slices';
 import type { Fd } from '#linux/fd';
 import { digestOf } from '../config.ts';
+import { knownImageFields } from '../image-fields.ts';
 import { hostPlatform, type Platform } from '../platform.ts';
 import { parseReference, repositoryOf, type Reference } from '../reference.ts';
+import { parseUntrusted } from '../untrusted.ts';
 import type { BlobDescriptor, OnBytes, Registry, RemoteImage, RemoteRequest } from './registry.ts';
 import { pipeWriter, readerGone } from './write-pipe.ts';
 
@@ -26,6 +28,8 @@ export interface FakeRemoteImage {
   readonly config?: Readonly<Record<string, unknown>>;
   /** Overrides of the whole config document. */
   readonly document?: Readonly<Record<string, unknown>>;
+  /** More of the manifest. */
+  readonly manifest?: Readonly<Record<string, unknown>>;
   /** Default: this machine's. */
   readonly platform?: Platform;
   /** Puts an index before the manifest. */
@@ -68,6 +72,7 @@ export function buildRemoteImage(image: FakeRemoteImage): BuiltImage {
   const manifest = json({
     ...{ schemaVersion: 2, mediaType: ociManifest, layers },
     config: { mediaType: ociConfig, digest: digestOf(config), size: config.length },
+    ...image.manifest,
   });
   const entry = { mediaType: ociManifest, digest: digestOf(manifest), size: manifest.length, platform };
   const index = json({ schemaVersion: 2, mediaType: ociIndex, manifests: [entry] });
@@ -80,6 +85,11 @@ export function buildRemoteImage(image: FakeRemoteImage): BuiltImage {
     config,
     platform,
   };
+}
+
+function unknownIn(documents: readonly Uint8Array[], kind: 'manifest' | 'index'): number {
+  const counts = documents.map((bytes) => parseUntrusted(bytes, kind).countUnknown(knownImageFields[kind]));
+  return counts.reduce((sum, count) => sum + count, 0);
 }
 
 /** A registry without a network. What it does wrong is said beforehand: `fail`, `hold`, `corrupt`. */
@@ -151,7 +161,11 @@ export class FakeRegistry implements Registry {
       throw new BerthError('NOT_FOUND', `${name} has no image for ${os}/${architecture}`);
     }
     const { manifestDigest, manifests, config, layers } = image;
-    return { session: repositoryOf(request.reference), manifestDigest, manifests, config, layers };
+    const unknownFields = {
+      manifest: unknownIn(manifests.slice(-1), 'manifest'),
+      index: unknownIn(manifests.slice(0, -1), 'index'),
+    };
+    return { session: repositoryOf(request.reference), manifestDigest, manifests, config, layers, unknownFields };
   }
 
   async fetchBlob(ctx: Ctx, image: RemoteImage, blob: BlobDescriptor, sink: Fd, onProgress?: OnBytes): Promise<void> {

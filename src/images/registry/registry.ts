@@ -1,6 +1,7 @@
 import type { Ctx } from '#base/ctx';
 import type { RegistryConfig } from '#config/slices';
 import type { Fd } from '#linux/fd';
+import type { UnknownImageFields } from '../image-fields.ts';
 import type { Platform } from '../platform.ts';
 import type { Reference } from '../reference.ts';
 
@@ -68,4 +69,6 @@ export interface RemoteImage {
   readonly config: Uint8Array;
   /** Bottom first, as many as the config has diffIDs. */
   readonly layers: readonly BlobDescriptor[];
+  /** Of those of `manifests`. */
+  readonly unknownFields: Omit<UnknownImageFields, 'config'>;
 }

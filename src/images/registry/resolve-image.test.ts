@@ -70,6 +70,18 @@ it('does not fetch a config that is here, and fetches any other', async () => {
   expect(await asked(Buffer.alloc(built.config.length))).toEqual([ofManifest, ofConfig]);
 });
 
+it('counts the fields that nobody knows of the documents that lead to the image, and of no other', async () => {
+  const wanted = {
+    ...manifest,
+    new: 1,
+    layers: (manifest['layers'] as Fields[]).map((layer) => ({ ...layer, new: 1 })),
+  };
+  const { os, architecture } = hostPlatform();
+  const other = entryOf({ ...manifest, alsoNew: 1 }, { platform: { os, architecture: 'other' } });
+  serve({ schemaVersion: 2, manifests: [other, entryOf(wanted, { platform: { os, architecture }, new: 1 })] });
+  expect((await bench.resolve(name)).unknownFields).toEqual({ manifest: 2, index: 1 });
+});
+
 describe('media types', () => {
   it('asks for every kind it understands', async () => {
     serve(manifest);

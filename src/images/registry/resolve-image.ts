@@ -1,6 +1,7 @@
 import { Deadline } from '#base/deadline';
 import { BerthError, isBerthError } from '#base/errors';
 import { digestLike, digestOf, parseConfig, type ParsedConfig } from '../config.ts';
+import { knownImageFields } from '../image-fields.ts';
 import { rankOf, type Platform } from '../platform.ts';
 import { isDigest, repositoryOf, type Reference } from '../reference.ts';
 import { maxDocumentBytes, parseUntrusted, type UntrustedObject } from '../untrusted.ts';
@@ -60,7 +61,12 @@ interface Wanted {
   readonly accept?: string;
 }
 
-type Chain = readonly Found[];
+interface Read extends Found {
+  readonly kind: 'index' | 'manifest';
+  readonly unknownFields: number;
+}
+
+type Chain = readonly Read[];
 /** What of the descriptor that led to a document is asked for. */
 type Above = Pick<IndexEntry, 'mediaType' | 'named'>;
 
@@ -105,13 +111,16 @@ class Walk {
       const why = `has ${layers.length} layers where its config has ${diffIds.length}`;
       throw new BerthError('IMAGE_INVALID', `manifest ${manifest.digest} ${why}`);
     }
-    return { manifestDigest: outermost.digest, manifests: chain.map(({ bytes }) => bytes), config, layers };
+    return {
+      ...{ manifestDigest: outermost.digest, manifests: chain.map(({ bytes }) => bytes), config, layers },
+      unknownFields: { manifest: unknownIn(chain, 'manifest'), index: unknownIn(chain, 'index') },
+    };
   }
 
   /** The documents from this one to the manifest for the platform; undefined: it has none. */
-  async #descend(found: Found, { mediaType, named }: Above, above: readonly Found[]): Promise<Chain | undefined> {
-    const chain = [...above, found];
+  async #descend(found: Found, { mediaType, named }: Above, above: Chain): Promise<Chain | undefined> {
     const { kind, root } = this.#parse(found, mediaType);
+    const chain = [...above, { ...found, kind, unknownFields: root.countUnknown(knownImageFields[kind]) }];
     if (kind === 'manifest') return named || (await this.#isForUs(root)) ? chain : undefined;
     if (chain.length > maxNesting) {
       throw new BerthError('IMAGE_INVALID', `${this.#name} has indexes nested more than ${maxNesting} deep`);
@@ -210,6 +219,10 @@ function configIn(root: UntrustedObject, config: Uint8Array, called: 'image' | '
     throw artifact(root, error);
   }
   throw artifact(root);
+}
+
+function unknownIn(chain: Chain, kind: Read['kind']): number {
+  return chain.reduce((sum, document) => sum + (document.kind === kind ? document.unknownFields : 0), 0);
 }
 
 async function checked(answer: Answer, wanted: Wanted): Promise<Found> {

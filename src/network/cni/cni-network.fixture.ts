@@ -12,6 +12,7 @@ import type { NetworkRequest, PodNetworkRecord } from '../pod-network.ts';
 import type { AttachmentRecord } from './attachments.ts';
 import { CniNetwork, type CniNetworkOptions } from './cni-network.ts';
 import { FakePlugins } from './plugins.fake.ts';
+import { unknownFieldsMetric } from './unknown-fields.ts';
 
 export const chain = {
   cniVersion: '1.0.0',
@@ -35,6 +36,7 @@ export class CniBench implements AsyncDisposable {
   readonly openNamespaces = new Set<number>();
   readonly metrics = createMetrics();
   readonly timer = new NetworkTimer(this.metrics, clock);
+  readonly unknownFields = unknownFieldsMetric(this.metrics);
   network: CniNetwork;
   readonly #opened: CniNetwork[] = [];
   #nextFd = 1_000_000;
@@ -58,6 +60,7 @@ export class CniBench implements AsyncDisposable {
   open(more: Partial<CniNetworkOptions> = {}): CniNetwork {
     const network = new CniNetwork({
       ...{ ctx: this.ctx, config: this.config, attachments: this.records, timer: this.timer, poolSize: 1 },
+      unknownFields: this.unknownFields,
       run: this.plugins.run,
       addon: {
         createNetns: async () => {

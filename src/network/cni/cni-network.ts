@@ -27,6 +27,7 @@ import { endOrphans, type OrphanAddon } from './orphans.ts';
 import { Plugins, podInterface, type RunProgram } from './plugins.ts';
 import { NamespaceFiles } from './pod-netns.ts';
 import { hostInterface, podAddresses, type CniResult } from './result.ts';
+import { unknownInResult, type UnknownCniFields } from './unknown-fields.ts';
 
 export interface CniNetworkOptions {
   /** For work nobody waits for; its signal ends with the daemon. */
@@ -39,6 +40,7 @@ export interface CniNetworkOptions {
   readonly poolSize: number;
   readonly clock: Pick<Clock, 'monotonicMs'>;
   readonly timer: NetworkTimer;
+  readonly unknownFields: UnknownCniFields;
   /** How often what could not be freed is tried again. */
   readonly retryMs?: number;
   /** How often plugins are told which attachments there are. */
@@ -70,10 +72,11 @@ export class CniNetwork implements PodNetwork, AsyncDisposable {
   #closed = false;
 
   constructor(options: CniNetworkOptions) {
-    const { ctx, addon, run, config, poolSize } = options;
+    const { ctx, addon, run, config, poolSize, unknownFields } = options;
+    const { confDir: directory, binDirs } = config;
     this.#options = options;
-    this.#plugins = new Plugins({ run, binDirs: config.binDirs, timeoutMs: config.timeoutMs });
-    this.#source = new ConfSource({ ctx, plugins: this.#plugins, directory: config.confDir, binDirs: config.binDirs });
+    this.#plugins = new Plugins({ run, binDirs, timeoutMs: config.timeoutMs });
+    this.#source = new ConfSource({ ctx, plugins: this.#plugins, directory, binDirs, unknownFields });
     this.#files = new NamespaceFiles({ addon, directory: config.netnsDir });
     this.#namespaces = new NetnsPool({ ctx, addon, size: poolSize });
   }
@@ -245,11 +248,12 @@ export class CniNetwork implements PodNetwork, AsyncDisposable {
 
   /** Each step's result is written down while the next step runs: a DEL finds more to undo with it. */
   async #add(ctx: Ctx, record: AttachmentRecord, begin: () => void): Promise<CniResult> {
-    const { attachments } = this.#options;
+    const { attachments, unknownFields } = this.#options;
     const { attachment } = readAttachment(record, record.netns);
     let writing = Promise.resolve();
     let failure: unknown;
     const write = ({ value }: CniResult): void => {
+      unknownFields.add({ document: 'result' }, unknownInResult(value));
       const put = (): Promise<void> => attachments.put(ctx, record.podId, { ...record, result: JSON.stringify(value) });
       writing = writing.then(put).catch((error: unknown) => {
         failure = error;

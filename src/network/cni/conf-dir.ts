@@ -3,17 +3,24 @@ import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { readBounded, UnfitFile } from '#base/bounded-file';
 import { BerthError, errnoOf, messageOf } from '#base/errors';
-import { parseConfList, parsePlugin, withPlugins, type ConfList, type PluginConf } from './conf-list.ts';
+import { countUnknown, parseConfList, parsePlugin, withPlugins, type ConfList, type PluginConf } from './conf-list.ts';
 
 const extensions = ['.conflist', '.conf', '.json'];
 /** A list is a page of text; it is stored with every pod. */
 const maxBytes = 64 * 1024;
 const maxFiles = 128;
 
+export interface ConfFile {
+  readonly file: string;
+  readonly list: ConfList;
+  /** How many fields nobody here knows. */
+  readonly unknownFields: number;
+}
+
 /** What a directory of network configurations says. */
 export interface ConfDir {
   /** The first valid list in lexical order of the files' names; undefined when there is none. */
-  readonly chosen?: { readonly file: string; readonly list: ConfList };
+  readonly chosen?: ConfFile;
   /** Valid ones after it, which are not used: a pod has one network here. */
   readonly unused: readonly string[];
   /** One sentence for each file that could not be used, or for the directory itself. */
@@ -29,11 +36,11 @@ export async function readConfDir(directory: string): Promise<ConfDir> {
     return { unused: [], problems: [problemOf(directory, error)] };
   }
   const problems: string[] = [];
-  const valid: { readonly file: string; readonly list: ConfList }[] = [];
+  const valid: ConfFile[] = [];
   for (const name of names) {
     const file = path.join(directory, name);
     try {
-      valid.push({ file, list: await readList(directory, file) });
+      valid.push(await readList(directory, file));
     } catch (error) {
       problems.push(problemOf(file, error));
     }
@@ -42,9 +49,12 @@ export async function readConfDir(directory: string): Promise<ConfDir> {
   return { ...(chosen ? { chosen } : {}), unused: others.map(({ file }) => file), problems };
 }
 
-async function readList(directory: string, file: string): Promise<ConfList> {
-  const list = parseConfList(await readText(file));
-  return withPlugins(list, list.onlyInlined ? [] : await readPlugins(path.join(directory, list.name)));
+async function readList(directory: string, file: string): Promise<ConfFile> {
+  const text = await readText(file);
+  const inlined = parseConfList(text);
+  const more = inlined.onlyInlined ? [] : await readPlugins(path.join(directory, inlined.name));
+  const list = withPlugins(inlined, more);
+  return { file, list, unknownFields: countUnknown(text, list) };
 }
 
 /** CNI 1.1: plugins of `<directory>/<network>/*.conf`. */

@@ -1,4 +1,5 @@
 import { BerthError, messageOf } from '#base/errors';
+import { isOnePlugin, unknownInConfiguration } from './unknown-fields.ts';
 
 // Network configurations as administrators write them: CNI specification 1.1, section 1.
 
@@ -45,14 +46,17 @@ export function parseConfList(text: string): ConfList {
   const name = checkName(file['name']);
   const cniVersion = chooseVersion(file);
   const onlyInlined = flag(file, 'loadOnlyInlinedPlugins');
-  // 1.1: a list may have all of its plugins in files of their own.
-  const isList = 'plugins' in file || !('type' in file);
-  const plugins = isList ? listed(file['plugins'] ?? []) : [checkPlugin(file)];
+  const plugins = isOnePlugin(file) ? [checkPlugin(file)] : listed(file['plugins'] ?? []);
   return {
     ...{ name, cniVersion, onlyInlined, plugins },
     disableCheck: flag(file, 'disableCheck'),
     disableGC: flag(file, 'disableGC'),
   };
+}
+
+/** How many fields of a file that was read, and of what the list's plugins declare, nobody here knows. */
+export function countUnknown(text: string, { plugins }: ConfList): number {
+  return unknownInConfiguration(parseObject(text), plugins);
 }
 
 /** One plugin from a file of its own. @throws CONFIG_INVALID */

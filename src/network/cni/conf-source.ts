@@ -5,9 +5,10 @@ import { messageOf } from '#base/errors';
 import { unattended } from '#base/unattended';
 import type { NetworkStatus } from '../pod-network.ts';
 import { askStatus, hasVerbsOf11 } from './chain.ts';
-import { readConfDir, type ConfDir } from './conf-dir.ts';
+import { readConfDir, type ConfDir, type ConfFile } from './conf-dir.ts';
 import { addressersOf, programsOf, type ConfList } from './conf-list.ts';
 import type { Plugins } from './plugins.ts';
+import type { UnknownCniFields } from './unknown-fields.ts';
 
 export interface ConfSourceOptions {
   /** For work nobody waits for. */
@@ -15,12 +16,12 @@ export interface ConfSourceOptions {
   readonly plugins: Plugins;
   readonly directory: string;
   readonly binDirs: readonly string[];
+  readonly unknownFields: UnknownCniFields;
   readonly pollMs?: { readonly ready: number; readonly notReady: number };
 }
 
 type State =
-  | { readonly ready: true; readonly file: string; readonly list: ConfList; readonly note: string }
-  | { readonly ready: false; readonly message: string };
+  ({ readonly ready: true; readonly note: string } & ConfFile) | { readonly ready: false; readonly message: string };
 
 /** What editors and installers write in several steps is read when they are done. */
 const settleMs = 100;
@@ -106,7 +107,7 @@ export class ConfSource implements Disposable {
     } catch (error) {
       return { ready: false, message: sentence([`${name}: ${messageOf(error)}`, ...noteOf(found)]) };
     }
-    return { ready: true, file, list, note: sentence([name, ...(await this.#inside(list)), ...noteOf(found)]) };
+    return { ready: true, ...chosen, note: sentence([name, ...(await this.#inside(list)), ...noteOf(found)]) };
   }
 
   /** Ways to addresses that are no programs: the plugin may know them, or is about to fail. */
@@ -131,9 +132,10 @@ export class ConfSource implements Disposable {
     const before = this.#state;
     this.#state = state;
     if (this.#closed || (describe(before) === describe(state) && before.ready === state.ready)) return;
-    if (state.ready)
+    if (state.ready) {
+      this.#options.unknownFields.add({ document: 'configuration' }, state.unknownFields);
       log.info({ file: state.file, network: state.list.name, note: state.note }, 'pods are connected by CNI');
-    else log.warn({ why: state.message }, 'pods cannot be connected by CNI; it is looked for again');
+    } else log.warn({ why: state.message }, 'pods cannot be connected by CNI; it is looked for again');
   }
 
   /** The directory may come later, or be replaced by another of its name. */
@@ -185,5 +187,7 @@ function sentence(parts: readonly string[]): string {
 }
 
 function describe(state: State): string {
-  return state.ready ? `${state.file} ${JSON.stringify(state.list)} ${state.note}` : state.message;
+  return state.ready
+    ? `${state.file} ${JSON.stringify(state.list)} ${state.unknownFields} ${state.note}`
+    : state.message;
 }

@@ -230,6 +230,63 @@ test('fields that nobody knows are accepted, and told to the plugin', async () =
   await keptInResult({ brand: 'new' })();
 });
 
+describe('fields that nobody knows are counted', () => {
+  async function counted(bench: CniBench): Promise<readonly string[]> {
+    const lines = (await bench.metrics.text()).split('\n');
+    return lines.filter((line) => line.startsWith('berth_cni_unknown_fields_total{'));
+  }
+  const ofConfiguration = (count: number) => `berth_cni_unknown_fields_total{document="configuration"} ${count}`;
+  const ofResult = (count: number) => `berth_cni_unknown_fields_total{document="result"} ${count}`;
+
+  test.each<[string, Json, number]>([
+    ['none, where plugins have keys of their own', chain, 0],
+    ['of a list', { ...chain, cniVersions: ['1.0.0'], alsoNew: 1, Name: 'x' }, 2],
+    ['capabilities that a plugin declares', { ...chain, ...bridge({ capabilities: { dns: true, colour: true } }) }, 1],
+    ['not those of one plugin that stands for itself', { cniVersion: '1.0.0', name: 'n', type: 'bridge', new: 1 }, 0],
+  ])('of a configuration: %s', async (_what, conf, count) => {
+    await using bench = new CniBench({}, conf);
+    await bench.network.refresh();
+    expect(await counted(bench)).toEqual([ofConfiguration(count)]);
+  });
+
+  test('of a configuration again when it is another one, and not each time that it is read', async () => {
+    await using bench = new CniBench({}, { ...chain, alsoNew: 1 });
+    for (let times = 0; times < 3; times += 1) await bench.network.refresh();
+    expect(await counted(bench)).toEqual([ofConfiguration(1)]);
+    bench.write('10-pods.conflist', { ...chain, alsoNew: 1, evenNewer: 1 });
+    await bench.network.refresh();
+    expect(await counted(bench)).toEqual([ofConfiguration(3)]);
+  });
+
+  test.each<[string, Json, number]>([
+    ['none', { ...good, dns: { search: ['x'] }, routes: [{ dst: '0.0.0.0/0', mtu: 1 }] }, 0],
+    [
+      'at the top, in interfaces, addresses, routes and dns',
+      {
+        ...{ cniVersion: '1.0.0', brand: { new: 1, newer: 2 } },
+        interfaces: [{ ...eth0, new: 1 }],
+        ips: [{ ...ips[0], new: 1 }],
+        ...{ routes: [{ dst: '0.0.0.0/0', new: 1 }], dns: { new: 1 } },
+      },
+      5,
+    ],
+    ['of one with an address of each family', { cniVersion: '0.2.0', ip4: { ip: '10.9.0.7/16', new: 1 } }, 1],
+  ])('of a result: %s', async (_what, result, count) => {
+    await using bench = new CniBench({}, { ...chain, ...bridge({}) });
+    bench.plugins.instead.set('bridge ADD', () => ({ code: 0, stdout: JSON.stringify(result) }));
+    await bench.connect();
+    expect(await counted(bench)).toEqual([ofConfiguration(0), ofResult(count)]);
+  });
+
+  test('of a result before the last one, whose plugin may have left them out', async () => {
+    await using bench = new CniBench({}, { ...chain, plugins: [{ type: 'bridge' }, { type: 'portmap' }] });
+    bench.plugins.instead.set('bridge ADD', () => ({ code: 0, stdout: JSON.stringify({ ...good, new: 1 }) }));
+    bench.plugins.instead.set('portmap ADD', () => ({ code: 0, stdout: JSON.stringify(good) }));
+    await bench.connect();
+    expect(await counted(bench)).toContain(ofResult(1));
+  });
+});
+
 test('docs/network.md shows the tables', () => {
   const docs = readFileSync('docs/network.md', 'utf8').replaceAll(/ +\|/g, ' |');
   for (const [, rows] of tables) {

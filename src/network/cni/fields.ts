@@ -1,5 +1,6 @@
 // Every field that the CNI specification has for whoever runs plugins, and what becomes of it here. docs/network.md shows
-// these tables; fields.test.ts has a test for each row. What no row names is accepted, and handed on to the plugin.
+// these tables; fields.test.ts has a test for each row. What no row names is accepted, handed
+// on to the plugin, and counted where it is not the plugin's own (unknown-fields.ts).
 
 /**
  * `done`: Berth acts on it. `handed on`: plugins get it as it was written, and it is theirs. `left out`: it is the

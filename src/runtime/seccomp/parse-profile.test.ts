@@ -253,6 +253,22 @@ describe('a profile as Go reads it', () => {
     expect(parse({ ['x'.repeat(500)]: 1 }).unknown[0]).toHaveLength(64);
   });
 
+  test('all unknown fields are counted, and those of entries of archMap told as well', () => {
+    const rule = { ...deny, why: '', args: [{ index: 0, value: 1, op: 'SCMP_CMP_EQ', why: '' }], includes: { os: [] } };
+    const archMap = [{ architecture: 'SCMP_ARCH_X86_64', note: '' }];
+    const found = parse({ zzz: 1, architectures: undefined, archMap, syscalls: [rule, rule] });
+    expect(found).toMatchObject({ unknownCount: 8 });
+    expect(found.unknown).toContain('archMap[].note');
+    const many = Object.fromEntries(Array.from({ length: 1000 }, (_, at) => [`f${at}`, at]));
+    expect(parse(many).unknownCount).toBe(1000);
+    expect(parse({ syscalls: [{ ...deny, comment: 'for people' }] }).unknownCount).toBe(0);
+    expect(parseSeccompProfile('{"zzz":1}', machine)).toEqual({
+      profile: undefined,
+      unknown: ['zzz'],
+      unknownCount: 1,
+    });
+  });
+
   test.each(['[1]', 'null', '"x"', ''])('%j is no profile', (profile) => {
     expect(() => parseSeccompProfile(profile, machine)).toThrow();
   });

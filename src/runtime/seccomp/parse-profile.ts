@@ -25,8 +25,10 @@ export interface ConditionalSyscall extends OciSyscall {
 export interface ParsedProfile {
   /** Undefined for one that says nothing at all: no filter. */
   readonly profile: SeccompProfile | undefined;
-  /** Fields that nobody knows, each once. */
+  /** Fields that nobody knows, each once, so many at most as a warning can tell. */
   readonly unknown: readonly string[];
+  /** How often there was one. */
+  readonly unknownCount: number;
 }
 
 /** What a profile's conditions ask about. */
@@ -50,8 +52,7 @@ export function parseSeccompProfile(text: string, machine: Machine = thisMachine
   const reader = new Reader();
   const top = reader.record(JSON.parse(text, exactIntegers), 'the profile', '');
   const rules = reader.list(top['syscalls'], 'syscalls').flatMap((each, at) => syscall(reader, each, at, machine));
-  const unknown = [...reader.unknown];
-  if (top['defaultAction'] === undefined && rules.length === 0) return { profile: undefined, unknown };
+  if (top['defaultAction'] === undefined && rules.length === 0) return { profile: undefined, ...reader.told() };
   const errno = errnoOf(reader, top['defaultErrno'], top['defaultErrnoRet'], ['defaultErrno', 'defaultErrnoRet']);
   const defaultAction = reader.word(top['defaultAction'], 'defaultAction', profileActions);
   checkErrno(defaultAction, errno, 'defaultErrnoRet');
@@ -63,7 +64,7 @@ export function parseSeccompProfile(text: string, machine: Machine = thisMachine
     syscalls: rules,
   };
   for (const field of ['listenerPath', 'listenerMetadata']) reader.text(top[field] ?? '', field);
-  return { profile, unknown };
+  return { profile, ...reader.told() };
 }
 
 /** The rules that count for a container with these capabilities. */
@@ -210,9 +211,15 @@ function knownFields(key: string): ReadonlyMap<string, string> {
 }
 
 class Reader {
-  readonly unknown = new Set<string>();
+  readonly #unknown = new Set<string>();
+  #unknownCount = 0;
   /** By key: a profile may have tens of thousands of objects, which nobody else shall wait for. */
   readonly #known = new Map<string, ReadonlyMap<string, string>>();
+
+  /** Of all that has been read so far. */
+  told(): Omit<ParsedProfile, 'profile'> {
+    return { unknown: [...this.#unknown], unknownCount: this.#unknownCount };
+  }
 
   /** The fields that are known below `key`, by their own names; those that are null are left out. */
   record(value: unknown, where: string, key: string): Fields {
@@ -265,6 +272,7 @@ class Reader {
   }
 
   #tellUnknown(field: string): void {
-    if (this.unknown.size < mostUnknown) this.unknown.add(field);
+    this.#unknownCount += 1;
+    if (this.#unknown.size < mostUnknown) this.#unknown.add(field);
   }
 }
