@@ -78,7 +78,10 @@ bool Extractor::extract_all(archive* reader, Failure* failure) {
 }
 
 bool Extractor::extract_one(archive* reader, archive_entry* entry, Failure* failure) {
-  if (++entries_ > options_.max_entries) return failure->set_limit("max-entries", "the layer has too many entries");
+  if (++entries_ > options_.max_entries) {
+    const std::string most = std::to_string(options_.max_entries);
+    return failure->set_limit("max-entries", "the layer has too many entries, more than " + most);
+  }
   const char* raw = archive_entry_pathname(entry);
   if (!raw) return failure->set(Code::kInvalid, "the name of an entry cannot be read");
   EntryName name;

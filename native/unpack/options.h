@@ -8,12 +8,15 @@
 
 namespace berth::unpack {
 
+// Bounds what a layer of empty files costs in time and inodes; its bytes are bounded by max_bytes.
+constexpr uint64_t kMaxEntries = 10'000'000;
+
 struct Options {
   // With a length, fd 0 is a file of which this range is read; without, a stream that is read to its end.
   bool ranged = false;
   uint64_t offset = 0;
   uint64_t length = 0;
-  uint64_t max_entries = 10'000'000;
+  uint64_t max_entries = kMaxEntries;
   uint64_t max_bytes = uint64_t{1} << 40;
   std::string expect_compressed;
   std::string expect_diff_id;

@@ -120,6 +120,15 @@ export const images: Section = {
       honest: '100 GiB: models',
     },
     {
+      what: 'entries of a layer',
+      at: ['native/unpack/options.h#kMaxEntries'],
+      met: 'refused',
+      says: 'the pull fails: FAILED_PRECONDITION, "the layer has too many entries" with the limit',
+      honest: 'some 100,000 files: whole distributions, trees of node_modules',
+      why: 'far',
+      test: 'native/unpack/tests/archives_test.py',
+    },
+    {
       what: 'a name in a layer; what of directories is kept until the end; names listed of a layer',
       at: [
         'bytes:native/unpack/names.cc#kMaxPart',

@@ -374,7 +374,7 @@ def streams():
 
 
 def limits():
-    refused("too many entries", tar(*[file(str(i)) for i in range(11)]), "too many entries", "LIMIT", options=("--max-entries=10",))
+    refused("too many entries", tar(*[file(str(i)) for i in range(11)]), "too many entries, more than 10", "LIMIT", options=("--max-entries=10",))
     refused("too many bytes", tar(file("a", bytes(600)), file("b", bytes(600))), "larger than allowed", "LIMIT", name="b", options=("--max-bytes=1000",))
     with Jail() as jail:
         named = jail.unpack(tar(file("a", bytes(600))), "--max-bytes=500").result
