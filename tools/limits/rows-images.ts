@@ -274,15 +274,16 @@ export const registries: Section = {
       why: 'fits',
     },
     {
-      what: 'redirects; a challenge; a body that is thrown away, and for how long',
+      what: 'redirects; answers of status 1xx before one; a challenge; a body that is thrown away, and for how long',
       at: [
         `${registry}/follow.ts#maxRedirects`,
+        `${registry}/follow.ts#maxInterim`,
         `bytes:${registry}/challenge.ts#maxHeader`,
         `${registry}/follow.ts#discardBytes`,
         `${registry}/follow.ts#discardMs`,
       ],
       met: 'refused',
-      says: 'UNAVAILABLE; not understood; the connection is closed',
+      says: 'UNAVAILABLE; the same; not understood; the connection is closed',
       honest: '1 redirect',
       why: 'far',
     },

@@ -35,6 +35,8 @@ export interface Answer {
 }
 
 const maxRedirects = 5;
+/** Answers before the answer (103 Early Hints): each is a sign of life, and a host could send them for ever. */
+const maxInterim = 16;
 const bodyWatermark = 1024 * 1024;
 const userAgent = 'berth';
 
@@ -64,11 +66,12 @@ async function send(transport: Transport, out: Outgoing, url: URL, left: boolean
   try {
     return await requested(transport, { ...out, tls }, url, left);
   } catch (error) {
-    throw error instanceof BerthError ? error : new FailedHop(url, error);
+    throw error instanceof BerthError || error instanceof Setback ? error : new FailedHop(url, error);
   }
 }
 
 async function requested(transport: Transport, out: Outgoing, url: URL, left: boolean): Promise<Answer> {
+  let interim = 0;
   const { statusCode, headers, body } = await request(url, {
     dispatcher: await transport.dispatcher(url, out),
     method: out.method,
@@ -81,6 +84,10 @@ async function requested(transport: Transport, out: Outgoing, url: URL, left: bo
     },
     body: out.body ?? null,
     signal: out.signal,
+    onInfo: () => {
+      interim += 1;
+      if (interim > maxInterim) throw refused(out, url, `more than ${maxInterim} answers of status 1xx`);
+    },
     headersTimeout: out.silentMs,
     bodyTimeout: out.silentMs,
     highWaterMark: bodyWatermark,

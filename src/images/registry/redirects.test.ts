@@ -230,3 +230,21 @@ describe('a host that a redirect leads to and that wants a token of its own', ()
     expect(storage.requests.every(({ headers }) => headers.authorization === undefined)).toBe(true);
   });
 });
+
+describe('answers before the answer', () => {
+  const send = (count: number): void =>
+    double.trick(/blobs/, (request, response) => {
+      for (let i = 0; i < count; i += 1) response.writeProcessing();
+      sendBlob(request, response, bytes);
+    });
+
+  it('are passed over', async () => {
+    send(16);
+    expect((await bench.fetch(name, blob)).equals(bytes)).toBe(true);
+  });
+
+  it('without end were waited for without end: no time began that they did not end', async () => {
+    send(17);
+    await expect(bench.fetch(name, blob)).rejects.toThrow('more than 16 answers of status 1xx, which is refused');
+  });
+});
