@@ -125,6 +125,17 @@ describe('a container’s request in the runtime’s words', () => {
     expect((await build({}, podConfig({ log_directory: '' }))).logPath).toBe('');
   });
 
+  test.each(['/', '//', '/.', '/tmp/..'])(
+    'a read-only path %s is the root, which is no mount at a path of its own',
+    async (root) => {
+      const asked = { readonly_paths: ['/tmp', root] };
+      expect(await build(linux(asked))).toMatchObject({ rootfs: { readonly: true }, readonlyPaths: ['/tmp'] });
+      const pod = podWith({}, { privileged: true });
+      const privileged = await build(linux({ ...asked, privileged: true }), pod);
+      expect(privileged).toMatchObject({ rootfs: { readonly: false } });
+    },
+  );
+
   test('procMount Unmasked: empty lists in a pod with users of its own mean that nothing is masked', async () => {
     const uids = [{ container_id: 0, host_id: 65_536, length: 65_536 }];
     const pod = podWith({ userns_options: { mode: 'POD', uids, gids: uids } });

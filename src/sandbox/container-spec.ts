@@ -82,7 +82,8 @@ export async function containerWords(input: ContainerSpecInput): Promise<Contain
       lowers: input.layers.lowers,
       upper: path.join(input.directory, 'upper'),
       work: path.join(input.directory, 'work'),
-      readonly,
+      // The root is no mount that lies at a path in it.
+      readonly: readonly || (!privileged && paths.readonly.some(isRoot)),
       volumes: uncoveredVolumes(image.config.volumes, mounts),
     },
     args: containerArgs(config.command, config.args, image.config),
@@ -99,7 +100,7 @@ export async function containerWords(input: ContainerSpecInput): Promise<Contain
     apparmorProfile: apparmor.profile,
     selinuxLabel: '',
     maskedPaths: paths.masked,
-    readonlyPaths: paths.readonly,
+    readonlyPaths: paths.readonly.filter((each) => !isRoot(each)),
     mounts,
     devices: config.devices.map(deviceInput),
     sysctls: {},
@@ -162,6 +163,8 @@ export function cgroupParent(pod: PodSandboxConfig__Output, defaultParent: strin
   const parent = pod.linux?.cgroup_parent ?? '';
   return parent === '' ? defaultParent : parent;
 }
+
+const isRoot = (file: string): boolean => path.posix.resolve('/', file) === '/';
 
 /** An image may say "app"; it means "/app". */
 function workingDirectory(directory: string): string {
