@@ -1,5 +1,6 @@
-import type { FieldRow, FieldSection, ToldField } from './row.ts';
-import { fieldTable, telling } from './table.ts';
+import { becomes, countOf } from '../field-rows/page.ts';
+import type { FieldRow, FieldSection } from '../field-rows/row.ts';
+import { fieldTable, telling, type ToldField } from './table.ts';
 
 /** The text of docs/cri-fields.md. */
 export function fieldDocs(): string {
@@ -9,7 +10,7 @@ export function fieldDocs(): string {
 }
 
 function intro(told: readonly ToldField[]): string {
-  const count = (is: FieldRow['is']): number => told.filter(({ row }) => row.is === is).length;
+  const count = (is: FieldRow['is']): number => countOf(told, is);
   const calls = new Set(told.map(({ call }) => call)).size;
   return `# What becomes of each field of CRI
 
@@ -48,15 +49,4 @@ function section({ title, about, rows }: FieldSection): string {
     ...(about === '' ? [] : [about]),
     ['| call | field | what becomes of it |', '|---|---|---|', ...lines, ''].join('\n'),
   ].join('\n\n');
-}
-
-function becomes(row: FieldRow): string {
-  switch (row.is) {
-    case 'done':
-      return `${row.what}. Test: *${row.test}*`;
-    case 'refused':
-      return `**refused**${row.when === undefined ? '' : ` ${row.when}`}: ${row.code}, "${row.says}"`;
-    case 'none':
-      return `no meaning: ${row.why}`;
-  }
 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { CriUnderTest } from './cri-under-test.fixture.ts';
-import type { ToldField } from './row.ts';
+import type { ToldField } from './table.ts';
 import { telling } from './table.ts';
 import { fieldTests } from './tests/all.fixture.ts';
 

@@ -10,8 +10,8 @@ import { unimplemented } from '#server/unimplemented';
 import { fieldDocs } from './docs.ts';
 import { requestFields, type RequestField } from './request-fields.ts';
 import { withField, withoutField } from './requests.ts';
-import { alternatives, done, noMeaning, tell, type ToldField } from './row.ts';
-import { telling } from './table.ts';
+import { alternatives, done, noMeaning, tell } from '../field-rows/row.ts';
+import { nameOf, telling, type ToldField } from './table.ts';
 import { validRequests, type ValidRequests } from './valid-requests.fixture.ts';
 
 // What fields.test.ts does not show of the table: it is whole, what is refused is refused, what has no meaning is accepted
@@ -145,7 +145,8 @@ describe('rows', () => {
     ...{ call, path, numbers: [1], type: 'string', nothing: '', something: 'x', values: undefined },
   });
   const fields = [field('A', 'x.y'), field('A', 'x.l[].z'), field('B', 'x.y')];
-  const told = (rows: Parameters<typeof tell>[1][number]['rows']) => tell(fields, [{ title: '', about: '', rows }]);
+  const told = (rows: Parameters<typeof tell>[1][number]['rows']) =>
+    tell(fields, [{ title: '', about: '', rows }], nameOf);
 
   test('the nearest one tells of a field', () => {
     const { told: found, mistakes } = told({

@@ -1,5 +1,5 @@
-import { requestFields } from './request-fields.ts';
-import { tell, type FieldSection } from './row.ts';
+import { tell, type FieldSection, type Told } from '../field-rows/row.ts';
+import { requestFields, type RequestField } from './request-fields.ts';
 import { confinementSection } from './rows/confinement.ts';
 import { containerSection } from './rows/containers.ts';
 import { imageSection } from './rows/images.ts';
@@ -15,4 +15,8 @@ export const fieldTable: readonly FieldSection[] = [
   nodeSection,
 ];
 
-export const telling = tell(requestFields(), fieldTable);
+export const nameOf = ({ call, path }: Pick<RequestField, 'call' | 'path'>): string => `${call} ${path}`;
+
+export const telling = tell(requestFields(), fieldTable, nameOf);
+
+export type ToldField = Told<RequestField>;

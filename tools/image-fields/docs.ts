@@ -1,14 +1,12 @@
-import { imageDocuments } from './fields.ts';
-import type { ImageRow } from './row.ts';
-import { imageRows, imageTelling } from './rows.ts';
-
-const titles = { config: 'Config', manifest: 'Manifest', index: 'Index' } as const;
+import { becomes, countOf } from '../field-rows/page.ts';
+import { alternatives, type FieldRow, type FieldSection } from '../field-rows/row.ts';
+import { imageTable, imageTelling } from './rows.ts';
 
 /** The text of docs/image-fields.md. */
 export function imageFieldDocs(): string {
   const { told, mistakes } = imageTelling;
   if (mistakes.length > 0) throw new Error(`tools/image-fields/rows.ts: ${mistakes.join('; ')}`);
-  const count = (is: ImageRow['is']): number => told.filter(({ row }) => row.is === is).length;
+  const count = (is: FieldRow['is']): number => countOf(told, is);
   const intro = `# What becomes of each field of an image
 
 <!-- Made by tools/gen-image-fields.ts from tools/image-fields/rows.ts: change it there and run \`npm run gen\`. -->
@@ -16,7 +14,7 @@ export function imageFieldDocs(): string {
 Config, manifest and index of image-spec 1.1.1 and of docker's schema 2 have ${told.length} fields: ${count('done')} are done, ${count('refused')} refused,
 ${count('none')} without meaning for Berth; none ends nowhere. A test walks this table: what is done has a test that fails where the
 field is taken away from the document, what is refused is refused with IMAGE_INVALID and these words, and what has no meaning
-is accepted and changes nothing, whatever its kind.
+is accepted and changes nothing, whatever its kind. \`[]\` stands for every entry of a list, \`**\` for every field below.
 
 What holds for all fields, as Berth's peers have it, which are written in Go (encoding/json):
 
@@ -33,26 +31,13 @@ Where Berth differs from containerd 2.4, on purpose: a config of any media type 
 refused when they are pulled and not when a container is made, an index is searched for levels of amd64, and fields without
 meaning (\`created\`, \`history\`) may have any kind.
 `;
-  return [intro, ...imageDocuments.map(section)].join('\n');
+  return [intro, ...imageTable.map(section)].join('\n');
 }
 
-function section(document: keyof typeof titles): string {
-  const rows = Object.entries(imageRows[document]).map(([paths, row]) => {
-    const names = paths.split(' ').map((path) => `\`${path}\``);
-    return `| ${names.join(', ')} | ${becomes(row)} |`;
+function section({ title, rows }: FieldSection): string {
+  const lines = Object.entries(rows).map(([pattern, row]) => {
+    const paths = alternatives(pattern).map((name) => `\`${name.slice(name.indexOf(' ') + 1)}\``);
+    return `| ${paths.join(', ')} | ${becomes(row)} |`;
   });
-  return [`## ${titles[document]}\n`, '| field | what becomes of it |', '|---|---|', ...rows, ''].join('\n');
-}
-
-function becomes(row: ImageRow): string {
-  switch (row.is) {
-    case 'done':
-      return `${row.what}. Test: *${row.test}*`;
-    case 'refused':
-      return `**refused** for ${row.when}: "${row.says}"`;
-    case 'none':
-      return `no meaning: ${row.why}`;
-    default:
-      return row satisfies never;
-  }
+  return [`## ${title}\n`, '| field | what becomes of it |', '|---|---|', ...lines, ''].join('\n');
 }

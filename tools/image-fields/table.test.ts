@@ -5,8 +5,7 @@ import { parseConfig } from '#images/config';
 import { imageFieldDocs } from './docs.ts';
 import { imageFields, partsOf, withValue, type ImageField } from './fields.ts';
 import { ImageUnderTest } from './image-under-test.fixture.ts';
-import { noMeaning, tellImages, type ToldImageField } from './row.ts';
-import { imageRows, imageTelling } from './rows.ts';
+import { imageTelling, nameOf, type ToldImageField } from './rows.ts';
 import { imageFieldTests } from './tests.fixture.ts';
 
 let images: ImageUnderTest;
@@ -19,21 +18,11 @@ afterEach(() => {
 afterAll(() => images[Symbol.asyncDispose]());
 
 const named = (is: ToldImageField['row']['is']) =>
-  imageTelling.told
-    .filter(({ row }) => row.is === is)
-    .map((field) => [`${field.document} ${field.path}`, field] as const);
+  imageTelling.told.filter(({ row }) => row.is === is).map((field) => [nameOf(field), field] as const);
 
 test('every field of every document has one row, and every row has a field', () => {
   expect(imageTelling.mistakes).toEqual([]);
   expect(imageTelling.told).toHaveLength(imageFields.length);
-});
-
-test('a field without a row, a row without a field and a second row are told', () => {
-  const rows = { ...imageRows, index: { 'a b': noMeaning(''), b: noMeaning('') } };
-  const { mistakes } = tellImages(rows, [{ document: 'index', path: 'c' }]);
-  expect(mistakes).toEqual(
-    expect.arrayContaining(['index b has two rows', 'index c has no row', 'index a is no field']),
-  );
 });
 
 test('docs/image-fields.md is made of the table', () => {

@@ -1,4 +1,4 @@
-import { done, noMeaning, refused, type FieldSection } from '../row.ts';
+import { done, noMeaning, refused, type FieldSection } from '../../field-rows/row.ts';
 
 const create = 'CreateContainer';
 const config = `${create} config`;

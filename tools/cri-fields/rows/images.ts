@@ -1,4 +1,4 @@
-import { done, noMeaning, type FieldSection } from '../row.ts';
+import { done, noMeaning, type FieldSection } from '../../field-rows/row.ts';
 
 export const imageSection: FieldSection = {
   title: 'Images',

@@ -1,5 +1,5 @@
 import { unimplemented } from '#server/unimplemented';
-import { done, noMeaning, refused, type FieldSection } from '../row.ts';
+import { done, noMeaning, refused, type FieldSection } from '../../field-rows/row.ts';
 
 export const nodeSection: FieldSection = {
   title: 'Streams, the node, and what is not there yet',

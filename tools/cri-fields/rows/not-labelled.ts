@@ -1,4 +1,4 @@
-import { refused, type Refused } from '../row.ts';
+import { refused, type Refused } from '../../field-rows/row.ts';
 
 /** Of the options of SELinux; `value` where not every one would do. */
 export function notLabelled(value?: string): Refused {

@@ -1,4 +1,4 @@
-import { done, noMeaning, type FieldSection } from '../row.ts';
+import { done, noMeaning, type FieldSection } from '../../field-rows/row.ts';
 import { notLabelled } from './not-labelled.ts';
 
 const run = 'RunPodSandbox';

@@ -1,13 +1,12 @@
 import type { ErrorCode } from '#base/error-codes';
-import type { RequestField } from './request-fields.ts';
 
-/** What becomes of a field that a client has set. */
+/** What becomes of a field that a client has set, or the author of a document. */
 export type FieldRow = Done | Refused | NoMeaning;
 
 export interface Done {
   readonly is: 'done';
   readonly what: string;
-  /** Of `fieldTests`: it passes, and fails where the field is taken away from what arrives. */
+  /** Of the table's tests: it passes, and fails where the field is taken away from what arrives. */
   readonly test: string;
 }
 
@@ -16,10 +15,10 @@ export interface Refused {
   readonly code: ErrorCode;
   /** Part of the message. */
   readonly says: string;
-  /** Not always: on which nodes. */
+  /** Not always: on which nodes, or for what. */
   readonly when?: string;
   /** A value that would be taken otherwise; missing: any. */
-  readonly value?: string;
+  readonly value?: unknown;
 }
 
 export interface NoMeaning {
@@ -35,12 +34,12 @@ export const refused = (code: ErrorCode, says: string, more: Pick<Refused, 'when
 export const noMeaning = (why: string): NoMeaning => ({ is: 'none', why });
 
 /**
- * Rows by the fields they are about: the call, a space, the field's path. `{a,b}` stands for either; `**` at the end for
+ * Rows by the fields they are about: the call or document, a space, the field's path. `{a,b}` stands for either; `**` at the end for
  * every field below that has no row of its own.
  */
 export type FieldRows = Readonly<Record<string, FieldRow>>;
 
-/** Rows that belong together, under one heading of docs/cri-fields.md. */
+/** Rows that belong together, under one heading of the page. */
 export interface FieldSection {
   readonly title: string;
   readonly about: string;
@@ -48,19 +47,20 @@ export interface FieldSection {
 }
 
 /** A field with the row that tells of it. */
-export interface ToldField extends RequestField {
-  readonly pattern: string;
-  readonly row: FieldRow;
-}
+export type Told<Field> = Field & { readonly pattern: string; readonly row: FieldRow };
 
-export interface Telling {
-  readonly told: readonly ToldField[];
+export interface Telling<Field> {
+  readonly told: readonly Told<Field>[];
   /** Fields without a row, rows without a field, fields with two. */
   readonly mistakes: readonly string[];
 }
 
-/** Which row tells of which field. */
-export function tell(fields: readonly RequestField[], sections: readonly FieldSection[]): Telling {
+/** Which row tells of which field; `nameOf` gives the call or document, a space, the path. */
+export function tell<Field>(
+  fields: readonly Field[],
+  sections: readonly FieldSection[],
+  nameOf: (field: Field) => string,
+): Telling<Field> {
   const mistakes: string[] = [];
   const exact = new Map<string, readonly [string, FieldRow]>();
   const below = new Map<string, readonly [string, FieldRow]>();
@@ -73,7 +73,7 @@ export function tell(fields: readonly RequestField[], sections: readonly FieldSe
   }
   const used = new Set<string>();
   const told = fields.flatMap((field) => {
-    const name = `${field.call} ${field.path}`;
+    const name = nameOf(field);
     const [key, found] = exact.has(name) ? [name, exact.get(name)] : nearest(name, below);
     if (!found) {
       mistakes.push(`${name} has no row`);
