@@ -106,6 +106,17 @@ describe('account files as people leave them', () => {
     expect((await resolveUser(null, 'a,b', members)).additionalGids).toEqual([9]);
   });
 
+  test('a large file of short lines held up every other call: they go on while it is looked through', async () => {
+    const lines = 'x:x:1:1:::\n'.repeat(200_000);
+    const large = files(`${lines}bob:x:7:8::/srv:/\n${lines}`, `${lines}staff:x:50:bob\n${lines}`);
+    let others = 0;
+    const each = setInterval(() => others++, 0);
+    const found = await resolveUser(null, 'bob', large);
+    clearInterval(each);
+    expect(found).toEqual({ uid: 7, gid: 8, additionalGids: [8, 50], home: '/srv' });
+    expect(others).toBeGreaterThan(10);
+  });
+
   describe('one of them too large', () => {
     const huge = async (): Promise<string> => {
       throw new BerthError('IMAGE_INVALID', '/etc/group of image sha256:1 is larger than 16777216 bytes');

@@ -1,3 +1,4 @@
+import { setImmediate as otherWork } from 'node:timers/promises';
 import { BerthError, isBerthError } from '#base/errors';
 import type { LinuxContainerSecurityContext__Output } from '#cri-api/gen/runtime/v1/LinuxContainerSecurityContext';
 
@@ -40,10 +41,10 @@ export async function resolveUser(
   const read = known
     ? (file: () => Promise<string>) => unlessHuge(file, warn)
     : (file: () => Promise<string>) => file();
-  const entry = findUser(await read(accounts.passwd), user);
+  const entry = await findUser(await read(accounts.passwd), user);
   const uid = entry?.uid ?? parseId(user, 'user');
   const gid = group === '' ? (entry?.gid ?? 0) : await resolveGroup(group, accounts.group);
-  const merged = isStrict(context) || entry === undefined ? [] : groupsOf(await read(accounts.group), entry.name);
+  const merged = isStrict(context) || entry === undefined ? [] : await groupsOf(await read(accounts.group), entry.name);
   const requested = (context?.supplemental_groups ?? []).map((text) => parseId(text, 'group'));
   return {
     uid,
@@ -107,12 +108,14 @@ function parseId(text: string, what: 'user' | 'group'): number {
   return id;
 }
 
-function findUser(passwd: string, user: string): PasswdEntry | undefined {
+async function findUser(passwd: string, user: string): Promise<PasswdEntry | undefined> {
   const uid = isNumber(user) ? parseId(user, 'user') : undefined;
-  for (const [name = '', , uidText, gidText, , home = ''] of linesOf(passwd)) {
-    const entry = { name, uid: smallId(uidText), gid: smallId(gidText), home };
-    if (uid === undefined ? entry.name !== user : entry.uid !== uid) continue;
-    if (isUsable(entry)) return entry;
+  for await (const lines of piecesOf(passwd)) {
+    for (const [name = '', , uidText, gidText, , home = ''] of lines) {
+      const entry = { name, uid: smallId(uidText), gid: smallId(gidText), home };
+      if (uid === undefined ? entry.name !== user : entry.uid !== uid) continue;
+      if (isUsable(entry)) return entry;
+    }
   }
   return undefined;
 }
@@ -122,20 +125,24 @@ const isUsable = (entry: { readonly [K in keyof PasswdEntry]: PasswdEntry[K] | u
 
 async function resolveGroup(group: string, file: () => Promise<string>): Promise<number> {
   if (isNumber(group)) return parseId(group, 'group');
-  for (const [name, , gidText] of linesOf(await file())) {
-    const gid = smallId(gidText);
-    if (name === group && gid !== undefined) return gid;
+  for await (const lines of piecesOf(await file())) {
+    for (const [name, , gidText] of lines) {
+      const gid = smallId(gidText);
+      if (name === group && gid !== undefined) return gid;
+    }
   }
   return parseId(group, 'group');
 }
 
-function groupsOf(text: string, user: string): number[] {
+async function groupsOf(text: string, user: string): Promise<number[]> {
   const gids: number[] = [];
   // A name with a comma would be found across two others.
   if (user.includes(',')) return gids;
-  for (const [name, , gidText, members = ''] of linesOf(text)) {
-    const gid = smallId(gidText);
-    if (name !== '' && gid !== undefined && `,${members},`.includes(`,${user},`)) gids.push(gid);
+  for await (const lines of piecesOf(text)) {
+    for (const [name, , gidText, members = ''] of lines) {
+      const gid = smallId(gidText);
+      if (name !== '' && gid !== undefined && `,${members},`.includes(`,${user},`)) gids.push(gid);
+    }
   }
   return gids;
 }
@@ -147,6 +154,19 @@ const smallId = (text: string | undefined): number | undefined => {
 
 /** Of a line of passwd; one of group has four. There is no limit to the colons of a line. */
 const maxFields = 7;
+
+/** Characters looked through at once: some milliseconds. What is larger lets other calls go on in between. */
+const pieceLength = 256 * 1024;
+
+async function* piecesOf(text: string): AsyncGenerator<Iterable<readonly string[]>> {
+  for (let start = 0; start < text.length;) {
+    const end = text.indexOf('\n', start + pieceLength);
+    const stop = end < 0 ? text.length : end;
+    if (start > 0) await otherWork();
+    yield linesOf(text.slice(start, stop));
+    start = stop + 1;
+  }
+}
 
 /**
  * The fields of each line, without blanks at its ends, as the peers and glibc read them; comments are no lines. Lines that

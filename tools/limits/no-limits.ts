@@ -35,6 +35,7 @@ export const noLimits: Readonly<Record<string, readonly string[]>> = {
     'src/sandbox/container-start.ts#startErrorCode',
     'src/sandbox/container-user.ts#largestId',
     'src/sandbox/container-user.ts#maxFields',
+    'src/sandbox/container-user.ts#pieceLength',
     'src/sandbox/container-stop.ts#maxTimer',
     'src/sandbox/documents.ts#*',
     'src/sandbox/pod-cidrs.ts#*',
