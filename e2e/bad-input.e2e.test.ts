@@ -74,7 +74,11 @@ describe('containers', () => {
     ['a device at the root', { devices: [{ ...device, container_path: '/dev/..' }] }, 'container_path'],
     ['a device of no path', { devices: [{ ...device, host_path: 'zero' }] }, 'host_path "zero"'],
     ['a directory of no devices', { devices: [{ ...device, host_path: '/etc' }] }, 'device /etc'],
-    ['a device where a file lies', { devices: [{ ...device, container_path: '/bin/sh' }] }, '/bin/sh: file exists: something else'],
+    [
+      'a device where a file lies',
+      { devices: [{ ...device, container_path: '/bin/sh' }] },
+      '/bin/sh: file exists: something else',
+    ],
     [
       'a file over a directory',
       { mounts: [mounted('/etc/passwd', '/bin')] },
