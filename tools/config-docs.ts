@@ -9,10 +9,11 @@ berthd reads \`/etc/berth/config.toml\` (or the file named by \`--config\`), the
 defaults below hold. A key that is not listed here, or a value of another type, stops berthd at start with a message
 that names the file and the key.
 
-\`berth config check [FILE]\` reads the files without berthd and shows what they say. SIGHUP (\`systemctl reload berthd\`)
-or \`berth config reload\` reads them again: keys that are changed by a reload are taken over, the others wait for a
-restart and are named. Files with a mistake change nothing, and the \`berth\` commands, which need no more of them than the
-sockets, warn of it. \`berth config show\` tells what berthd runs with and how the last reload went.
+\`berth config check [FILE]\` reads the files without berthd, and those of registries that they name, and shows what
+they say. SIGHUP (\`systemctl reload berthd\`) or \`berth config reload\` reads them again: keys that are changed by a
+reload are taken over, the others wait for a restart and are named. Files with a mistake change nothing, and the
+\`berth\` commands, which need no more of them than the sockets, warn of it. \`berth config show\` tells what berthd runs
+with and how the last reload went.
 
 ## How values are written
 

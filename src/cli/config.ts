@@ -1,16 +1,27 @@
+import { BerthError } from '#base/errors';
 import type { ConfigChange, ReloadReport } from '#config/live-config';
 import { defaultConfigFile, loadConfig } from '#config/load';
 import { checkStatePlaces } from '#config/state-paths';
+import { checkRegistryFiles } from '../images/registry/check-files.ts';
 import { ExitWith } from './failure.ts';
 import type { Session } from './session.ts';
 
 type Print = (text: string) => void;
 
-/** Reads the files without berthd and shows what they say. @throws CONFIG_INVALID naming every mistake */
-export function checkConfig(file: string | undefined, print: Print): void {
-  const { values, files } = loadConfig({ file });
+/**
+ * Reads the files without berthd, those of registries as well, and shows what they say.
+ *
+ * @param note warns of what berthd passes over
+ * @throws CONFIG_INVALID naming every mistake
+ */
+export async function checkConfig(file: string | undefined, print: Print, note: Print): Promise<void> {
+  const { config, values, files } = loadConfig({ file });
   checkStatePlaces(values);
+  const registries = await checkRegistryFiles(config.registries);
+  for (const warning of registries.warnings) note(`berth: warning: ${warning}`);
+  if (registries.mistakes.length > 0) throw new BerthError('CONFIG_INVALID', registries.mistakes.join('; '));
   print(files.length === 0 ? `# no ${defaultConfigFile}: the defaults` : `# from ${files.join(', ')}`);
+  if (registries.files.length > 0) print(`# registries: ${registries.files.join(', ')}`);
   print(JSON.stringify(values, null, 2));
 }
 

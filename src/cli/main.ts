@@ -133,7 +133,11 @@ config
   .command('check [file]')
   .description('read the files without berthd and show what they say; names unknown keys and wrong values')
   .action((file: string | undefined) =>
-    checkConfig(file ?? program.opts<GlobalOptions>().config, (text) => void process.stdout.write(`${text}\n`)),
+    checkConfig(
+      file ?? program.opts<GlobalOptions>().config,
+      (text) => void process.stdout.write(`${text}\n`),
+      (text) => void process.stderr.write(`${text}\n`),
+    ),
   );
 config
   .command('show')

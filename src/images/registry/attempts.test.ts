@@ -16,7 +16,7 @@ async function run(
   options: Partial<AttemptOptions> = {},
 ): Promise<{ asked: string[]; error?: unknown }> {
   const asked: string[] = [];
-  const call = { signal: new AbortController().signal, note: () => undefined };
+  const call = { signal: new AbortController().signal, note: () => undefined, unknownKeys: () => undefined };
   const endpoints = Object.keys(hosts).map(endpoint);
   const all = { attempts: 4, what: 'it', backOffMs: 1, endpoints, ...options };
   try {

@@ -1,6 +1,7 @@
 import { sleep } from '#base/deadline';
 import { BerthError } from '#base/errors';
 import type { Endpoint } from './endpoint.ts';
+import type { UnknownKeys } from './owner-files.ts';
 import { toSetback, type Setback } from './setback.ts';
 
 /** What a call brings along below `RegistryClient`. */
@@ -8,6 +9,8 @@ export interface Call {
   readonly signal: AbortSignal;
   /** Tells the log what went otherwise than hoped: a retry, a mirror that failed. */
   note(message: string, fields: Readonly<Record<string, string | number>>): void;
+  /** The same, of keys in the owner's files. */
+  unknownKeys(found: UnknownKeys): void;
 }
 
 export interface AttemptOptions {

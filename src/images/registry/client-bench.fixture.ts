@@ -6,6 +6,7 @@ import type { RegistryConfig } from '#config/slices';
 import { hostPlatform, type Platform } from '../platform.ts';
 import { parseReference } from '../reference.ts';
 import type { Call } from './attempts.ts';
+import { sentenceOf } from './owner-files.ts';
 import { RegistryClient } from './registry-client.ts';
 import { registryConfig } from './registry-config.fixture.ts';
 import type { BlobDescriptor, RegistryCredentials, RemoteImage } from './registry.ts';
@@ -62,7 +63,7 @@ export class ClientBench implements AsyncDisposable {
     const note = (message: string, fields: Readonly<Record<string, string | number>>): void => {
       this.notes.push(`${message} ${JSON.stringify(fields)}`);
     };
-    return { signal: this.stop.signal, note };
+    return { signal: this.stop.signal, note, unknownKeys: (found) => void this.notes.push(sentenceOf(found)) };
   }
 
   session(name: string, credentials?: Partial<RegistryCredentials>): Session {

@@ -6,8 +6,10 @@ import type { RegistryConfig } from '#config/slices';
 import { repositoryOf, serverOf, type Reference } from '../reference.ts';
 import { plainTls, schemeOf, secureFirst, type Endpoint, type TlsFiles } from './endpoint.ts';
 import { parseHostsToml, type HostEntry, type HostsFile } from './hosts-toml.ts';
-import { listFiles, OwnerFiles } from './owner-files.ts';
+import { listFiles, OwnerFiles, type UnknownKeys } from './owner-files.ts';
 import { parseRegistriesConf, rewrite, ruleFor, type RegistryRule } from './registries-conf.ts';
+
+type Tell = (found: UnknownKeys) => void;
 
 const fallbackName = '_default';
 
@@ -22,10 +24,11 @@ export class Endpoints {
   /**
    * Reads what has changed since the last time.
    *
+   * @param tell hears of unknown keys in what was read
    * @throws CONFIG_INVALID, PERMISSION_DENIED (blocked)
    */
-  async find(config: RegistryConfig, reference: Reference): Promise<readonly Endpoint[]> {
-    const rule = await this.#rule(config, reference);
+  async find(config: RegistryConfig, reference: Reference, tell?: Tell): Promise<readonly Endpoint[]> {
+    const rule = await this.#rule(config, reference, tell);
     if (rule?.blocked) {
       throw new BerthError(
         'PERMISSION_DENIED',
@@ -33,10 +36,10 @@ export class Endpoints {
       );
     }
     const own = await this.#hostDirectory(config, directoryNames(reference.domain));
-    if (own) return this.#fromDirectory(config, reference, own);
+    if (own) return this.#fromDirectory(config, reference, own, tell);
     if (rule) return await this.#fromRule(config, reference, rule);
     const common = await this.#hostDirectory(config, [fallbackName]);
-    if (common) return this.#fromDirectory(config, reference, common);
+    if (common) return this.#fromDirectory(config, reference, common, tell);
     return [await this.#withCerts(config, registryItself(config, reference))];
   }
 
@@ -50,19 +53,22 @@ export class Endpoints {
     return undefined;
   }
 
-  async #fromDirectory(config: RegistryConfig, reference: Reference, directory: string): Promise<readonly Endpoint[]> {
-    const file = await this.#hosts.read(path.join(directory, 'hosts.toml'));
+  async #fromDirectory(
+    config: RegistryConfig,
+    reference: Reference,
+    directory: string,
+    tell?: Tell,
+  ): Promise<readonly Endpoint[]> {
+    const file = await this.#hosts.read(path.join(directory, 'hosts.toml'), tell);
     // Without one it may have certificates, named as docker names them.
     if (!file) return [{ ...registryItself(config, reference), ...(await certificatesIn(directory)) }];
     return endpointsOf(config, reference, file);
   }
 
-  async #rule(config: RegistryConfig, reference: Reference): Promise<RegistryRule | undefined> {
-    const { registriesConf: main } = config;
-    if (main === '') return undefined;
-    const files = [main, ...((await listFiles(`${main}.d`, '.conf')) ?? [])];
+  async #rule(config: RegistryConfig, reference: Reference, tell?: Tell): Promise<RegistryRule | undefined> {
+    const files = await registriesConfFiles(config);
     const rules: RegistryRule[] = [];
-    for (const file of files) rules.push(...((await this.#rules.read(file)) ?? []));
+    for (const file of files) rules.push(...((await this.#rules.read(file, tell)) ?? []));
     const { tag, digest } = reference;
     const end = digest === undefined ? `:${tag ?? ''}` : `@${digest}`;
     return ruleFor(rules, `${repositoryOf(reference)}${end}`);
@@ -84,6 +90,11 @@ export class Endpoints {
     const directory = path.join(path.dirname(config.registriesConf), 'certs.d', endpoint.host);
     return { ...endpoint, ...(await certificatesIn(directory, endpoint.tls)) };
   }
+}
+
+/** registries.conf and what is dropped in beside it, whether or not it is there. */
+export async function registriesConfFiles({ registriesConf: main }: RegistryConfig): Promise<readonly string[]> {
+  return main === '' ? [] : [main, ...((await listFiles(`${main}.d`, '.conf')) ?? [])];
 }
 
 /** The hosts of a hosts.toml, then the registry. */

@@ -79,6 +79,34 @@ describe('parseHostsToml', () => {
     ]);
   });
 
+  it('tells the keys that it does not know, and none that containerd knows', () => {
+    const told: string[] = [];
+    const tell = (keys: readonly string[]): void => void told.push(...keys);
+    parseHostsToml(
+      `capabilites = ["pull"]
+      "__proto__" = 1
+      "a\\nb" = 1
+      [host."https://a.test"]
+        skip_verfy = true
+        server = "https://b.test"
+      `,
+      file,
+      tell,
+    );
+    expect(told).toEqual([
+      'capabilites: did you mean capabilities?',
+      '__proto__',
+      String.raw`"a\nb"`,
+      'host."https://a.test".skip_verfy: did you mean skip_verify?',
+      'host."https://a.test".server',
+    ]);
+    told.length = 0;
+    const all = 'capabilities = ["push"]\nca = "a"\nclient = "b"\nskip_verify = true\noverride_path = true\n';
+    const more = 'dial_timeout = "1s"\nproxy = "http://p.test:1"\nheader = { x = "1" }\n';
+    parseHostsToml(`server = "https://a.test"\n${all}${more}[host."https://b.test"]\n${all}${more}`, file, tell);
+    expect(told).toEqual([]);
+  });
+
   it.each([
     ['[host."https://a.test"]\ncapabilities = ["fly"]', 'capabilities'],
     ['capabilities = "pull"', 'capabilities'],

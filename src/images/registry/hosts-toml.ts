@@ -2,6 +2,7 @@ import path from 'node:path';
 import { BerthError } from '#base/errors';
 import type { Endpoint, TlsFiles } from './endpoint.ts';
 import { plainTls, portOf, secureFirst } from './endpoint.ts';
+import type { OnUnknown } from './owner-files.ts';
 import { isTexts, OwnerTable } from './owner-table.ts';
 import { parseProxy, proxyForms } from './proxy-rules.ts';
 
@@ -19,17 +20,26 @@ export interface HostsFile {
 
 type Rest = HostsFile['rest'];
 
+const hostKeys = [
+  ...['capabilities', 'ca', 'client', 'skip_verify', 'header', 'override_path', 'dial_timeout'],
+  'proxy',
+] as const;
+const fileKeys = ['server', 'host', ...hostKeys] as const;
+
 /**
- * Reads a hosts.toml: containerd's docs/hosts.md. Keys that are not for pulling are left alone.
+ * Reads a hosts.toml: containerd's docs/hosts.md.
  *
+ * @param onUnknown is told the keys that mean nothing, which are passed over
  * @throws CONFIG_INVALID
  */
-export function parseHostsToml(text: string, file: string): HostsFile {
+export function parseHostsToml(text: string, file: string, onUnknown: OnUnknown = () => undefined): HostsFile {
   const table = OwnerTable.parse(text, file);
   const rest = restOf(table);
   const server = table.text('server') ?? '';
+  const hosts = table.named('host');
+  onUnknown([table.unknownKeys(fileKeys), ...hosts.map(([, host]) => host.unknownKeys(hostKeys))].flat());
   return {
-    hosts: table.named('host').map(([name, host]) => entryOf(name, host, restOf(host))),
+    hosts: hosts.map(([name, host]) => entryOf(name, host, restOf(host))),
     server: server === '' ? undefined : entryOf(server, table, rest),
     rest,
   };

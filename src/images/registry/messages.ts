@@ -1,5 +1,6 @@
 import { errorCodes, type ErrorCode } from '#base/error-codes';
 import { BerthError, isBerthError, messageOf, type ErrorDetails } from '#base/errors';
+import type { UnknownKeys } from './owner-files.ts';
 import type { BlobDescriptor, RemoteImage } from './registry.ts';
 import type { WantedImage } from './resolve-image.ts';
 import type { Session } from './source.ts';
@@ -11,7 +12,7 @@ import type { Session } from './source.ts';
 //     resolve ────────────────────────▶
 //     fetch (number of a pipe's fd) ──▶   opens the pipe for itself, writes, closes
 //     cancel ─────────────────────────▶   the answer is `failed`
-//                      ◀────────────────  progress (now and then), note
+//                      ◀────────────────  progress (now and then), note, unknown-keys
 //                      ◀────────────────  resolved | fetched | failed
 
 export type ToWorker =
@@ -32,6 +33,7 @@ export type FromWorker =
   | { readonly kind: 'failed'; readonly call: number; readonly error: PlainError }
   /** Bytes since the last one. */
   | { readonly kind: 'progress'; readonly call: number; readonly bytes: number }
+  | { readonly kind: 'unknown-keys'; readonly call: number; readonly found: UnknownKeys }
   | { readonly kind: 'note'; readonly call: number; readonly message: string; readonly fields: NoteFields };
 
 export type NoteFields = Readonly<Record<string, string | number>>;

@@ -1,5 +1,9 @@
 import { parse, TomlError } from 'smol-toml';
 import { BerthError } from '#base/errors';
+import { didYouMeanOneOf } from '#base/nearest-name';
+
+/** Letters of an unknown key in a message. */
+const maxShownKey = 100;
 
 /** One table of a TOML file that the owner wrote. Every getter checks the kind; errors name file and key. */
 export class OwnerTable {
@@ -62,6 +66,13 @@ export class OwnerTable {
     return value.map((inner, index) => new OwnerTable(inner, this.file, this.#full(`${key}[${index}]`)));
   }
 
+  /** The keys that `known` does not have, each with what may have been meant. */
+  unknownKeys(known: readonly string[]): readonly string[] {
+    return Object.keys(this.#values)
+      .filter((key) => !known.includes(key))
+      .map((key) => `${this.#full(shown(key))}${didYouMeanOneOf(key, known)}`);
+  }
+
   wrong(key: string, wanted: string): BerthError {
     return new BerthError('CONFIG_INVALID', `${this.file}: ${this.#full(key)} is not ${wanted}`);
   }
@@ -69,6 +80,11 @@ export class OwnerTable {
   #full(key: string): string {
     return this.#name === '' ? key : `${this.#name}.${key}`;
   }
+}
+
+/** As TOML writes it; a file may have anything for a key. */
+function shown(key: string): string {
+  return /^[\w-]{1,100}$/.test(key) ? key : JSON.stringify(key.slice(0, maxShownKey));
 }
 
 export function isTexts(value: unknown): value is readonly string[] {

@@ -36,6 +36,51 @@ describe('parseRegistriesConf', () => {
     ]);
   });
 
+  it('tells the keys that it does not know, and none of registries.conf(5)', () => {
+    const told: string[] = [];
+    const tell = (keys: readonly string[]): void => void told.push(...keys);
+    parseRegistriesConf(
+      `registires = 1
+      [[registry]]
+      location = "a.test"
+      insecur = true
+      [[registry.mirror]]
+      location = "m.test"
+      "pull-from-miror" = "all"
+      `,
+      '/r.conf',
+      tell,
+    );
+    expect(told).toEqual([
+      'registires: did you mean registry?',
+      'registry[0].insecur: did you mean insecure?',
+      'registry[0].mirror[0].pull-from-miror: did you mean pull-from-mirror?',
+    ]);
+    told.length = 0;
+    parseRegistriesConf(
+      `unqualified-search-registries = []
+      short-name-mode = "disabled"
+      credential-helpers = []
+      additional-layer-store-auth-helper = ""
+      [[registry]]
+      prefix = "a.test"
+      location = "a.test"
+      blocked = false
+      insecure = false
+      mirror-by-digest-only = false
+      [[registry.mirror]]
+      location = "m.test"
+      insecure = false
+      pull-from-mirror = "all"
+      [aliases]
+      a = "b.test/a"
+      `,
+      '/r.conf',
+      tell,
+    );
+    expect(told).toEqual([]);
+  });
+
   it.each([
     ['[registries.search]\nregistries = []', 'version 1'],
     ['[[registry]]\nblocked = true', 'prefix'],

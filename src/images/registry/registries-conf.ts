@@ -1,4 +1,5 @@
 import { BerthError } from '#base/errors';
+import type { OnUnknown } from './owner-files.ts';
 import { OwnerTable } from './owner-table.ts';
 
 /** One [[registry]] of a registries.conf, version 2. */
@@ -18,18 +19,37 @@ export interface MirrorRule {
   readonly pulls: 'all' | 'digest-only' | 'tag-only';
 }
 
+const fileKeys = [
+  ...['registry', 'unqualified-search-registries', 'short-name-mode', 'aliases', 'credential-helpers'],
+  'additional-layer-store-auth-helper',
+] as const;
+const registryKeys = ['prefix', 'location', 'insecure', 'blocked', 'mirror', 'mirror-by-digest-only'] as const;
+const mirrorKeys = ['location', 'insecure', 'pull-from-mirror'] as const;
+
 /**
  * Reads registries.conf(5). Short names (`unqualified-search-registries`, aliases) are left alone: names are complete
  * before they get here, and guessing a registry lets another one answer.
  *
+ * @param onUnknown is told the keys that registries.conf(5) does not have, which are passed over
  * @throws CONFIG_INVALID
  */
-export function parseRegistriesConf(text: string, file: string): readonly RegistryRule[] {
+export function parseRegistriesConf(
+  text: string,
+  file: string,
+  onUnknown: OnUnknown = () => undefined,
+): readonly RegistryRule[] {
   const table = OwnerTable.parse(text, file);
   if (table.value('registries') !== undefined) {
     throw new BerthError('CONFIG_INVALID', `${file} is of version 1: write its registries as [[registry]] tables`);
   }
-  return table.list('registry').map(ruleOf);
+  const registries = table.list('registry');
+  onUnknown([table.unknownKeys(fileKeys), ...registries.map(unknownIn)].flat());
+  return registries.map(ruleOf);
+}
+
+function unknownIn(registry: OwnerTable): readonly string[] {
+  const mirrors = registry.list('mirror').flatMap((mirror) => mirror.unknownKeys(mirrorKeys));
+  return [...registry.unknownKeys(registryKeys), ...mirrors];
 }
 
 function ruleOf(table: OwnerTable): RegistryRule {

@@ -27,12 +27,12 @@ export class RegistryClient {
   }
 
   async resolve(call: Call, session: Session, wanted: WantedImage): Promise<Omit<RemoteImage, 'session'>> {
-    return await resolveImage(call, await openSource(this.#parts, session), wanted);
+    return await resolveImage(call, await openSource(call, this.#parts, session), wanted);
   }
 
   /** The sink is closed after a success; after an error the caller destroys it. */
   async fetchBlob(call: Call, session: Session, blob: BlobDescriptor, sink: Writable, onBytes: OnBytes): Promise<void> {
-    await fetchBlob(call, await openSource(this.#parts, session), blob, sink, onBytes);
+    await fetchBlob(call, await openSource(call, this.#parts, session), blob, sink, onBytes);
   }
 
   async close(): Promise<void> {

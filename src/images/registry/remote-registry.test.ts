@@ -1,4 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { createCtx } from '#base/ctx';
 import { BerthError } from '#base/errors';
@@ -150,6 +153,32 @@ describe('the worker', () => {
     const log = { ...createCtx().log, info: (_fields: object, message: string) => lines.push(message) };
     await resolve(createCtx({ log }));
     expect(lines).toEqual(['trying again']);
+  });
+
+  it('warns of an unknown key once for what the file says, though each worker reads it anew', async () => {
+    open(1);
+    const root = await mkdtemp(path.join(os.tmpdir(), 'berth-registry-'));
+    try {
+      const file = path.join(root, double.host, 'hosts.toml');
+      await mkdir(path.dirname(file));
+      await writeFile(file, `server = "http://${double.host}"\nskip_verfy = true\n`);
+      registry.reconfigure(registryConfig({ hostsDirectories: [root] }));
+      const lines: string[] = [];
+      const log = { ...createCtx().log, warn: (_fields: object, message: string) => lines.push(message) };
+      const round = async (): Promise<void> => {
+        await resolve(createCtx({ log }));
+        await ends.at(-1);
+      };
+      await round();
+      await round();
+      const keys = 'unknown keys are passed over: skip_verfy: did you mean skip_verify?';
+      expect(lines).toEqual([`${file}: ${keys}`]);
+      await writeFile(file, `server = "http://${double.host}"\nskip_verfy = true\nnonsense = 1\n`);
+      await round();
+      expect(lines.slice(1)).toEqual([`${file}: ${keys}; nonsense`]);
+    } finally {
+      await rm(root, { recursive: true });
+    }
   });
 
   it('takes no calls after the end', async () => {

@@ -3,12 +3,14 @@ import { BerthError } from '#base/errors';
 import type { RegistryConfig } from '#config/slices';
 import type { Fd } from '#linux/fd';
 import { fromPlainError, type FromWorker, type ToWorker } from './messages.ts';
+import { sentenceOf, type UnknownKeys } from './owner-files.ts';
 import type { BlobDescriptor, OnBytes, Registry, RemoteImage, RemoteRequest } from './registry.ts';
 import type { Session } from './source.ts';
 import { WorkerLink, type WorkerLinkOptions } from './worker-link.ts';
 
 const defaultIdleMs = 30_000;
 const maxCalls = 512;
+const maxWarned = 512;
 
 export interface RemoteRegistryOptions {
   readonly config: RegistryConfig;
@@ -39,6 +41,8 @@ export class RemoteRegistry implements Registry {
   readonly #pending = new Map<number, Pending>();
   #link: WorkerLink | undefined;
   #idle: NodeJS.Timeout | undefined;
+  /** The mark of the file that was warned of last, by its name. */
+  readonly #warned = new Map<string, string>();
   #lastCall = 0;
   #closed = false;
 
@@ -136,6 +140,9 @@ export class RemoteRegistry implements Registry {
       case 'note':
         pending.ctx.log.info(message.fields, message.message);
         return;
+      case 'unknown-keys':
+        this.#warn(pending.ctx, message.found);
+        return;
       case 'resolved':
         pending.settle({ image: message.image });
         return;
@@ -148,6 +155,16 @@ export class RemoteRegistry implements Registry {
       default:
         message satisfies never;
     }
+  }
+
+  /** Once for what a file has now: each worker reads the files for itself. */
+  #warn(ctx: Ctx, found: UnknownKeys): void {
+    const { file, mark } = found;
+    if (this.#warned.get(file) === mark) return;
+    this.#warned.delete(file);
+    this.#warned.set(file, mark);
+    for (const oldest of this.#warned.keys()) if (this.#warned.size > maxWarned) this.#warned.delete(oldest);
+    ctx.log.warn({ file }, sentenceOf(found));
   }
 
   #restIfIdle(): void {

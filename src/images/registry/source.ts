@@ -1,5 +1,6 @@
 import type { RegistryConfig } from '#config/slices';
 import type { Reference } from '../reference.ts';
+import type { Call } from './attempts.ts';
 import type { AuthFiles } from './auth-files.ts';
 import { isFor, loginOf, type Login } from './credentials.ts';
 import type { Endpoint } from './endpoint.ts';
@@ -31,10 +32,10 @@ export interface SourceParts {
 }
 
 /** @throws CONFIG_INVALID, PERMISSION_DENIED (blocked), INVALID_ARGUMENT (credentials that cannot be read) */
-export async function openSource(parts: SourceParts, session: Session): Promise<Source> {
+export async function openSource(call: Call, parts: SourceParts, session: Session): Promise<Source> {
   const { reference, credentials, config } = session;
   const called = credentials && loginOf(credentials);
-  const endpoints = await parts.endpoints.find(config, reference);
+  const endpoints = await parts.endpoints.find(config, reference, (found) => call.unknownKeys(found));
   const login = async (endpoint: Endpoint): Promise<Login | undefined> => {
     if (called && isMeantFor(credentials, endpoint, reference.domain)) return called;
     // The owner may have written the name that images have, or that of the host behind it.

@@ -58,6 +58,7 @@ class Calls {
       await work({
         signal: stop.signal,
         note: (message, fields) => this.#say({ kind: 'note', call: id, message, fields }),
+        unknownKeys: (found) => this.#say({ kind: 'unknown-keys', call: id, found }),
       });
     } catch (error) {
       this.#say({ kind: 'failed', call: id, error: toPlainError(error) });
