@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import { JsonLimit, JsonPairs, parseJsonPairs } from './json-pairs.ts';
 
 /** JSON.parse's form, of a document in which no key comes twice. */
@@ -56,6 +56,26 @@ describe('a JSON text with all its pairs', () => {
     expect(() => nested(10_001)).toThrow('is nested more than 10000 deep');
     expect(() => nested(2_000_000)).toThrow(JsonLimit);
     expect(() => parseJsonPairs('{"":'.repeat(10_001) + '1' + '}'.repeat(10_001))).toThrow(JsonLimit);
+  });
+
+  it.each([
+    ['objects', `[${'{},'.repeat(1_400_000)}{}]`],
+    ['lists in lists', '['.repeat(2_000_000) + ']'.repeat(2_000_000)],
+    ['a beginning alone', '{"":'.repeat(10_001)],
+  ])('makes nothing of %s before the limit is looked at: JSON.parse held up the thread for a second', (_name, text) => {
+    const parse = jest.spyOn(JSON, 'parse');
+    try {
+      expect(() => parseJsonPairs(text)).toThrow(JsonLimit);
+      expect(parse).not.toHaveBeenCalled();
+    } finally {
+      parse.mockRestore();
+    }
+  });
+
+  it('counts no bracket or quote inside a string', () => {
+    const text = JSON.stringify('\\"[{'.repeat(100_000));
+    expect(parseJsonPairs(`[${text},${text}]`)).toHaveLength(2);
+    expect(() => parseJsonPairs(text.slice(0, -1))).toThrow(SyntaxError);
   });
 
   it('takes only so much: a list of a million objects was hundreds of MiB', () => {
