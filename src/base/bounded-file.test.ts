@@ -1,19 +1,25 @@
 // eslint-disable-next-line no-restricted-imports -- mkfifo(1) makes what Node cannot make
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { readBounded, readBoundedSync, UnfitFile } from './bounded-file.ts';
 
 let directory: string;
+const listener = createServer();
 const inside = (name: string): string => path.join(directory, name);
-beforeAll(() => {
+beforeAll(async () => {
   directory = mkdtempSync(path.join(tmpdir(), 'berth-bounded-'));
   for (const bytes of [0, 99, 100, 101]) writeFileSync(inside(String(bytes)), Buffer.alloc(bytes, 'x'));
   execFileSync('mkfifo', [inside('pipe')]);
+  await new Promise<void>((resolve) => listener.listen(inside('socket'), resolve));
 });
-afterAll(() => rmSync(directory, { recursive: true }));
+afterAll(async () => {
+  await new Promise((resolve) => listener.close(resolve));
+  rmSync(directory, { recursive: true });
+});
 
 const readers: readonly [string, (file: string, limit: number) => Promise<Buffer>][] = [
   ['readBounded', readBounded],
@@ -46,6 +52,11 @@ describe.each(readers)('%s', (_name, read) => {
       await expect(failure).rejects.toMatchObject({ message: 'is not a regular file', tooLong: false });
     },
   );
+
+  test('opens nothing but a regular file: the open alone would start a watchdog', async () => {
+    // The kernel refuses to open a socket (ENXIO): that something else is said shows that nobody tried.
+    await expect(read(inside('socket'), 100)).rejects.toMatchObject({ message: 'is not a regular file' });
+  });
 
   test('gives the errno of what is not there', async () => {
     await expect(read(inside('none'), 100)).rejects.toMatchObject({ code: 'ENOENT' });

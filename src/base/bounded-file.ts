@@ -1,5 +1,5 @@
-import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { closeSync, constants, fstatSync, openSync, readSync, statSync, type Stats } from 'node:fs';
+import { open, stat } from 'node:fs/promises';
 
 // Files that an owner names may be anything: a named pipe would keep whoever reads it, a device has no end.
 
@@ -31,6 +31,8 @@ const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY;
  * @throws UnfitFile, or what the kernel says
  */
 export async function readBounded(file: string, limit: number): Promise<Buffer> {
+  // The open alone does something to a device: a watchdog would run from then on.
+  checkKind(await stat(file));
   await using handle = await open(file, flags);
   const buffer = bufferFor(await handle.stat(), limit);
   for (let size = 0; size <= limit;) {
@@ -43,6 +45,7 @@ export async function readBounded(file: string, limit: number): Promise<Buffer> 
 
 /** As readBounded, for what is read before anything else can be done. */
 export function readBoundedSync(file: string, limit: number): Buffer {
+  checkKind(statSync(file));
   const fd = openSync(file, flags);
   try {
     const buffer = bufferFor(fstatSync(fd), limit);
@@ -59,7 +62,11 @@ export function readBoundedSync(file: string, limit: number): Buffer {
 
 /** One byte more than allowed, so that a file of exactly the limit is told from a longer one. */
 function bufferFor(stats: Stats, limit: number): Buffer {
-  if (!stats.isFile()) throw UnfitFile.kind();
+  checkKind(stats);
   if (stats.size > limit) throw UnfitFile.size(limit);
   return Buffer.allocUnsafeSlow(limit + 1);
+}
+
+function checkKind(stats: Stats): void {
+  if (!stats.isFile()) throw UnfitFile.kind();
 }
