@@ -14,7 +14,7 @@ export class LostOutput {
     this.#log = log;
     this.#bytes = metrics.counter(
       'log_bytes_dropped_total',
-      'Bytes of containers’ logs that could not be written: the disk was full or failed.',
+      'Bytes of containers’ logs that could not be written while berthd ran: the disk was full or failed.',
     );
   }
 

@@ -72,7 +72,10 @@ export const containerSection: FieldSection = {
       'limits of its control group; 0 and "" are not set, `unified` are files of cgroup v2 by name',
       'limits of a container',
     ),
-    [`${config}.linux.resources.oom_score_adj`]: done('of its processes, from -1000 to 1000', 'limits of a container'),
+    [`${config}.linux.resources.oom_score_adj`]: done(
+      'of its processes, from -1000 to 1000, as far as berthd may: without CAP_SYS_RESOURCE one below its own is not set, with a warning in log and status',
+      'limits of a container',
+    ),
     [`${config}.windows.**`]: noMeaning('of containers on Windows'),
 
     '{StartContainer,StopContainer,RemoveContainer,ContainerStatus,ContainerStats,UpdateContainerResources,ReopenContainerLog} container_id':
