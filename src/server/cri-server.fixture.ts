@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll } from '@jest/globals';
-import { systemClock } from '#base/clock';
+import { systemClock, type Clock } from '#base/clock';
 import type { LogFields, Logger } from '#base/log';
 import { createMetrics, type Metrics } from '#base/metrics';
 import { connectCri, type CriClient } from '#cri-api/client';
@@ -51,6 +51,8 @@ export interface TestServerOptions {
   readonly allowPeer?: CriServerOptions['allowPeer'];
   readonly config?: Partial<CriServerOptions['config']>;
   readonly waiting?: CriServerOptions['waiting'];
+  /** Of the server itself, not of its calls. */
+  readonly clock?: Clock;
 }
 
 const scratch: string[] = [];
@@ -85,7 +87,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     config: { maxConnections: 4096, idleTimeoutMs: 3_600_000, ...options.config },
     ...(options.waiting ? { waiting: options.waiting } : {}),
     log,
-    clock: systemClock,
+    clock: options.clock ?? systemClock,
     connectionMetrics: connectionMetrics(metrics),
   });
   const client = connectCri(socket);

@@ -26,7 +26,12 @@ export interface CriServerOptions {
   readonly waiting?: ServedConnectionsOptions['waiting'];
 }
 
-const receiveLimit = 64 * 1024 * 1024;
+/** As containerd has it. A config has at most 12 MiB: see request-limits.ts. */
+const receiveLimit = 16 * 1024 * 1024;
+/** The preface of HTTP/2 and the head of a SETTINGS frame (RFC 9113, 3.4). */
+const handshakeBytes = 24 + 9;
+/** As grpc-go has it. */
+const handshakeMs = 120_000;
 /** Of one connection; a client waits with more. A kubelet that drains a node stops all its containers at once, in one. */
 const maxConcurrentCalls = 10_000;
 
@@ -53,6 +58,7 @@ export class CriServer {
       serve: (socket) => this.#injector.injectConnection(socket),
       refuse: grpcRefusal(),
       ...{ log, clock, metrics: connectionMetrics },
+      handshake: { bytes: handshakeBytes, ms: handshakeMs },
       ...(waiting ? { waiting } : {}),
     });
   }

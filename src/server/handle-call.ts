@@ -14,6 +14,7 @@ import { loggedIds } from './logged-ids.ts';
 import type { ReadyGate } from './ready-gate.ts';
 import { RunningCalls, type RunningCall } from './running-calls.ts';
 import { statusName, toStatus, type CallStatus } from './status-codes.ts';
+import { RefusedRequest } from './unknown-fields.ts';
 
 export interface CallHandlerOptions {
   readonly gate: ReadyGate;
@@ -128,6 +129,7 @@ export class CallHandler {
     let outcome: Outcome<T>;
     let failure: BerthError | undefined;
     try {
+      if (request instanceof RefusedRequest) throw request.why;
       if (!policy.beforeReady) gate.pass();
       working = work(ctx);
       outcome = { ok: true, value: await raceSignal(working, deadline.signal) };

@@ -9,6 +9,8 @@ const waitingLimit = 1024;
 const waitingMs = 10_000;
 /** Of those that are being told why. */
 const farewells = 256;
+/** When somebody waits, those that have been silent for so long leave first: a client speaks as soon as it is connected. */
+const silentMs = 5_000;
 
 /** What a listener may have open for so many that are served. */
 export function mostOpen(limit: number): number {
@@ -36,6 +38,14 @@ export interface ServedConnectionsOptions {
   readonly clock: Clock;
   readonly metrics: ConnectionMetrics;
   readonly waiting?: { readonly limit: number; readonly ms: number };
+  /** Without it, whoever has a place may be silent for as long as he likes. */
+  readonly handshake?: Handshake;
+}
+
+/** What a client sends before anything else: whoever has sent less of it has not spoken yet, and is cut when time is up. */
+export interface Handshake {
+  readonly bytes: number;
+  readonly ms: number;
 }
 
 export interface ConnectionMetrics {
@@ -45,27 +55,35 @@ export interface ConnectionMetrics {
 
 /**
  * Connections of which everybody is served who finds a place: the next ones wait for one to become free, and are told why
- * when none does in time, or when too many wait already.
+ * when none does in time, or when too many wait already. Whoever says nothing keeps no place from those that do.
  */
 export class ServedConnections {
   readonly #options: ServedConnectionsOptions;
   readonly #served = new Set<Socket>();
   /** In the order of their coming. */
   readonly #waiting = new Map<Socket, NodeJS.Timeout>();
+  /** Served ones that had not spoken when they were last looked at, in the order of their coming. */
+  readonly #silent = new Map<Socket, { readonly sinceMs: number; readonly timer: NodeJS.Timeout }>();
   readonly #full: OnceAMinute;
+  readonly #cut: OnceAMinute;
   #ended = false;
 
   constructor(options: ServedConnectionsOptions) {
     this.#options = options;
     this.#full = new OnceAMinute(options.clock);
+    this.#cut = new OnceAMinute(options.clock);
     this.#count();
   }
 
   add(socket: Socket): void {
     socket.once('close', () => this.#leave(socket));
     if (this.#ended) socket.destroy();
-    else if (this.#served.size < this.#options.limit) this.#serve(socket);
+    else if (this.#hasPlace() || this.#makePlace()) this.#serve(socket);
     else this.#wait(socket);
+  }
+
+  #hasPlace(): boolean {
+    return this.#served.size < this.#options.limit;
   }
 
   #wait(socket: Socket): void {
@@ -77,7 +95,7 @@ export class ServedConnections {
     }
     this.#waiting.set(
       socket,
-      setTimeout(() => this.#refuse(socket), ms),
+      setTimeout(() => this.#late(socket), ms),
     );
     this.#count();
   }
@@ -99,6 +117,7 @@ export class ServedConnections {
 
   #serve(socket: Socket): void {
     this.#served.add(socket);
+    this.#expectHandshake(socket);
     this.#count();
     this.#options.serve(socket);
   }
@@ -106,14 +125,67 @@ export class ServedConnections {
   #leave(socket: Socket): void {
     clearTimeout(this.#waiting.get(socket));
     this.#waiting.delete(socket);
-    this.#served.delete(socket);
-    const [next] = this.#waiting;
-    if (next !== undefined && !this.#ended && this.#served.size < this.#options.limit) {
-      clearTimeout(next[1]);
-      this.#waiting.delete(next[0]);
-      this.#serve(next[0]);
-    }
+    this.#giveUp(socket);
+    this.#serveNext();
     this.#count();
+  }
+
+  #serveNext(): void {
+    const [next] = this.#waiting;
+    if (next === undefined || this.#ended || !this.#hasPlace()) return;
+    clearTimeout(next[1]);
+    this.#waiting.delete(next[0]);
+    this.#serve(next[0]);
+  }
+
+  /** One whose time is up. Others may have become silent for too long meanwhile. */
+  #late(socket: Socket): void {
+    this.#makePlace();
+    if (this.#waiting.has(socket)) this.#refuse(socket);
+  }
+
+  #expectHandshake(socket: Socket): void {
+    const { handshake, clock } = this.#options;
+    if (handshake === undefined) return;
+    const timer = setTimeout(() => {
+      if (this.#hasSpoken(socket)) this.#forgetSilent(socket);
+      else this.#cutSilent(socket);
+      this.#serveNext();
+    }, handshake.ms);
+    this.#silent.set(socket, { sinceMs: clock.monotonicMs(), timer });
+  }
+
+  #hasSpoken(socket: Socket): boolean {
+    return socket.bytesRead >= (this.#options.handshake?.bytes ?? 0);
+  }
+
+  /** Takes places from silent ones for all who wait, and for one more. @returns whether there is that one, too */
+  #makePlace(): boolean {
+    const latestMs = this.#options.clock.monotonicMs() - silentMs;
+    for (const [socket, { sinceMs }] of this.#silent) {
+      if (sinceMs > latestMs || this.#hasPlace()) break;
+      if (this.#hasSpoken(socket)) this.#forgetSilent(socket);
+      else this.#cutSilent(socket);
+      this.#serveNext();
+    }
+    return this.#hasPlace();
+  }
+
+  #cutSilent(socket: Socket): void {
+    const { server, log } = this.#options;
+    this.#giveUp(socket);
+    socket.destroy();
+    this.#cut.say((times) => log.warn({ server, times }, 'a connection was closed on which its client said nothing'));
+  }
+
+  #forgetSilent(socket: Socket): void {
+    clearTimeout(this.#silent.get(socket)?.timer);
+    this.#silent.delete(socket);
+  }
+
+  #giveUp(socket: Socket): void {
+    this.#forgetSilent(socket);
+    this.#served.delete(socket);
   }
 
   #refuse(socket: Socket): void {

@@ -5,9 +5,11 @@ import { connectCri } from '#cri-api/client';
 import { loadCriProto } from './cri-proto.ts';
 import { startTestServer } from './cri-server.fixture.ts';
 import { anImage, imageStoreOf } from './images.fixture.ts';
-import { countingUnknown } from './unknown-fields.ts';
+import { countingUnknown, RefusedRequest } from './unknown-fields.ts';
 
 const { RunPodSandbox } = loadCriProto().RuntimeService.service;
+
+type PodRequest = ReturnType<typeof RunPodSandbox.requestDeserialize>;
 
 /** A field that no message of the protocol has, of each wire type but the deprecated ends of groups. */
 const unknown: Readonly<Record<string, (writer: protobuf.Writer) => protobuf.Writer>> = {
@@ -29,7 +31,7 @@ const nested = (id: number, bytes: Uint8Array): protobuf.Writer =>
     .uint32((id << 3) | 2)
     .bytes(bytes);
 
-function decode(bytes: Uint8Array): { request: ReturnType<typeof RunPodSandbox.requestDeserialize>; found: number[] } {
+function decode(bytes: Uint8Array): { request: PodRequest | RefusedRequest; found: number[] } {
   const found: number[] = [];
   const read = countingUnknown(RunPodSandbox.requestDeserialize, (fields) => void found.push(fields));
   return { request: read(Buffer.from(bytes)), found };
@@ -64,7 +66,7 @@ describe('fields of a newer protocol', () => {
     ]);
     const { request, found } = decode(nested(1, config).finish());
     expect(found).toEqual([4]);
-    expect(request.config?.port_mappings).toHaveLength(2);
+    expect(request).toMatchObject({ config: { port_mappings: [{}, {}] } });
   });
 
   test('bytes that are no message are an error as before', () => {
@@ -89,6 +91,56 @@ describe('fields of a newer protocol', () => {
     const version = countingUnknown(loadCriProto().RuntimeService.service.Version.requestDeserialize, () => undefined);
     expect(version(Buffer.from([0x0a, 3, 0xef, 0xbf, 0xbd]))).toEqual({ version: '\ufffd' });
     expect(() => version(Buffer.from([0x0a, 3, 0x2f, 0xff, 0x61]))).toThrow('not UTF-8');
+  });
+});
+
+describe('a request of more entries than anybody has', () => {
+  /** `many` times `entry` in the config. */
+  const request = (entry: readonly number[], many: number): Buffer =>
+    Buffer.from(nested(1, Buffer.alloc(entry.length * many, Buffer.from(entry))).finish());
+  const portMapping = [0x2a, 0];
+  const group = (many: number): Buffer => {
+    // config.linux.security_context.supplemental_groups, packed.
+    const groups = nested(5, Buffer.alloc(many, 1)).finish();
+    return Buffer.from(nested(1, nested(8, nested(2, groups).finish()).finish()).finish());
+  };
+  const why = {
+    code: 'RESOURCE_EXHAUSTED',
+    message: 'the request has more than 500000 fields, lengths and numbers, which is the limit: its lists are too long',
+  };
+
+  test.each([
+    ['empty list entries', request(portMapping, 250_000)],
+    ['empty strings', request([0x1a, 0], 250_000)],
+    ['unknown fields', request([0xf8, 0x3f, 1], 500_000)],
+    ['packed numbers', group(500_000)],
+  ])('%s are refused before they are read to their end', (_name, bytes) => {
+    expect(decode(bytes)).toEqual({ request: new RefusedRequest(expect.objectContaining(why) as never), found: [] });
+  });
+
+  test.each([
+    ['list entries', request(portMapping, 10_000)],
+    ['packed numbers', group(65_536)],
+  ])('%s as many as are taken are read', (_name, bytes) => {
+    expect(decode(bytes).request).not.toBeInstanceOf(RefusedRequest);
+  });
+
+  test('its caller is told the limit', async () => {
+    await using server = await startTestServer();
+    const { ListImages } = loadCriProto().ImageService.service;
+    const same = (raw: Buffer): Buffer => raw;
+    using client = connectCri(server.socket);
+    const error = await new Promise<grpc.ServiceError | null>((resolve) =>
+      (client.rawImages as grpc.Client).makeUnaryRequest(
+        ListImages.path,
+        same,
+        same,
+        request([0x0a, 0], 250_000),
+        resolve,
+      ),
+    );
+    expect(error).toMatchObject({ code: 8, details: why.message });
+    await expect(server.client.images.listImages({})).resolves.toEqual({ images: [] });
   });
 });
 

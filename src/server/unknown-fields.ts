@@ -1,15 +1,53 @@
 import { isUtf8 } from 'node:buffer';
 import protobuf from 'protobufjs';
+import { BerthError, isBerthError } from '#base/errors';
 
 /** What invalid UTF-8 is read as. */
 const replacement = '\ufffd';
 
 /**
- * Reads as protobufjs does, and counts what it skips. It is stricter with strings, as other implementations are: protobufjs
+ * Tags, lengths and numbers of one request. An entry of a list has at least two, and becomes an object of many times its
+ * size on the wire: as many as there could be in a message would hold up everybody else.
+ */
+const readsLimit = 500_000;
+
+/** Stands for a request that is refused before it is read to its end: grpc-js itself would only say INTERNAL. */
+export class RefusedRequest {
+  readonly why: BerthError;
+
+  constructor(why: BerthError) {
+    this.why = why;
+  }
+}
+
+/**
+ * Reads as protobufjs does, and counts what it reads, and what it skips. It is stricter with strings, as other implementations are: protobufjs
  * cuts one that goes on after the message's end, and makes another one of what is not UTF-8, such as a path.
  */
 class CountingReader extends protobuf.BufferReader {
   skipped = 0;
+  #reads = 0;
+
+  /** Of everything that is not a string's bytes and not a number of fixed width. @throws RESOURCE_EXHAUSTED */
+  override uint32(): number {
+    this.#countRead();
+    return super.uint32();
+  }
+
+  /** @throws RESOURCE_EXHAUSTED */
+  override int64(): protobuf.Long {
+    this.#countRead();
+    return super.int64();
+  }
+
+  #countRead(): void {
+    this.#reads += 1;
+    if (this.#reads > readsLimit)
+      throw new BerthError(
+        'RESOURCE_EXHAUSTED',
+        `the request has more than ${readsLimit} fields, lengths and numbers, which is the limit: its lists are too long`,
+      );
+  }
 
   override skipType(wireType: number, depth?: number): protobuf.Reader {
     const before = this.skipped;
@@ -41,12 +79,17 @@ class CountingReader extends protobuf.BufferReader {
 export function countingUnknown<T>(
   decode: (bytes: Buffer) => T,
   found: (fields: number) => void,
-): (bytes: Buffer) => T {
+): (bytes: Buffer) => T | RefusedRequest {
   return (bytes) => {
     const reader = new CountingReader(bytes);
-    // proto-loader hands its argument to protobufjs' decode as it is, which takes a reader for bytes.
-    const message = decode(reader as unknown as Buffer);
-    if (reader.skipped > 0) found(reader.skipped);
-    return message;
+    try {
+      // proto-loader hands its argument to protobufjs' decode as it is, which takes a reader for bytes.
+      const message = decode(reader as unknown as Buffer);
+      if (reader.skipped > 0) found(reader.skipped);
+      return message;
+    } catch (error) {
+      if (isBerthError(error)) return new RefusedRequest(error);
+      throw error;
+    }
   };
 }

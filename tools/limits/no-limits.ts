@@ -42,6 +42,7 @@ export const noLimits: Readonly<Record<string, readonly string[]>> = {
     'src/sandbox/records.ts#*',
     'src/sandbox/stop-signal.ts#*',
     'src/server/chunks.ts#fieldBytes',
+    'src/server/cri-server.ts#handshakeBytes',
     'src/server/streaming/spdy/frames.ts#*',
     'src/server/streaming/websocket/channels.ts#closeSignal',
     'src/server/streaming/websocket/channels.ts#normalClosure',

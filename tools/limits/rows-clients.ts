@@ -39,6 +39,16 @@ export const connections: Section = {
       test: 'src/server/served-connections.test.ts',
     },
     {
+      what: 'a connection to the CRI socket on which its client has said nothing; when others wait for a place',
+      at: ['src/server/cri-server.ts#handshakeMs', 'src/server/served-connections.ts#silentMs'],
+      unit: 'ms',
+      met: 'cut',
+      says: 'closed, the longest silent ones first; a warning in the log once a minute',
+      honest: 'a gRPC client begins HTTP/2 as soon as it is connected',
+      why: 'protocol',
+      test: 'src/server/silent-connections.test.ts',
+    },
+    {
       what: 'connections that are being told why they got no place',
       at: [
         'src/server/served-connections.ts#farewells',
@@ -88,6 +98,15 @@ export const connections: Section = {
       honest: 'a config of 12 MiB at most; kubelets send some 20 KiB',
       why: 'fits',
       test: 'src/server/cri-server.test.ts',
+    },
+    {
+      what: '… fields of it, with lengths and numbers of lists',
+      at: ['src/server/unknown-fields.ts#readsLimit'],
+      met: 'refused',
+      says: 'RESOURCE_EXHAUSTED with the limit',
+      honest: 'some thousands; 10,000 mounts have 200,000',
+      why: 'far',
+      test: 'src/server/unknown-fields.test.ts',
     },
     {
       what: 'the body of an admin call; the time for the request to come in',
