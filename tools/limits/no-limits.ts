@@ -206,7 +206,9 @@ export const noLimits: Readonly<Record<string, readonly string[]>> = {
     'src/linux/check-helpers.ts#wordsLimit',
     'src/runtime/shim/pod-directory.ts#logLimit',
     'src/runtime/shim/pod-directory.ts#mostWords',
-    'src/config/did-you-mean.ts#*',
+    'src/base/nearest-name.ts#*',
+    'src/images/registry/owner-files.ts#maxShown',
+    'src/images/registry/owner-table.ts#maxShownKey',
     'src/images/registry/network-failure.ts#*',
     'src/runtime/seccomp/parse-profile.ts#mostUnknown',
     'src/network/builtin/run-tool.ts#shownLimit',
@@ -217,6 +219,7 @@ export const noLimits: Readonly<Record<string, readonly string[]>> = {
   'a size that something has': ['src/sandbox/pod-spec.ts#podShmBytes', 'src/sandbox/pod-files.ts#mode'],
   'what is remembered so as not to be made again': [
     'src/base/free-space.ts#*',
+    'src/images/registry/remote-registry.ts#maxWarned',
     'src/runtime/seccomp/filters.ts#*',
     'src/sandbox/specs.ts#*',
   ],
