@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { type Berthd, startBerthd } from './harness/berthd.ts';
 import { HangingMount } from './harness/hanging-mount.ts';
 import { shell, TestPod } from './harness/pods.ts';
@@ -16,9 +16,15 @@ beforeAll(async () => {
   mount = await HangingMount.mount(berthd);
 });
 
+afterEach(() => mount.answer());
+
 afterAll(async () => {
-  await mount.unmount();
-  await berthd.teardown();
+  // Whatever a test left: without the daemon's end nothing of this file would ever end.
+  try {
+    await mount.unmount();
+  } finally {
+    await berthd.teardown();
+  }
 });
 
 describe('a volume on a mount that never answers', () => {
@@ -86,7 +92,7 @@ describe('a volume on a mount that never answers', () => {
       () => 'it ended',
       (error: unknown) => String(error),
     );
-    expect(failure).toMatch(/DEADLINE_EXCEEDED: .* was killed; its process \d+ does not end/);
+    expect(failure).toMatch(/DEADLINE_EXCEEDED: .* was killed: .*; its process \d+ does not end/);
     const pid = Number(/its process (\d+)/.exec(failure)?.[1]);
     expect((await berthd.node.run(['cat', `/proc/${pid}/comm`])).stdout).toBe('cat\n');
     expect(await container.exec(['echo', 'well'], 5)).toMatchObject({ code: 0, stdout: 'well\n' });
