@@ -25,7 +25,7 @@ const rules: Readonly<Record<string, Rule>> = {
     npm: ['@grpc/grpc-js', '@grpc/proto-loader', 'protobufjs', 'ws'],
   },
   cli: {
-    modules: ['base', 'config', 'cri-api'],
+    modules: ['base', 'config', 'images', 'cri-api'],
     npm: ['@grpc/grpc-js', '@grpc/proto-loader', 'commander', 'ws'],
   },
   'cri-api': { modules: [], npm: ['@grpc/grpc-js', '@grpc/proto-loader'] },

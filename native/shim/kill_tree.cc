@@ -68,6 +68,8 @@ void begin_round(TreeKill& tree) {
   if (write_file_at(dir.get(), "cgroup.kill", "1")) return enter_stage(tree, KillStage::kLook);
   if (write_file_at(dir.get(), "freezer.state", "FROZEN")) return enter_stage(tree, KillStage::kFreezing);
   if (first) tree.patience_ns = kFirstPatienceUnfrozenNs;
+  // What cannot be frozen must not be born faster than it is killed, where the directory is one of the pids controller.
+  (void)write_file_at(dir.get(), "pids.max", "0");
   enter_stage(tree, KillStage::kKilling);
 }
 

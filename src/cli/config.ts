@@ -2,7 +2,6 @@ import { BerthError } from '#base/errors';
 import type { ConfigChange, ReloadReport } from '#config/live-config';
 import { defaultConfigFile, loadConfig } from '#config/load';
 import { checkStatePlaces } from '#config/state-paths';
-import { checkRegistryFiles } from '../images/registry/check-files.ts';
 import { ExitWith } from './failure.ts';
 import type { Session } from './session.ts';
 
@@ -17,6 +16,8 @@ type Print = (text: string) => void;
 export async function checkConfig(file: string | undefined, print: Print, note: Print): Promise<void> {
   const { config, values, files } = loadConfig({ file });
   checkStatePlaces(values);
+  // Only here: no other command shall wait for what speaks with registries.
+  const { checkRegistryFiles } = await import('#images/registry/check-files');
   const registries = await checkRegistryFiles(config.registries);
   for (const warning of registries.warnings) note(`berth: warning: ${warning}`);
   if (registries.mistakes.length > 0) throw new BerthError('CONFIG_INVALID', registries.mistakes.join('; '));
