@@ -107,22 +107,31 @@ describe('by the clock', () => {
   });
 });
 
-test('a real client has spoken, and real ones that say nothing make way for another', async () => {
-  let ms = 0;
-  const clock: Clock = { ...systemClock, monotonicMs: () => ms };
-  await using server = await startTestServer({ config: { maxConnections: 3 }, clock });
-  await server.client.images.listImages({});
-  const silent = [net.connect(server.socket), net.connect(server.socket)];
-  const closed = Promise.race(silent.map((socket) => new Promise((resolve) => socket.once('close', resolve))));
-  for (const socket of silent) {
-    socket.resume();
-    await new Promise((resolve) => socket.write('PRI * HTTP/2.0\r\n', resolve));
-  }
-  // They are served before the next one comes: the server takes connections in their order.
-  await server.client.images.listImages({});
-  ms = 5_000;
-  const late = net.connect(server.socket);
-  await closed;
-  await expect(server.client.images.listImages({})).resolves.toEqual({ images: [] });
-  for (const socket of [...silent, late]) socket.destroy();
+describe('real connections', () => {
+  const clients: Socket[] = [];
+  // Also of a test whose time is up: it goes on when its clients are gone, and closes its server.
+  afterEach(() => {
+    for (const client of clients.splice(0)) client.destroy();
+  });
+  const connect = (socket: string): Socket => {
+    const client = net.connect(socket).resume();
+    clients.push(client);
+    return client;
+  };
+
+  test('a client has spoken, and those that say nothing make way for another', async () => {
+    let ms = 0;
+    const clock: Clock = { ...systemClock, monotonicMs: () => ms };
+    await using server = await startTestServer({ config: { maxConnections: 3 }, clock });
+    await server.client.images.listImages({});
+    const silent = [connect(server.socket), connect(server.socket)];
+    const closed = Promise.race(silent.map((socket) => new Promise((resolve) => socket.once('close', resolve))));
+    for (const socket of silent) await new Promise((resolve) => socket.write('PRI * HTTP/2.0\r\n', resolve));
+    // They are served before the next one comes: the server takes connections in their order.
+    await server.client.images.listImages({});
+    ms = 5_000;
+    connect(server.socket);
+    await closed;
+    await expect(server.client.images.listImages({})).resolves.toEqual({ images: [] });
+  });
 });
