@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import protobuf from 'protobufjs';
-import { BerthError, isBerthError } from '#base/errors';
+import { BerthError, messageOf } from '#base/errors';
 
 /** What invalid UTF-8 is read as. */
 const replacement = '\ufffd';
@@ -11,7 +11,7 @@ const replacement = '\ufffd';
  */
 const readsLimit = 500_000;
 
-/** Stands for a request that is refused before it is read to its end: grpc-js itself would only say INTERNAL. */
+/** Stands for a request that cannot be read, or not to its end: grpc-js itself would only say INTERNAL, and not why. */
 export class RefusedRequest {
   readonly why: BerthError;
 
@@ -21,8 +21,9 @@ export class RefusedRequest {
 }
 
 /**
- * Reads as protobufjs does, and counts what it reads, and what it skips. It is stricter with strings, as other implementations are: protobufjs
- * cuts one that goes on after the message's end, and makes another one of what is not UTF-8, such as a path.
+ * Reads as protobufjs does, and counts what it reads, and what it skips. It is stricter with strings, as other
+ * implementations are: protobufjs cuts one that goes on after the message's end, and makes another one of what is not
+ * UTF-8, such as a path.
  */
 class CountingReader extends protobuf.BufferReader {
   skipped = 0;
@@ -88,8 +89,11 @@ export function countingUnknown<T>(
       if (reader.skipped > 0) found(reader.skipped);
       return message;
     } catch (error) {
-      if (isBerthError(error)) return new RefusedRequest(error);
-      throw error;
+      return new RefusedRequest(error instanceof BerthError ? error : unreadable(error));
     }
   };
+}
+
+function unreadable(cause: unknown): BerthError {
+  return new BerthError('INVALID_ARGUMENT', `the request is no message of CRI v1: ${messageOf(cause)}`, { cause });
 }
