@@ -9,7 +9,7 @@ import type { Image } from '#images/image-store';
 import type { ContainerInput } from '#runtime/container-input';
 import { containerWords } from './container-spec.ts';
 import { containerConfig, namespaceOption, podConfig, podWith, securityContext } from './cri-config.fixture.ts';
-import type { ActiveModules } from './module-labels.ts';
+import type { SecurityModules } from '#linux/security-modules';
 import { podFilesIn } from './pod-files.ts';
 
 const image: Image = {
@@ -43,7 +43,7 @@ async function build(
 function words(
   config: Partial<ContainerConfig__Output> = {},
   pod: PodSandboxConfig__Output = podConfig(),
-  kernel: Partial<ActiveModules> = {},
+  kernel: Partial<SecurityModules> = {},
 ): ReturnType<typeof containerWords> {
   return containerWords({
     podId: 'p',

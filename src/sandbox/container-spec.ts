@@ -1,4 +1,5 @@
 import path from 'node:path';
+import type { SecurityModules } from '#linux/security-modules';
 import { BerthError } from '#base/errors';
 import type { ContainerConfig__Output } from '#cri-api/gen/runtime/v1/ContainerConfig';
 import type { Device__Output } from '#cri-api/gen/runtime/v1/Device';
@@ -11,7 +12,7 @@ import { podFileMounts, uncoveredVolumes, volumeMounts } from './container-mount
 import { containerResources, oomScoreAdj } from './container-resources.ts';
 import { capabilities, chooseSeccomp, maskedPaths } from './container-security.ts';
 import { type Accounts, resolveUser } from './container-user.ts';
-import { type ActiveModules, checkSelinux, chooseAppArmor } from './module-labels.ts';
+import { checkSelinux, chooseAppArmor } from './module-labels.ts';
 import type { PodFiles } from './pod-files.ts';
 import { podHostname, podNamespaces } from './pod-spec.ts';
 import { checkSameUsers, userNamespace } from './user-namespace.ts';
@@ -32,7 +33,7 @@ export interface ContainerSpecInput {
   readonly nodeHostname: string;
   readonly defaultCgroupParent: string;
   readonly setupTimeoutMs: number;
-  readonly kernel: ActiveModules;
+  readonly kernel: SecurityModules;
 }
 
 export interface ContainerWords {

@@ -3,23 +3,17 @@ import type { Logger } from '#base/log';
 import type { LinuxContainerSecurityContext__Output } from '#cri-api/gen/runtime/v1/LinuxContainerSecurityContext';
 import type { SecurityProfile__Output } from '#cri-api/gen/runtime/v1/SecurityProfile';
 import type { SELinuxOption__Output } from '#cri-api/gen/runtime/v1/SELinuxOption';
+import type { SecurityModules } from '#linux/security-modules';
 
-// AppArmor profiles and SELinux labels, and whether there is seccomp: what is asked for is done or refused where the kernel has the module. Where it has
-// none, what means "as usual" is taken, and a profile by name refused.
-
-/** Which of the modules the kernel uses. */
-export interface ActiveModules {
-  readonly apparmor: boolean;
-  readonly selinux: boolean;
-  readonly seccomp: boolean;
-}
+// AppArmor profiles and SELinux labels, and whether there is seccomp: what is asked for is done or refused where the kernel
+// has the module. Where it has none, what means "as usual" is taken, and a profile by name refused.
 
 /** What they do for containers, in a sentence for each that Status tells. */
 export function modulesInWords({
   apparmor,
   selinux,
   seccomp,
-}: ActiveModules): Readonly<Record<keyof ActiveModules, string>> {
+}: SecurityModules): Readonly<Record<keyof SecurityModules, string>> {
   return {
     apparmor: apparmor
       ? 'active: Localhost profiles confine; RuntimeDefault and nothing said run unconfined, there is no default profile yet'
@@ -34,7 +28,7 @@ export function modulesInWords({
 }
 
 /** Said once at the start, where a container gets less than people expect of such a node. */
-export function warnOfModules(active: ActiveModules, log: Pick<Logger, 'warn'>): void {
+export function warnOfModules(active: SecurityModules, log: Pick<Logger, 'warn'>): void {
   const words = modulesInWords(active);
   if (active.apparmor) log.warn({}, `AppArmor is ${words.apparmor}`);
   if (active.selinux) log.warn({}, `SELinux is ${words.selinux}`);
@@ -56,7 +50,7 @@ export interface AppArmorChoice {
  */
 export function chooseAppArmor(
   context: LinuxContainerSecurityContext__Output | null,
-  active: ActiveModules,
+  active: SecurityModules,
 ): AppArmorChoice {
   const none: AppArmorChoice = { profile: '', warnings: [] };
   const asked = context?.apparmor ?? profileOfWord(context?.apparmor_profile ?? '', 'apparmor_profile');
@@ -74,7 +68,7 @@ const localPrefix = 'localhost/';
 export const withoutPrefix = (reference: string): string =>
   reference.startsWith(localPrefix) ? reference.slice(localPrefix.length) : reference;
 
-function namedProfile(reference: string, active: ActiveModules): string {
+function namedProfile(reference: string, active: SecurityModules): string {
   const name = withoutPrefix(reference);
   if (name === '') throw new BerthError('INVALID_ARGUMENT', 'apparmor: Localhost needs localhost_ref');
   if (active.apparmor) return name;
@@ -118,7 +112,7 @@ const levelPattern = /^s\d(-s\d)?(:c\d{1,4}(\.c\d{1,4})?(,c\d{1,4}(\.c\d{1,4})?)
  */
 export function checkSelinux(
   options: SELinuxOption__Output | null,
-  { selinux }: ActiveModules,
+  { selinux }: SecurityModules,
   privileged: boolean,
 ): void {
   if (!options) return;

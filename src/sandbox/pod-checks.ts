@@ -1,7 +1,8 @@
+import type { SecurityModules } from '#linux/security-modules';
 import { BerthError } from '#base/errors';
 import type { PodInput } from '#runtime/container-input';
 import type { PodConfig } from './identity.ts';
-import { type ActiveModules, checkSelinux } from './module-labels.ts';
+import { checkSelinux } from './module-labels.ts';
 
 /** @throws INVALID_ARGUMENT */
 export function checkRuntimeHandler(handler: string, known: readonly string[]): void {
@@ -45,7 +46,7 @@ export function checkUsers({ users }: Pick<PodInput, 'users'>, supported: boolea
 }
 
 /** Containers without options of their own would have the pod's. @throws INVALID_ARGUMENT, FAILED_PRECONDITION */
-export function checkPodLabels(config: PodConfig, active: ActiveModules): void {
+export function checkPodLabels(config: PodConfig, active: SecurityModules): void {
   const context = config.linux?.security_context;
   if (context) checkSelinux(context.selinux_options, active, context.privileged);
 }

@@ -28,18 +28,25 @@ export async function inheritedCpuset(
   group: string,
   found: readonly FileResult[],
 ): Promise<LimitWrite[]> {
-  const [ownCpus, ownMems, cpus, mems] = found.map(({ data }) => data?.trim());
   const parent = path.dirname(group);
-  const missing = [
+  const isEmptyAbove = missingIn(found).some(({ above }) => above === '');
+  if (!isEmptyAbove || parent === '/') return writesOf(mountpoint, group, found);
+  await fillCpuset(addon, mountpoint, parent);
+  return writesOf(mountpoint, group, await addon.batch(cpusetReads(mountpoint, group)));
+}
+
+/** Files in which the group has nothing, and what the group above has there. */
+function missingIn(found: readonly FileResult[]): readonly { readonly file: string; readonly above: string }[] {
+  const [ownCpus, ownMems, cpus = '', mems = ''] = found.map(({ data }) => data?.trim());
+  return [
     { file: files[0], own: ownCpus, above: cpus },
     { file: files[1], own: ownMems, above: mems },
   ].filter(({ own }) => own === '');
-  if (missing.some(({ above }) => above === '') && parent !== '/') {
-    await fillCpuset(addon, mountpoint, parent);
-    return inheritedCpuset(addon, mountpoint, group, await addon.batch(cpusetReads(mountpoint, group)));
-  }
-  return missing.flatMap(({ file, above }) =>
-    above ? [{ op: 'write', path: path.join(mountpoint, group, file), data: above }] : [],
+}
+
+function writesOf(mountpoint: string, group: string, found: readonly FileResult[]): LimitWrite[] {
+  return missingIn(found).flatMap(({ file, above }) =>
+    above === '' ? [] : [{ op: 'write', path: path.join(mountpoint, group, file), data: above }],
   );
 }
 
